@@ -1,0 +1,97 @@
+#include "ipc/channel.hpp"
+
+#include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/tail.hpp"
+
+namespace ipc::inline v1 {
+namespace {
+
+unsigned require_group(const protocol::ChannelMemory& memory, const std::string& group) {
+    const int index = protocol::find_group(memory, group);
+    if (index < 0) {
+        throw Error(Errc::not_found, memory.name(), "has no group '" + group + "'",
+                    "check the name (ipc-monitor --once lists all)");
+    }
+    return static_cast<unsigned>(index);
+}
+
+}  // namespace
+
+namespace protocol {
+
+std::optional<Origin> origin_of(const Received& message) {
+    if (message.extension == 0 || message.data == nullptr) return std::nullopt;
+    const auto found = find_origin({message.data, message.extension});
+    if (!found) return std::nullopt;
+    return Origin{.channel = found->channel,
+                  .channel_id = found->channel_id,
+                  .group = found->group,
+                  .position = found->position,
+                  .attempts = found->attempts,
+                  .reason = found->reason == static_cast<std::uint32_t>(DeadLetterReason::rejected)
+                                ? "rejected"
+                                : "attempts exhausted"};
+}
+
+}  // namespace protocol
+
+std::uint64_t ChannelBase::max_message_size() const {
+    const auto& layout = memory_->layout();
+    return std::max(layout.slot_size - format::slot_header_size, layout.region_size);
+}
+
+Outcome ChannelBase::close(std::chrono::nanoseconds wait) {
+    return protocol::close_channel(memory_, protocol::wait_for(wait, {}));
+}
+
+std::uint64_t ChannelBase::purge(const std::string& group) {
+    memory_->check_fork();
+    return protocol::purge_group(*memory_, require_group(*memory_, group));
+}
+
+void ChannelBase::remove_group(const std::string& group) {
+    memory_->check_fork();
+    const auto lock = protocol::RegistryLock::take(*memory_);
+    protocol::end_group(*memory_, require_group(*memory_, group));
+}
+
+std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
+                                             std::size_t count) const {
+    using namespace protocol;
+    memory_->check_fork();
+    const ChannelMemory& memory = *memory_;
+    const Ring ring = memory.ring();
+    const Position tail = find_tail(memory);
+    Position position = oldest_whole(memory, tail);
+    if (from) position = later_of(position, *from);
+    std::vector<PeekedMessage> messages;
+    std::vector<std::byte> copy;
+    for (; before(position, tail) && messages.size() < count; ++position) {
+        const Slot& slot = ring.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        if (!state.is_ready_at(position)) continue;
+        const auto payload = locate_payload(
+            memory, memory.layout().slot_size - format::slot_header_size, slot, state);
+        if (!payload) continue;
+        PeekedMessage message;
+        message.position = position;
+        message.published_at =
+            std::chrono::nanoseconds(slot.publish_time.load(std::memory_order_relaxed));
+        copy.resize(payload->length + 8);
+        format::copy_out(copy.data(), payload->data, payload->length);
+        if (!was_whole(memory, position)) continue;  // overwritten meanwhile: not retained any more
+        Received received;
+        received.data = copy.data();
+        received.length = payload->length;
+        received.extension = payload->extension;
+        message.origin = origin_of(received);
+        message.body.assign(copy.begin() + payload->extension, copy.begin() + payload->length);
+        if (state.producer() < memory.participants_used()) {
+            message.producer = format::load_name(memory.participant(state.producer()).name);
+        }
+        messages.push_back(std::move(message));
+    }
+    return messages;
+}
+
+}  // namespace ipc::inline v1

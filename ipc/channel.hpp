@@ -1,0 +1,123 @@
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ipc/base/error.hpp"
+#include "ipc/base/options.hpp"
+#include "ipc/consumer.hpp"
+#include "ipc/message_type.hpp"
+#include "ipc/producer.hpp"
+
+namespace ipc::inline v1 {
+
+/// A copy of a message that was looked at and left where it is.
+struct PeekedMessage {
+    Position position = 0;
+    std::chrono::nanoseconds published_at{};  ///< CLOCK_MONOTONIC; 0 = not stamped
+    std::string producer;  ///< name of the participant that published it, if known
+    std::vector<std::byte> body;
+    std::optional<Origin> origin;
+};
+
+/// What is the same for channels of all types.
+class IPC_API ChannelBase {
+public:
+    const std::string& name() const { return memory_->name(); }
+    /// Messages the ring holds.
+    std::uint64_t capacity() const { return memory_->capacity(); }
+    /// Longest message in bytes.
+    std::uint64_t max_message_size() const;
+
+    /// Ends the channel after everything published so far, waiting at most `wait` for a free slot.
+    /// While an exclusive producer lives this asks it to close, which it does when it publishes
+    /// next, and returns timed_out if that took longer than `wait`.
+    Outcome close(std::chrono::nanoseconds wait = std::chrono::nanoseconds::max());
+    /// Drops what the members of a group were not handed yet; returns how many messages that were.
+    /// Throws Error(not_found) when there is no such group.
+    std::uint64_t purge(const std::string& group);
+    /// Ends a group with its backlog; its members get `removed`. Throws Error(not_found).
+    void remove_group(const std::string& group);
+    /// Up to `count` messages from `from` on, or from the oldest retained; consumes nothing.
+    std::vector<PeekedMessage> peek(std::optional<Position> from, std::size_t count) const;
+
+protected:
+    explicit ChannelBase(std::shared_ptr<protocol::ChannelMemory> memory)
+        : memory_(std::move(memory)) {}
+
+    std::shared_ptr<protocol::ChannelMemory> memory_;
+};
+
+/// A channel this process has mapped. Not a participant: it holds nobody back and takes no table
+/// entry. Copies share one mapping; the handles made from it keep it alive. T = std::byte carries
+/// byte messages of any length, any other trivially copyable T messages of exactly that type.
+///
+/// Everything here throws Error when it fails, naming the channel, the cause and the remedy.
+template <Carriable T = std::byte>
+class Channel : public ChannelBase {
+public:
+    /// Error(already_exists) when the name is taken.
+    static Channel create(const std::string& name, const ChannelOptions& options = {},
+                          const OpenOptions& how = {}) {
+        return Channel(
+            protocol::create_channel(name, fitting(options), protocol::message_type<T>(), how));
+    }
+    /// Error(not_found) when there is none, after how.wait.
+    static Channel open(const std::string& name, const OpenOptions& how = {}) {
+        return Channel(protocol::open_channel(name, protocol::message_type<T>(), how));
+    }
+    /// Error(options_differ) when it exists with other options.
+    static Channel open_or_create(const std::string& name, const ChannelOptions& options = {},
+                                  const OpenOptions& how = {}) {
+        return Channel(protocol::open_or_create_channel(name, fitting(options),
+                                                        protocol::message_type<T>(), how));
+    }
+
+    Producer<T> producer(const ParticipantOptions& options = {}) const {
+        return Producer<T>(std::make_unique<protocol::ProducerCore>(memory_, false, options));
+    }
+    /// Error(producer_lives), naming it, while any other producer lives.
+    Producer<T> exclusive_producer(const ParticipantOptions& options = {}) const {
+        return Producer<T>(std::make_unique<protocol::ProducerCore>(memory_, true, options));
+    }
+
+    /// Becomes a member of a named group, which is created if need be. Error(options_differ) when
+    /// the group exists with other policies.
+    Consumer<T> join(const std::string& group, const GroupOptions& options = {}) const {
+        if (options.delivery == Delivery::lossy) {
+            return Consumer<T>(new protocol::LossyReader(memory_, group, options));
+        }
+        return Consumer<T>(new protocol::Member(memory_, group, options));
+    }
+    /// A group of its own, which sees every message and ends with the handle.
+    Consumer<T> subscribe(const SubscribeOptions& options = {}) const {
+        if (options.delivery == Delivery::lossy) {
+            return Consumer<T>(new protocol::LossyReader(memory_, options));
+        }
+        return Consumer<T>(new protocol::Subscriber(memory_, options));
+    }
+
+private:
+    using ChannelBase::ChannelBase;
+
+    /// A typed channel's slots and regions hold its type.
+    static ChannelOptions fitting(ChannelOptions options) {
+        if constexpr (!is_bytes<T>) {
+            // Slots align their payload to 8; stricter types travel in the region.
+            if (alignof(T) <= 8) {
+                options.inline_size =
+                    std::max<std::uint32_t>(options.inline_size, sizeof(T) <= 1024 ? sizeof(T) : 8);
+            } else {
+                options.inline_size = 8;
+            }
+            options.region_size = std::max<std::uint64_t>(options.region_size, 4 * sizeof(T));
+        }
+        return options;
+    }
+};
+
+}  // namespace ipc::inline v1

@@ -1,0 +1,352 @@
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "ipc/base/status.hpp"
+#include "ipc/message_type.hpp"
+#include "ipc/protocol/lossy_reader.hpp"
+#include "ipc/protocol/member.hpp"
+#include "ipc/protocol/subscriber.hpp"
+
+namespace ipc::inline v1 {
+
+template <Carriable T>
+class Channel;
+template <Carriable T>
+class Consumer;
+template <Carriable T>
+class Batch;
+
+/// Where a dead letter comes from.
+struct Origin {
+    std::string channel;
+    std::uint64_t channel_id = 0;
+    std::string group;
+    Position position = 0;
+    unsigned attempts = 0;  ///< deliveries it had
+    std::string reason;     ///< "rejected" or "attempts exhausted"
+};
+
+namespace protocol {
+IPC_API std::optional<Origin> origin_of(const Received& message);
+
+inline void release(Reader& reader, Received& message) {
+    // The two hot kinds are called directly, so that they can be inlined.
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: static_cast<Subscriber&>(reader).release(message); break;
+        case ReaderKind::member: static_cast<Member&>(reader).release(message); break;
+        case ReaderKind::lossy: reader.release(message); break;
+    }
+}
+
+inline Status try_receive(Reader& reader, Received& message) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
+        case ReaderKind::member: return static_cast<Member&>(reader).try_receive(message);
+        case ReaderKind::lossy: break;
+    }
+    return reader.try_receive(message);
+}
+}  // namespace protocol
+
+/// A view of one received message, in place in shared memory (lossy readers: of a private copy),
+/// and the right to settle it. Or, when it converts to false, the reason why there is none.
+///
+/// Destroyed unsettled, a message of a subscriber is released, one of a group with automatic
+/// acknowledgement is acknowledged, and one with manual acknowledgement goes back to the group.
+/// Move-only; belongs to its consumer's thread; may outlive the consumer's handle. Writing through
+/// the view faults.
+template <Carriable T = std::byte>
+class [[nodiscard]] Message {
+public:
+    Message(Message&& other) noexcept
+        : reader_(std::exchange(other.reader_, nullptr)),
+          received_(std::move(other.received_)),
+          status_(other.status_),
+          peeked_(other.peeked_) {}
+    Message& operator=(Message&& other) noexcept {
+        if (this != &other) {
+            release();
+            reader_ = std::exchange(other.reader_, nullptr);
+            received_ = std::move(other.received_);
+            status_ = other.status_;
+            peeked_ = other.peeked_;
+        }
+        return *this;
+    }
+    ~Message() { release(); }
+
+    /// Whether there is a message.
+    explicit operator bool() const noexcept { return status_ == Status::ok; }
+    /// ok | empty | timed_out | closed | interrupted | removed
+    Status status() const noexcept { return status_; }
+
+    std::span<const std::byte> bytes() const noexcept {
+        return {received_.data + received_.extension, size()};
+    }
+    std::string_view text() const noexcept {
+        return {reinterpret_cast<const char*>(received_.data) + received_.extension, size()};
+    }
+    std::size_t size() const noexcept { return received_.length - received_.extension; }
+
+    const T& operator*() const noexcept requires(!is_bytes<T>) {
+        return *reinterpret_cast<const T*>(received_.data + received_.extension);
+    }
+    const T* operator->() const noexcept requires(!is_bytes<T>) { return &**this; }
+
+    Position position() const noexcept { return received_.position; }
+    /// 1 for a first delivery; counts deliveries to user code. Always 1 without leases.
+    unsigned attempt() const noexcept {
+        const unsigned attempt = received_.lease.attempt();
+        return attempt == 0 ? 1 : attempt;
+    }
+    /// When it was published, CLOCK_MONOTONIC; 0 when this message was not stamped: busy producers
+    /// stamp a sample.
+    std::chrono::nanoseconds published_at() const noexcept {
+        return std::chrono::nanoseconds(received_.publish_time);
+    }
+    /// Set on messages of a dead-letter channel.
+    std::optional<Origin> origin() const { return protocol::origin_of(received_); }
+
+    /// Done: the group does not see it again. lease_lost when it is another's by now.
+    Outcome ack() {
+        return settle([](protocol::Reader& reader, protocol::Received& message) {
+            return reader.kind() == protocol::ReaderKind::member
+                       ? static_cast<protocol::Member&>(reader).ack(message)
+                       : reader.ack(message);
+        });
+    }
+    /// Gives it back for another attempt, not before `delay` has passed.
+    Outcome nack(std::chrono::milliseconds delay = {}) {
+        return settle_leased([delay](protocol::Reader& reader, protocol::Received& message) {
+            return reader.nack(
+                message, static_cast<std::uint64_t>(std::max<std::int64_t>(0, delay.count())));
+        });
+    }
+    /// No further attempt: to the dead-letter channel, or dropped and counted.
+    Outcome reject() {
+        return settle_leased([](protocol::Reader& reader, protocol::Received& message) {
+            return reader.reject(message);
+        });
+    }
+    /// Starts the lease's time limit anew.
+    Outcome renew() { return reader_ == nullptr ? Status::not_leased : reader_->renew(received_); }
+    /// Whether this consumer still has the right to work on the message.
+    bool held() const { return reader_ != nullptr && reader_->held(received_); }
+    /// For a message of try_peek: whether everything read from it so far was whole.
+    bool intact() const {
+        if (reader_ == nullptr) return false;
+        return !peeked_ || static_cast<const protocol::LossyReader&>(*reader_).intact(received_);
+    }
+    /// Ends the message before its object does.
+    void release() {
+        if (reader_ == nullptr) return;
+        protocol::Reader& reader = *std::exchange(reader_, nullptr);
+        if (!peeked_) protocol::release(reader, received_);
+        reader.drop();
+    }
+
+private:
+    friend class Consumer<T>;
+    friend class Batch<T>;
+
+    explicit Message(Status status) noexcept : status_(status) {}
+    Message(protocol::Reader& reader, const protocol::Patience* patience) : status_(Status::empty) {
+        status_ = protocol::try_receive(reader, received_);
+        if (status_ == Status::empty && patience != nullptr) {
+            status_ = reader.receive(received_, *patience);
+        }
+        adopt(reader);
+    }
+    void adopt(protocol::Reader& reader) noexcept {
+        if (status_ != Status::ok) return;
+        reader_ = &reader;
+        reader.retain();
+    }
+
+    template <class Action>
+    Outcome settle(Action&& action) {
+        if (reader_ == nullptr || peeked_) return Status::not_leased;
+        protocol::Reader& reader = *std::exchange(reader_, nullptr);
+        const Status status = action(reader, received_);
+        reader.drop();
+        return status;
+    }
+    /// What only leases can do leaves a message without one as it is.
+    template <class Action>
+    Outcome settle_leased(Action&& action) {
+        if (reader_ == nullptr || reader_->kind() != protocol::ReaderKind::member) {
+            return Status::not_leased;
+        }
+        return settle(std::forward<Action>(action));
+    }
+
+    protocol::Reader* reader_ = nullptr;
+    protocol::Received received_;
+    Status status_;
+    bool peeked_ = false;
+};
+
+/// Several messages received at once. In a group, each counts as delivered only when the iteration
+/// reaches it: a member that dies is charged an attempt for those alone. Iterate once, front to
+/// back; a message whose lease was lost in the meantime is passed over.
+template <Carriable T = std::byte>
+class [[nodiscard]] Batch {
+public:
+    class iterator {
+    public:
+        using value_type = Message<T>;
+        using difference_type = std::ptrdiff_t;
+        Message<T>& operator*() const { return (*batch_).messages_[index_]; }
+        Message<T>* operator->() const { return &**this; }
+        iterator& operator++() {
+            ++index_;
+            settle();
+            return *this;
+        }
+        void operator++(int) { ++*this; }
+        bool operator==(std::default_sentinel_t) const {
+            return index_ >= batch_->messages_.size();
+        }
+
+    private:
+        friend class Batch;
+        explicit iterator(Batch& batch) : batch_(&batch) { settle(); }
+        void settle() {
+            while (index_ < batch_->messages_.size() && !batch_->hand_out(index_))
+                ++index_;
+        }
+        Batch* batch_;
+        std::size_t index_ = 0;
+    };
+
+    iterator begin() { return iterator(*this); }
+    std::default_sentinel_t end() const { return {}; }
+    std::size_t size() const noexcept { return messages_.size(); }
+    bool empty() const noexcept { return messages_.empty(); }
+    explicit operator bool() const noexcept { return !messages_.empty(); }
+    /// Why there is no message: as Message::status.
+    Status status() const noexcept { return status_; }
+
+    /// Acknowledges every message, handed out by the iteration or not; how many were still held.
+    std::size_t ack_all() {
+        std::size_t acknowledged = 0;
+        for (Message<T>& message : messages_) {
+            if (message.ack()) ++acknowledged;
+        }
+        return acknowledged;
+    }
+
+private:
+    friend class Consumer<T>;
+
+    Batch(protocol::Reader& reader, std::size_t most, const protocol::Patience* patience) {
+        if (most == 0) {
+            status_ = Status::empty;
+            return;
+        }
+        messages_.reserve(most);
+        Message<T> first(Status::empty);
+        status_ = reader.try_reserve(first.received_);
+        if (status_ == Status::empty && patience != nullptr) {
+            status_ = reader.receive(first.received_, *patience, true);
+        }
+        if (status_ != Status::ok) return;
+        take(reader, std::move(first));
+        while (messages_.size() < most) {
+            Message<T> next(Status::empty);
+            if (reader.try_reserve(next.received_) != Status::ok) break;
+            take(reader, std::move(next));
+        }
+    }
+    void take(protocol::Reader& reader, Message<T>&& message) {
+        message.status_ = Status::ok;
+        message.adopt(reader);
+        messages_.push_back(std::move(message));
+    }
+    bool hand_out(std::size_t index) {
+        Message<T>& message = messages_[index];
+        return message.reader_ == nullptr || message.reader_->hand_out(message.received_);
+    }
+
+    std::vector<Message<T>> messages_;
+    Status status_ = Status::ok;
+};
+
+/// Receives messages: a member of a named group, or a subscriber. Move-only; one thread at a time.
+/// When the process dies, what it held goes to the other members; a subscriber's position ends with
+/// it.
+template <Carriable T = std::byte>
+class Consumer {
+public:
+    Consumer(Consumer&& other) noexcept : reader_(std::exchange(other.reader_, nullptr)) {}
+    Consumer& operator=(Consumer&& other) noexcept {
+        std::swap(reader_, other.reader_);
+        return *this;
+    }
+    ~Consumer() {
+        if (reader_ != nullptr) reader_->drop();
+    }
+
+    /// The next message; waits for one. Ends only with ok, closed, interrupted or removed. `closed`
+    /// comes after every message was delivered, in a group after every message was settled.
+    Message<T> receive(std::stop_token stop = {}) {
+        const auto patience = protocol::wait_for_ever(std::move(stop));
+        return {*reader_, &patience};
+    }
+    /// The same, waiting at most `span`: also timed_out.
+    template <class Rep, class Period>
+    Message<T> receive_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) {
+        const auto patience = protocol::wait_for(span, std::move(stop));
+        return {*reader_, &patience};
+    }
+    /// The same, never waiting: also empty.
+    Message<T> try_receive() { return {*reader_, nullptr}; }
+
+    /// Up to `most` messages; waits for the first only.
+    Batch<T> receive_batch(std::size_t most, std::stop_token stop = {}) {
+        const auto patience = protocol::wait_for_ever(std::move(stop));
+        return {*reader_, most, &patience};
+    }
+    template <class Rep, class Period>
+    Batch<T> receive_batch_for(std::size_t most, std::chrono::duration<Rep, Period> span,
+                               std::stop_token stop = {}) {
+        const auto patience = protocol::wait_for(span, std::move(stop));
+        return {*reader_, most, &patience};
+    }
+    Batch<T> try_receive_batch(std::size_t most) { return {*reader_, most, nullptr}; }
+
+    /// Lossy readers: the next message in place, without taking it. A producer may overwrite it at
+    /// any moment: use what was read only if intact() says so afterwards.
+    Message<T> try_peek() {
+        Message<T> message(Status::not_leased);
+        if (reader_->kind() != protocol::ReaderKind::lossy) return message;
+        message.status_ = static_cast<protocol::LossyReader&>(*reader_).peek(message.received_);
+        message.peeked_ = true;
+        message.adopt(*reader_);
+        return message;
+    }
+
+    /// Positions this reader missed: overwritten before it came, or before it started.
+    std::uint64_t skipped() const { return reader_->skipped(); }
+    /// The position this reader looks at next.
+    Position position() const { return reader_->position(); }
+
+private:
+    friend class Channel<T>;
+
+    explicit Consumer(protocol::Reader* reader) : reader_(reader) {}
+
+    protocol::Reader* reader_;
+};
+
+}  // namespace ipc::inline v1

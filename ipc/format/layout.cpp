@@ -1,0 +1,114 @@
+#include "ipc/format/layout.hpp"
+
+#include <bit>
+#include <limits>
+
+#include "ipc/base/error.hpp"
+
+namespace ipc::inline v1 {
+namespace format {
+namespace {
+
+void require(bool holds, const std::string& channel, const char* what) {
+    if (!holds) throw Error(Errc::bad_options, channel, what, "choose a value in that range");
+}
+
+constexpr std::uint64_t max_region_size = std::uint64_t{1} << 32;
+
+}  // namespace
+
+Layout layout_of(const std::string& channel, const ChannelOptions& options) {
+    require(options.capacity >= 1 && options.capacity <= 1U << 24, channel,
+            "capacity must be 1 to 16777216 messages");
+    require(options.inline_size >= 8 && options.inline_size <= 65512, channel,
+            "inline_size must be 8 to 65512 bytes");
+    require(options.region_size < max_region_size, channel, "region_size must be below 4 GiB");
+    require(options.max_participants >= 1 && options.max_participants <= max_participants, channel,
+            "max_participants must be 1 to 4000");
+    require(options.max_groups >= 1 && options.max_groups <= 1024, channel,
+            "max_groups must be 1 to 1024");
+
+    Layout layout{};
+    layout.capacity = std::bit_ceil(options.capacity);
+    layout.slot_size = round_up(slot_header_size + options.inline_size, slot_alignment);
+    layout.region_size = round_up(options.region_size, page);
+    layout.max_participants = options.max_participants;
+    layout.max_groups = options.max_groups;
+    layout.participants_offset = page;
+    layout.groups_offset =
+        round_up(layout.participants_offset + layout.max_participants * sizeof(Participant), page);
+    layout.group_stride = round_up(sizeof(Group) + layout.capacity * 16, page);
+    layout.control_size = layout.groups_offset + layout.max_groups * layout.group_stride;
+    layout.data_offset = round_up(layout.control_size, area_alignment);
+    layout.regions_offset = round_up(layout.capacity * layout.slot_size, page);
+    layout.data_size =
+        layout.regions_offset + std::uint64_t{layout.max_participants} * layout.region_size;
+    layout.object_size = layout.data_offset + layout.data_size;
+    require(layout.object_size <=
+                static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 4,
+            channel, "the options together exceed the largest object");
+    return layout;
+}
+
+void check(const std::string& channel, const Preamble& preamble, std::uint64_t object_size) {
+    if (preamble.magic != magic) {
+        throw Error(Errc::corrupt, channel, "the object is not a channel of this library",
+                    "remove the file or choose another name");
+    }
+    if (preamble.version != format_version) {
+        throw Error(Errc::incompatible, channel,
+                    "format version " + std::to_string(preamble.version) + ", this library reads " +
+                        std::to_string(format_version),
+                    "use one version of the library in all processes");
+    }
+    if ((preamble.incompatible_features & ~known_incompatible_features) != 0) {
+        throw Error(Errc::incompatible, channel,
+                    "it uses features this library does not know (bits " +
+                        std::to_string(preamble.incompatible_features) + ")",
+                    "use the newer version of the library");
+    }
+    if (preamble.fingerprint != fingerprint()) {
+        throw Error(Errc::incompatible, channel,
+                    "fingerprint of the structures is " + std::to_string(preamble.fingerprint) +
+                        ", this library has " + std::to_string(fingerprint()),
+                    "use one build of the library in all processes");
+    }
+    const Layout& layout = preamble.layout;
+    ChannelOptions options;
+    Layout expected{};
+    try {
+        if (layout.capacity > 1U << 24 || layout.region_size >= max_region_size + page) {
+            throw Error(Errc::corrupt, channel, "impossible sizes");
+        }
+        options.capacity = static_cast<std::uint32_t>(layout.capacity);
+        options.inline_size = preamble.inline_size;
+        options.region_size = layout.region_size;
+        options.max_participants = layout.max_participants;
+        options.max_groups = layout.max_groups;
+        expected = layout_of(channel, options);
+    } catch (const Error&) {
+        expected = {};
+    }
+    if (expected != layout) {
+        throw Error(Errc::corrupt, channel, "the header's table of areas is damaged",
+                    "remove the channel and create it again");
+    }
+    if (object_size < layout.object_size) {
+        throw Error(Errc::corrupt, channel,
+                    "the object is truncated: " + std::to_string(object_size) + " of " +
+                        std::to_string(layout.object_size) + " bytes",
+                    "remove the channel and create it again");
+    }
+}
+
+}  // namespace format
+
+MemoryCost memory_cost(const ChannelOptions& options) {
+    const auto layout = format::layout_of("", options);
+    return {.channel = layout.groups_offset + layout.regions_offset,
+            .producer = layout.region_size,
+            .group = layout.group_stride,
+            .object_size = layout.object_size};
+}
+
+}  // namespace ipc::inline v1

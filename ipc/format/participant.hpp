@@ -1,0 +1,68 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ipc/format/words.hpp"
+
+namespace ipc::inline v1::format {
+
+constexpr std::size_t line = 128;  ///< between words that different processes write
+
+enum class ParticipantState : std::uint8_t {
+    free = 0,    ///< nobody's, and nothing of a predecessor is left to recover
+    active = 1,  ///< somebody's; whether that process lives only its lock byte tells
+};
+
+enum class Role : std::uint8_t {
+    none = 0,
+    shared_producer = 1,
+    exclusive_producer = 2,
+    consumer = 3,
+    subscriber = 4,
+};
+
+/// What a participant waits for, for those who watch.
+enum class Activity : std::uint8_t {
+    running = 0,
+    waiting_for_message = 1,
+    waiting_for_room = 2,
+};
+
+/// One entry of the participant table. The first line changes only under the registry lock, inside
+/// an odd `version`; the second is written by the participant alone, and by whoever recovers it.
+///
+/// Counters stay when the entry gets a new owner: totals are sums over all entries.
+struct Participant {
+    alignas(line) std::atomic<std::uint32_t> version;  ///< odd while the line is rewritten
+    std::atomic<std::uint8_t> state;                   ///< ParticipantState
+    std::atomic<std::uint8_t> role;                    ///< Role
+    std::atomic<std::uint16_t> group;                  ///< index, of consumers and subscribers
+    std::atomic<std::uint32_t> group_incarnation;
+    std::atomic<std::int32_t> pid;             ///< as its own PID namespace counts
+    std::atomic<std::uint64_t> pid_namespace;  ///< inode of /proc/self/ns/pid, 0 = unknown
+    std::atomic<std::uint64_t> start_time;     ///< clock ticks since boot, 0 = unknown
+    std::atomic<std::int64_t> attached_at;     ///< CLOCK_REALTIME ns
+    std::atomic<std::uint64_t> name[4];        ///< up to 31 characters, zero-padded
+
+    alignas(line) std::atomic<std::uint64_t> published;  ///< messages, as a producer
+    std::atomic<std::uint64_t> published_bytes;
+    std::atomic<std::uint64_t> received;  ///< messages handed to user code, as a reader
+    std::atomic<std::uint64_t> received_bytes;
+    std::atomic<std::uint64_t> aborted;      ///< claims of dead owners of this entry
+    std::atomic<std::uint64_t> region_head;  ///< producers: next free byte position of the region
+    /// Consumers: leases held, stored before the first is taken and after the last is settled, so
+    /// that whoever holds a lease has it non-zero; may be too high after a death, never too low.
+    std::atomic<std::uint32_t> held;
+    std::atomic<std::uint8_t> activity;        ///< Activity
+    std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
+    /// The position waited for, while `activity` is not running.
+    std::atomic<std::uint64_t> waiting_position;
+};
+static_assert(sizeof(Participant) == 2 * line);
+static_assert(offsetof(Participant, pid) == 12 && offsetof(Participant, name) == 40);
+static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, held) == 176);
+static_assert(offsetof(Participant, waiting_position) == 192);
+
+}  // namespace ipc::inline v1::format

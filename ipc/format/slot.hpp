@@ -1,0 +1,69 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "ipc/format/words.hpp"
+
+namespace ipc::inline v1::format {
+
+/// The start of every slot; the inline payload follows.
+///
+/// `state` is written by producers only. The other fields and the payload are written before
+/// `state` becomes READY (release) and read after it was seen READY (acquire). A reader without a
+/// gate reads them while they may be overwritten, hence all of them are atomics accessed relaxed.
+struct Slot {
+    std::atomic<std::uint64_t> state;         ///< SlotState
+    std::atomic<std::uint64_t> publish_time;  ///< CLOCK_MONOTONIC ns; 0 = not stamped
+    std::atomic<std::uint64_t> descriptor;    ///< Descriptor
+
+    std::byte* payload() { return reinterpret_cast<std::byte*>(this + 1); }
+    const std::byte* payload() const { return reinterpret_cast<const std::byte*>(this + 1); }
+};
+static_assert(sizeof(Slot) == 24 && std::atomic<std::uint64_t>::is_always_lock_free);
+
+constexpr std::size_t slot_header_size = sizeof(Slot);
+constexpr std::size_t slot_alignment = 64;
+
+/// | length : 32 | flags : 16 | extension length : 16 |. `length` counts the bytes of the payload
+/// with its extension headers, which come first; a body is what follows them.
+struct Descriptor {
+    std::uint64_t bits;
+
+    /// The payload lies in the producer's region; its inline payload holds the block's absolute
+    /// byte position (8 bytes) instead.
+    static constexpr std::uint16_t in_region = 1U << 0;
+    /// Flags of the upper half must be understood: a reader that does not know one of them skips
+    /// the message and counts it. Those of the lower half may be ignored.
+    static constexpr std::uint16_t must_understand = 0xFF00;
+
+    static constexpr Descriptor make(std::uint64_t length, unsigned flags, unsigned extension) {
+        return {length << 32 | std::uint64_t{flags & 0xFFFF} << 16 | (extension & 0xFFFF)};
+    }
+    constexpr std::uint32_t length() const { return static_cast<std::uint32_t>(bits >> 32); }
+    constexpr unsigned flags() const { return static_cast<unsigned>(bits >> 16 & 0xFFFF); }
+    constexpr unsigned extension() const { return static_cast<unsigned>(bits & 0xFFFF); }
+    constexpr bool is_in_region() const { return (flags() & in_region) != 0; }
+};
+
+/// One extension header: this, then `length` bytes, padded to a multiple of 8. Unknown kinds are
+/// skipped.
+struct ExtensionHeader {
+    std::uint16_t kind;
+    std::uint16_t length;
+    std::uint32_t reserved;
+};
+static_assert(sizeof(ExtensionHeader) == 8);
+
+enum class ExtensionKind : std::uint16_t {
+    padding = 0,      ///< fills up to the body's alignment
+    origin = 1,       ///< DeadLetterOrigin: where a dead letter comes from
+    correlation = 2,  ///< reserved: correlation id
+    key = 3,          ///< reserved
+    priority = 4,     ///< reserved
+    deadline = 5,     ///< reserved
+    user = 6,         ///< reserved: user headers
+};
+
+}  // namespace ipc::inline v1::format

@@ -1,0 +1,328 @@
+#include "ipc/inspect.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <optional>
+
+#include "ipc/os/clock.hpp"
+#include "ipc/os/process.hpp"
+#include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/tail.hpp"
+
+namespace ipc::inline v1 {
+namespace {
+
+using namespace protocol;
+
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr std::size_t most_leases = 64;
+constexpr Position most_looks_for_age = 1024;
+
+std::optional<ParticipantReport> report_participant(const ChannelMemory& memory, unsigned index,
+                                                    std::uint64_t own_namespace) {
+    using format::Role;
+    const Participant& entry = memory.participant(index);
+    if (entry.state.load(std::memory_order_acquire) !=
+        static_cast<std::uint8_t>(format::ParticipantState::active)) {
+        return std::nullopt;
+    }
+    ParticipantReport report;
+    report.index = index;
+    bool consistent = false;
+    for (int attempt = 0; attempt < 100 && !consistent; ++attempt) {
+        const std::uint32_t version = entry.version.load(std::memory_order_acquire);
+        if (version % 2 != 0) continue;
+        switch (static_cast<Role>(entry.role.load(relaxed))) {
+            case Role::shared_producer: report.role = ParticipantRole::shared_producer; break;
+            case Role::exclusive_producer: report.role = ParticipantRole::exclusive_producer; break;
+            case Role::consumer: report.role = ParticipantRole::consumer; break;
+            default: report.role = ParticipantRole::subscriber; break;
+        }
+        report.name = format::load_name(entry.name);
+        report.pid = entry.pid.load(relaxed);
+        report.same_pid_namespace = entry.pid_namespace.load(relaxed) == own_namespace;
+        report.attached_at_ns = entry.attached_at.load(relaxed);
+        report.group_index = entry.group.load(relaxed);
+        std::atomic_thread_fence(std::memory_order_acquire);
+        consistent = entry.version.load(relaxed) == version;
+    }
+    if (report.role == ParticipantRole::shared_producer ||
+        report.role == ParticipantRole::exclusive_producer) {
+        report.group_index = -1;
+    } else if (static_cast<unsigned>(report.group_index) < memory.groups_used()) {
+        report.group =
+            format::load_name(memory.group(static_cast<unsigned>(report.group_index)).name);
+    }
+    report.alive = memory.is_alive(index);
+    if (report.same_pid_namespace && report.alive) {
+        report.process_state = os::process_state(report.pid);
+    }
+    const bool produces = report.group_index < 0;
+    report.messages = (produces ? entry.published : entry.received).load(relaxed);
+    report.bytes = (produces ? entry.published_bytes : entry.received_bytes).load(relaxed);
+    report.activity = static_cast<Activity>(
+        std::min<std::uint8_t>(entry.activity.load(std::memory_order_acquire), 2));
+    report.activity_since_ns = entry.activity_since.load(relaxed);
+    return report;
+}
+
+/// Age of the first stamped message from `from` on: later ones are younger, so the oldest is at
+/// least that old.
+std::int64_t age_from(const ChannelMemory& memory, Position from, Position tail, std::int64_t now) {
+    const Position end = earlier_of(tail, from + most_looks_for_age);
+    for (Position position = from; before(position, end); ++position) {
+        const Slot& slot = memory.ring().at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        if (!state.is_ready_at(position)) continue;
+        const auto time = static_cast<std::int64_t>(slot.publish_time.load(relaxed));
+        if (time != 0) return std::max<std::int64_t>(0, now - time);
+    }
+    return -1;
+}
+
+LeaseKind kind_of(LeaseState state) {
+    switch (state) {
+        case LeaseState::leased: return LeaseKind::leased;
+        case LeaseState::reserved: return LeaseKind::reserved;
+        case LeaseState::delayed: return LeaseKind::delayed;
+        case LeaseState::dead_rejected: return LeaseKind::dead_rejected;
+        case LeaseState::dead_exhausted: return LeaseKind::dead_exhausted;
+        default: return LeaseKind::returned;
+    }
+}
+
+std::vector<std::uint64_t> counts_of(const format::Histogram& histogram) {
+    std::vector<std::uint64_t> counts(format::histogram_buckets);
+    for (std::size_t i = 0; i < counts.size(); ++i)
+        counts[i] = histogram.counts[i].load(relaxed);
+    return counts;
+}
+
+void count_leases(const ChannelMemory& memory, GroupReport& report, Position& oldest,
+                  std::uint64_t& settled_above) {
+    std::uint64_t waiting = 0;
+    bool found_oldest = false;
+    const Position end = for_each_lease(memory, report.index, [&](Position position, Lease word) {
+        if (word.state() == LeaseState::settled) {
+            ++settled_above;
+            return;
+        }
+        if (!found_oldest) oldest = position;
+        found_oldest = true;
+        if (word.is_held()) {
+            ++report.in_flight;
+        } else if (word.is_dead_pending()) {
+            ++report.dead_pending;
+        } else {
+            ++waiting;
+            if (word.state() == LeaseState::delayed) ++report.delayed;
+        }
+        if (report.leases.size() < most_leases) {
+            const unsigned member = word.member();
+            report.leases.push_back(
+                {.position = position,
+                 .member = member == format::no_participant ? -1 : static_cast<int>(member),
+                 .attempt = word.attempt(),
+                 .kind = kind_of(word.state())});
+        }
+    });
+    if (!found_oldest) oldest = end;
+    report.position = end;
+    report.backlog = waiting;
+}
+
+GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatus status,
+                         const std::vector<ParticipantReport>& participants, std::int64_t now) {
+    const Group& group = memory.group(index);
+    GroupReport report;
+    report.index = index;
+    report.name = format::load_name(group.name);
+    report.subscriber = status.has(GroupStatus::anonymous);
+    report.reliable = status.has(GroupStatus::reliable);
+    report.durable = status.has(GroupStatus::durable);
+    report.manual_ack = status.has(GroupStatus::manual_ack);
+    report.max_attempts = group.max_attempts.load(relaxed);
+    report.lease_limit_ms = group.lease_limit_ms.load(relaxed);
+    report.dead_letter = format::load_name(group.dead_letter);
+    report.start = group.start.load(relaxed);
+    const ParticipantReport* only = nullptr;
+    for (const ParticipantReport& participant : participants) {
+        if (participant.group_index != static_cast<int>(index) || !participant.alive) continue;
+        ++report.members;
+        only = &participant;
+    }
+
+    const format::GroupCounters& counters = group.counters;
+    report.redelivered = counters.redelivered.load(relaxed);
+    report.returned = counters.returned.load(relaxed);
+    report.expired = counters.expired.load(relaxed);
+    report.rejected = counters.rejected.load(relaxed);
+    report.dead_lettered = counters.dead_lettered.load(relaxed);
+    report.dropped = counters.dropped.load(relaxed);
+    report.aborted = counters.aborted.load(relaxed);
+    report.skipped = counters.skipped.load(relaxed);
+    report.purged = counters.purged.load(relaxed);
+    report.not_understood = counters.not_understood.load(relaxed);
+
+    // Positions before the tail, so that a position taken later cannot exceed it.
+    Position oldest = 0;
+    std::uint64_t settled_above = 0;
+    report.settled_below = group.low_water.load(std::memory_order_acquire);
+    const bool leases = report.reliable && !report.subscriber;
+    if (leases) {
+        count_leases(memory, report, oldest, settled_above);
+    } else {
+        report.position =
+            report.reliable ? report.settled_below : group.cursor.load(std::memory_order_acquire);
+        oldest = report.position;
+    }
+    const Position tail = find_tail(memory);
+    report.backlog += before(report.position, tail) ? tail - report.position : 0;
+    report.settled = report.settled_below - report.start + settled_above;
+    report.delivered = report.position - report.start + report.redelivered;
+    if (report.subscriber && only != nullptr && only->activity == Activity::running &&
+        report.reliable && report.backlog != 0) {
+        // Its mark is the oldest it holds; what it holds beyond that shows in no word.
+        report.in_flight = 1;
+        report.backlog -= 1;
+    }
+    const std::uint64_t not_processed = report.rejected + report.dropped + report.aborted +
+                                        report.purged + (report.reliable ? 0 : report.skipped);
+    const std::uint64_t exhausted =
+        report.dead_lettered > report.rejected ? report.dead_lettered - report.rejected : 0;
+    report.acked = report.settled - std::min(report.settled, not_processed + exhausted);
+    report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
+    report.service_time = counts_of(group.service_time);
+    report.response_time = counts_of(group.response_time);
+    return report;
+}
+
+std::string name_of(const ParticipantReport& participant) {
+    return participant.name + " (pid " + std::to_string(participant.pid) + ")";
+}
+
+std::string name_of(const GroupReport& group, const std::vector<ParticipantReport>& participants) {
+    if (!group.subscriber) return "group " + group.name;
+    for (const ParticipantReport& participant : participants) {
+        if (participant.group_index == static_cast<int>(group.index)) {
+            return "subscriber " + name_of(participant);
+        }
+    }
+    return "a subscriber";
+}
+
+/// The one thing that holds the channel up, if something does.
+std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
+    const auto participant = [&](int index) -> const ParticipantReport* {
+        for (const ParticipantReport& each : report.participants) {
+            if (static_cast<int>(each.index) == index) return &each;
+        }
+        return nullptr;
+    };
+    // A claimed slot in front of the readers: its owner is writing, or was stopped while it did.
+    for (const GroupReport& group : report.groups) {
+        const SlotState state{
+            memory.ring().at(group.position).state.load(std::memory_order_acquire)};
+        if (!state.is_at(group.position) || state.phase() != Phase::claimed) continue;
+        const ParticipantReport* owner = participant(static_cast<int>(state.producer()));
+        if (owner == nullptr || owner->process_state != 'T') continue;
+        return "readers wait for message " + std::to_string(group.position) + ", which stopped " +
+               "producer " + name_of(*owner) + " has claimed";
+    }
+    int blocker = -1;
+    const Position gate_position = gate(memory, report.tail, &blocker);
+    if (before(report.tail, gate_position) || blocker < 0) return {};
+    for (GroupReport& group : report.groups) {
+        if (static_cast<int>(group.index) != blocker) continue;
+        group.blocks_producers = true;
+        std::string sentence = "producers wait for " + name_of(group, report.participants);
+        if (group.members == 0) return sentence + ", which has no members";
+        if (!group.leases.empty()) {
+            const LeaseReport& lease = group.leases.front();
+            if (const ParticipantReport* member = participant(lease.member)) {
+                return sentence + ": member " + name_of(*member) + " holds message " +
+                       std::to_string(lease.position);
+            }
+        }
+        return sentence;
+    }
+    return {};
+}
+
+}  // namespace
+
+unsigned ChannelReport::producers() const {
+    return static_cast<unsigned>(std::count_if(
+        participants.begin(), participants.end(),
+        [](const auto& participant) { return participant.alive && participant.group_index < 0; }));
+}
+
+const GroupReport* ChannelReport::find_group(const std::string& group) const {
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const GroupReport& each) {
+        return !each.subscriber && each.name == group;
+    });
+    return found == groups.end() ? nullptr : &*found;
+}
+
+Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
+    : memory_(watch_channel(channel, allow_foreign_owner)) {}
+
+ChannelReport Inspector::sample() const {
+    const ChannelMemory& memory = *memory_;
+    const format::Preamble& preamble = memory.preamble();
+    ChannelReport report;
+    report.name = memory.name();
+    report.channel_id = preamble.channel_id;
+    report.sampled_at_ns = os::now();
+    report.capacity = memory.capacity();
+    report.inline_size = memory.layout().slot_size - format::slot_header_size;
+    report.region_size = memory.layout().region_size;
+    report.object_bytes = memory.layout().object_size;
+    report.reserved_bytes = memory.reserved_bytes();
+    report.temporary = preamble.temporary != 0;
+    report.removed = memory.is_removed() || !memory.name_still_means_this();
+    report.type_name = preamble.type_name;
+    report.first = preamble.first_position;
+
+    const std::uint64_t own_namespace = os::this_process().pid_namespace;
+    for (unsigned i = 0; i < memory.participants_used(); ++i) {
+        const Participant& entry = memory.participant(i);
+        // Counters stay with the entry, whoever has it now.
+        report.messages_in += entry.published.load(relaxed);
+        report.bytes_in += entry.published_bytes.load(relaxed);
+        report.aborted += entry.aborted.load(relaxed);
+        if (auto participant = report_participant(memory, i, own_namespace)) {
+            report.participants.push_back(std::move(*participant));
+        }
+    }
+    for (unsigned i = 0; i < memory.groups_used(); ++i) {
+        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
+        if (!status.is_active()) continue;
+        report.groups.push_back(
+            report_group(memory, i, status, report.participants, report.sampled_at_ns));
+        for (const LeaseReport& lease : report.groups.back().leases) {
+            for (ParticipantReport& participant : report.participants) {
+                const bool held =
+                    lease.kind == LeaseKind::leased || lease.kind == LeaseKind::reserved;
+                if (held && static_cast<int>(participant.index) == lease.member) {
+                    ++participant.leases_held;
+                }
+            }
+        }
+    }
+    report.tail = find_tail(memory);
+    const SlotState last{memory.ring().at(report.tail).state.load(std::memory_order_acquire)};
+    report.closed = last.is_at(report.tail) && last.phase() == Phase::closed;
+    report.oldest_retained = oldest_whole(memory, report.tail);
+    report.blocked_by = find_blocker(memory, report);
+    return report;
+}
+
+ChannelReport inspect(const std::string& channel) {
+    return Inspector(channel).sample();
+}
+
+}  // namespace ipc::inline v1

@@ -1,0 +1,151 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ipc/base/options.hpp"
+#include "ipc/base/status.hpp"
+#include "ipc/export.hpp"
+
+namespace ipc::inline v1 {
+
+namespace protocol {
+class ChannelMemory;
+}
+
+// What can be seen of a channel from outside: plain values, read through a read-only mapping
+// without taking part. Every figure is loaded while the traffic goes on: each is right at some
+// moment of the call, and differences of cumulative figures of two reports are rates.
+
+enum class ParticipantRole : std::uint8_t {
+    shared_producer,
+    exclusive_producer,
+    consumer,  ///< member of a named group
+    subscriber,
+};
+
+enum class Activity : std::uint8_t { running, waiting_for_message, waiting_for_room };
+
+struct ParticipantReport {
+    unsigned index = 0;  ///< its entry; leases name it by this
+    ParticipantRole role = ParticipantRole::subscriber;
+    std::string name;
+    std::int32_t pid = 0;            ///< as its own PID namespace counts
+    bool same_pid_namespace = true;  ///< whether that pid means anything to this process
+    bool alive = false;              ///< whether the process still has its memory
+    char process_state = 0;          ///< from /proc: R, S, D, T (stopped) ...; 0 unknown
+    std::string group;               ///< of consumers
+    int group_index = -1;            ///< of consumers and subscribers
+    std::uint64_t messages = 0;      ///< published, or received; also by former owners of the entry
+    std::uint64_t bytes = 0;
+    std::uint64_t leases_held = 0;
+    Activity activity = Activity::running;
+    std::int64_t activity_since_ns = 0;  ///< CLOCK_MONOTONIC
+    std::int64_t attached_at_ns = 0;     ///< CLOCK_REALTIME
+};
+
+enum class LeaseKind : std::uint8_t {
+    leased,         ///< in user code
+    reserved,       ///< in a batch, not yet reached
+    returned,       ///< waits to be handed out again
+    delayed,        ///< the same, not before its time
+    dead_rejected,  ///< waits for its dead letter
+    dead_exhausted,
+};
+
+struct LeaseReport {
+    Position position = 0;
+    int member = -1;  ///< participant index; -1: nobody's
+    unsigned attempt = 0;
+    LeaseKind kind = LeaseKind::leased;
+};
+
+struct GroupReport {
+    unsigned index = 0;
+    std::string name;  ///< empty for a subscriber
+    bool subscriber = false;
+    bool reliable = true;
+    bool durable = false;
+    bool manual_ack = false;
+    unsigned max_attempts = 0;
+    std::uint32_t lease_limit_ms = 0;
+    std::string dead_letter;
+    unsigned members = 0;   ///< that live
+    Position start = 0;     ///< first position the group saw
+    Position position = 0;  ///< next to be handed out for the first time
+    Position settled_below = 0;
+    std::uint64_t backlog =
+        0;  ///< L_q: published, not in any member's hands; delayed ones included
+    std::uint64_t in_flight = 0;  ///< leased, or held by a subscriber (in steps of capacity / 16)
+    std::uint64_t delayed = 0;
+    std::uint64_t dead_pending = 0;
+    // Cumulative.
+    std::uint64_t delivered = 0;  ///< handed out: first deliveries and redeliveries
+    std::uint64_t settled = 0;    ///< done in whatever way
+    std::uint64_t acked = 0;      ///< of those, processed: not rejected, dropped, aborted, purged
+    std::uint64_t redelivered = 0;
+    std::uint64_t returned = 0;
+    std::uint64_t expired = 0;
+    std::uint64_t rejected = 0;
+    std::uint64_t dead_lettered = 0;
+    std::uint64_t dropped = 0;
+    std::uint64_t aborted = 0;
+    std::uint64_t skipped = 0;
+    std::uint64_t purged = 0;
+    std::uint64_t not_understood = 0;
+    /// At least this old is the oldest message not settled; -1: none, or none of those near it was
+    /// stamped.
+    std::int64_t oldest_age_ns = -1;
+    bool blocks_producers = false;    ///< it is the group a full ring waits for
+    std::vector<LeaseReport> leases;  ///< the oldest 64 that are not settled
+    /// Sampled durations in the buckets of ipc/format/histogram.hpp: receive to settle (T_p), and
+    /// publish to settle (T_r).
+    std::vector<std::uint64_t> service_time;
+    std::vector<std::uint64_t> response_time;
+};
+
+struct ChannelReport {
+    std::string name;
+    std::uint64_t channel_id = 0;
+    std::int64_t sampled_at_ns = 0;    ///< CLOCK_MONOTONIC
+    std::uint64_t capacity = 0;        ///< messages
+    std::uint64_t inline_size = 0;     ///< bytes of payload a slot takes
+    std::uint64_t region_size = 0;     ///< bytes per producer
+    std::uint64_t object_bytes = 0;    ///< apparent size
+    std::uint64_t reserved_bytes = 0;  ///< memory really taken
+    bool temporary = false;
+    bool closed = false;
+    bool removed = false;
+    std::string type_name;  ///< empty: bytes
+    Position first = 0;
+    Position oldest_retained = 0;
+    Position tail = 0;              ///< next to be published
+    std::uint64_t messages_in = 0;  ///< cumulative, over all producers there ever were
+    std::uint64_t bytes_in = 0;
+    std::uint64_t aborted = 0;
+    std::string blocked_by;  ///< who holds up producers or readers, in a sentence; or empty
+    std::vector<ParticipantReport> participants;  ///< also dead ones not yet recovered
+    std::vector<GroupReport> groups;
+
+    IPC_API unsigned producers() const;  ///< that live
+    IPC_API const GroupReport* find_group(const std::string& group) const;
+};
+
+/// Keeps a channel mapped read-only, for repeated looks. Takes no table entry and delays nobody.
+class IPC_API Inspector {
+public:
+    /// Throws Error, also when the channel does not exist.
+    explicit Inspector(const std::string& channel, bool allow_foreign_owner = false);
+
+    ChannelReport sample() const;
+
+private:
+    std::shared_ptr<protocol::ChannelMemory> memory_;
+};
+
+/// One look.
+IPC_API ChannelReport inspect(const std::string& channel);
+
+}  // namespace ipc::inline v1

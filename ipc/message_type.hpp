@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/publish.hpp"
+
+namespace ipc::inline v1 {
+
+/// What a channel can carry: bytes, or one trivially copyable type, which must mean the same in all
+/// processes: no pointers, no handles.
+template <class T>
+concept Carriable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && alignof(T) <= 64;
+
+template <class T>
+inline constexpr bool is_bytes = std::is_same_v<T, std::byte>;
+
+namespace protocol {
+
+/// The compiler's spelling of T, cut out of this function's own signature. The same for one
+/// compiler; GCC and clang agree on types that are not templates.
+template <class T>
+constexpr std::string_view type_name() {
+    const std::string_view text = __PRETTY_FUNCTION__;
+    const std::size_t start = text.find("T = ") + 4;
+    const std::size_t end = text.find_first_of(";]", start);
+    return text.substr(start, end - start);
+}
+
+template <class T>
+MessageType message_type() {
+    if constexpr (is_bytes<T>) {
+        return {};
+    } else {
+        constexpr std::string_view name = type_name<T>();
+        return {{format::fnv1a(name.data(), name.size()), sizeof(T), alignof(T)},
+                std::string(name)};
+    }
+}
+
+inline Patience wait_for_ever(std::stop_token stop) {
+    return {os::Deadline::never(), std::move(stop), Status::timed_out};
+}
+template <class Rep, class Period>
+Patience wait_for(std::chrono::duration<Rep, Period> span, std::stop_token stop) {
+    // Saturates: duration_cast of a very long span would overflow.
+    using Seconds = std::chrono::duration<double>;
+    const bool endless = Seconds(span) > Seconds(std::chrono::nanoseconds::max()) / 2;
+    return {endless
+                ? os::Deadline::never()
+                : os::Deadline::after(std::chrono::duration_cast<std::chrono::nanoseconds>(span)),
+            std::move(stop), Status::timed_out};
+}
+
+}  // namespace protocol
+}  // namespace ipc::inline v1

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <ctime>
+#include <limits>
+
+#include "ipc/export.hpp"
+
+namespace ipc::inline v1::os {
+
+/// A point of, or a span on, CLOCK_MONOTONIC. All processes of a host share that clock, except
+/// across time namespaces, where it is shifted.
+using Nanoseconds = std::int64_t;
+
+inline Nanoseconds now() noexcept {
+    timespec time;
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return Nanoseconds{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+/// For the body of a spin loop: yields the core's resources to its sibling thread and spares the
+/// loop the misprediction that would otherwise delay its end.
+inline void cpu_relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+/// When a wait gives up, as an absolute time: a wait that is resumed several times still ends on
+/// time.
+struct Deadline {
+    Nanoseconds at;
+
+    static constexpr Deadline never() noexcept { return {std::numeric_limits<Nanoseconds>::max()}; }
+    /// Already passed: look once, do not wait.
+    static constexpr Deadline immediate() noexcept { return {0}; }
+    /// A span that is zero or negative has passed; one too long for the clock never does.
+    static Deadline after(std::chrono::nanoseconds span) noexcept {
+        if (span.count() <= 0) return immediate();
+        const Nanoseconds start = now();
+        return span.count() >= never().at - start ? never() : Deadline{start + span.count()};
+    }
+
+    constexpr bool is_never() const noexcept { return at == never().at; }
+    /// Reads the clock only for deadlines that depend on it.
+    bool passed() const noexcept { return at <= 0 || (!is_never() && now() >= at); }
+};
+
+/// What one sleep and wake-up costs this process, in nanoseconds: the default time to spin before
+/// sleeping, since a spin that long costs at most twice the best choice in hindsight. Measured at
+/// the first call, which takes up to 2 ms; between 5 and 200 us. 0 when only one processor is
+/// usable: whatever a spin waits for could then not happen while it spins.
+IPC_API Nanoseconds sleep_and_wake_cost();
+
+}  // namespace ipc::inline v1::os

@@ -1,0 +1,134 @@
+#include "ipc/protocol/channel_memory.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <bit>
+#include <cstring>
+
+#include "ipc/os/lock.hpp"
+
+namespace ipc::inline v1::protocol {
+
+std::string object_name(const std::string& channel) {
+    const bool good = !channel.empty() && channel.size() <= 128 &&
+                      channel.find_first_not_of(
+                          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                          "0123456789._-") == std::string::npos;
+    if (!good) {
+        std::string shown = channel.substr(0, 40);
+        for (char& c : shown) {
+            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+        }
+        throw Error(Errc::bad_name, "'" + shown + "'", "not a valid name",
+                    "use 1 to 128 letters, digits, '.', '_' or '-'");
+    }
+    return "ipc." + channel;
+}
+
+ChannelMemory::ChannelMemory(std::string name, os::TransientDescriptor object, Access access,
+                             const OpenOptions& options)
+    : name_(std::move(name)), options_(options) {
+    os::watch_forks();
+    fork_generation_ = os::fork_generation();
+    const os::ObjectStatus status = os::status_of(object.get());
+    if (!status.regular) {
+        throw Error(Errc::corrupt, name_, "the object is not a regular file",
+                    "remove the file or choose another name");
+    }
+    if (!options.allow_foreign_owner && status.owner != ::geteuid()) {
+        throw Error(Errc::foreign_owner, name_,
+                    "the object belongs to user " + std::to_string(status.owner),
+                    "allow a foreign owner explicitly if you trust that user");
+    }
+    // Too short for a header cannot be mapped without risking SIGBUS; read() tells instead.
+    if (::pread(object.get(), &preamble_, sizeof preamble_, 0) !=
+        static_cast<ssize_t>(sizeof preamble_)) {
+        throw Error(Errc::corrupt, name_, "the object is too short to be a channel",
+                    "remove the file or choose another name");
+    }
+    format::check(name_, preamble_, status.size);
+    preamble_.type_name[sizeof preamble_.type_name - 1] = 0;
+    identity_ = status.identity;
+
+    const os::MapOptions how{.huge_pages = options.huge_pages,
+                             .prefault = options.prefault,
+                             .lock_memory = options.lock_memory};
+    const bool take_part = access == Access::take_part;
+    // Only what is reserved may be touched: group blocks and regions are not, until they are used.
+    control_ = os::Mapping::map(object.get(), 0, layout().control_size, take_part, {});
+    data_ = os::Mapping::map(object.get(), layout().data_offset, layout().data_size, false,
+                             {.huge_pages = how.huge_pages});
+    ring_ = ring_of(data_);
+    lap_shift_ = static_cast<unsigned>(std::countr_zero(layout().capacity));
+    if (auto probe = os::open_object(object_name(name_), false);
+        probe && os::status_of(probe->get()).identity == identity_) {
+        probe_ = std::move(*probe);
+    } else {
+        throw Error(Errc::removed, name_, "it was removed while it was being opened",
+                    "open it again");
+    }
+}
+
+os::Mapping ChannelMemory::map_data_writable() const {
+    return about(name_, "mapping", [&] {
+        const auto object = open_again(true);
+        return os::Mapping::map(object.get(), layout().data_offset, layout().data_size, true,
+                                {.huge_pages = options_.huge_pages});
+    });
+}
+
+Ring ChannelMemory::ring_of(const os::Mapping& data) const {
+    return {.slots = data.data(), .mask = capacity() - 1, .slot_size = layout().slot_size};
+}
+
+unsigned ChannelMemory::participants_used() const {
+    return std::min(header().participants_used.load(std::memory_order_acquire),
+                    layout().max_participants);
+}
+
+unsigned ChannelMemory::groups_used() const {
+    return std::min(header().groups_used.load(std::memory_order_acquire), layout().max_groups);
+}
+
+bool ChannelMemory::is_alive(unsigned participant) const {
+    return os::is_held(probe_.get(), format::participant_lock_byte(participant));
+}
+
+bool ChannelMemory::registry_is_locked() const {
+    return os::is_held(probe_.get(), format::registry_lock_byte);
+}
+
+os::TransientDescriptor ChannelMemory::open_again(bool writable) const {
+    auto object = os::open_object(object_name(name_), writable);
+    if (!object || !(os::status_of(object->get()).identity == identity_)) {
+        throw Error(Errc::removed, name_, "it was removed, or replaced by another channel",
+                    "open it again");
+    }
+    return std::move(*object);
+}
+
+void ChannelMemory::reserve(std::uint64_t offset, std::uint64_t length, const char* what) const {
+    about(name_, what, [&] {
+        const auto object = open_again(true);
+        os::reserve(object.get(), offset, length);
+    });
+}
+
+std::uint64_t ChannelMemory::reserved_bytes() const {
+    struct stat status {};
+    if (::fstat(probe_.get(), &status) != 0) return 0;
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+bool ChannelMemory::name_still_means_this() const {
+    const auto status = os::status_of_name(object_name(name_));
+    return status && status->identity == identity_;
+}
+
+void ChannelMemory::throw_forked() const {
+    throw Error(Errc::forked, name_, "a handle made before fork was used in the child",
+                "open the channel again in the child");
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,158 @@
+#include "ipc/protocol/dead_letter.hpp"
+
+#include <cstring>
+#include <map>
+#include <vector>
+
+#include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/member.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+/// The origin header, padded so that the body after it is aligned like a block of a region.
+constexpr std::size_t origin_extension_size =
+    format::round_up(sizeof(format::ExtensionHeader) + sizeof(DeadLetterOrigin), 64);
+
+/// The group that redrive takes dead letters from.
+constexpr char redrive_group[] = "redrive";
+
+}  // namespace
+
+std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension) {
+    while (extension.size() >= sizeof(format::ExtensionHeader)) {
+        format::ExtensionHeader header;
+        std::memcpy(&header, extension.data(), sizeof header);
+        extension = extension.subspan(sizeof header);
+        if (header.length > extension.size()) break;
+        if (header.kind == static_cast<std::uint16_t>(format::ExtensionKind::origin) &&
+            header.length == sizeof(DeadLetterOrigin)) {
+            DeadLetterOrigin origin;
+            std::memcpy(&origin, extension.data(), sizeof origin);
+            origin.channel[sizeof origin.channel - 1] = 0;
+            origin.group[sizeof origin.group - 1] = 0;
+            return origin;
+        }
+        const auto padded = static_cast<std::size_t>(format::round_up(header.length, 8));
+        if (padded > extension.size()) break;
+        extension = extension.subspan(padded);
+    }
+    return std::nullopt;
+}
+
+DeadLetterSink::DeadLetterSink(std::string channel, std::uint64_t channel_id, std::string group,
+                               std::string target)
+    : channel_(std::move(channel)),
+      channel_id_(channel_id),
+      group_(std::move(group)),
+      target_(std::move(target)) {
+    if (!target_.empty()) refuse_dead_letter_cycle(channel_, target_);
+}
+
+bool DeadLetterSink::publish(std::span<const std::byte> body, Position position, unsigned attempts,
+                             DeadLetterReason reason) {
+    if (!producer_ || producer_->memory()->is_removed()) {
+        producer_.reset();
+        try {
+            producer_ =
+                std::make_unique<ProducerCore>(open_channel(target_, {}, {.any_type = true}), false,
+                                               ParticipantOptions{.name = "dead letters"});
+        } catch (const Error&) {
+            return false;  // stays pending, and visible, until the target can take it
+        }
+    }
+    alignas(8) std::byte extension[origin_extension_size] = {};
+    const format::ExtensionHeader header{static_cast<std::uint16_t>(format::ExtensionKind::origin),
+                                         sizeof(DeadLetterOrigin), 0};
+    DeadLetterOrigin origin{};
+    origin.channel_id = channel_id_;
+    origin.position = position;
+    origin.attempts = attempts;
+    origin.reason = static_cast<std::uint32_t>(reason);
+    channel_.copy(origin.channel, sizeof origin.channel - 1);
+    group_.copy(origin.group, sizeof origin.group - 1);
+    std::memcpy(extension, &header, sizeof header);
+    std::memcpy(extension + sizeof header, &origin, sizeof origin);
+    const Sent sent = producer_->send_with(
+        body.data(), body.size(), {extension, static_cast<std::uint16_t>(sizeof extension)},
+        Patience::none());
+    return static_cast<bool>(sent);
+}
+
+void refuse_dead_letter_cycle(const std::string& channel, const std::string& target) {
+    // The dead-letter targets of a channel's groups, followed to the end. Channels that do not
+    // exist yet end a path; their own groups are checked when they join.
+    std::vector<std::string> to_visit{target};
+    std::vector<std::string> visited;
+    while (!to_visit.empty()) {
+        const std::string next = std::move(to_visit.back());
+        to_visit.pop_back();
+        if (next == channel) {
+            throw Error(Errc::bad_options, channel,
+                        "its dead letters would come back to it by way of " + target,
+                        "choose a dead-letter channel outside that circle");
+        }
+        if (std::find(visited.begin(), visited.end(), next) != visited.end()) continue;
+        visited.push_back(next);
+        std::shared_ptr<ChannelMemory> memory;
+        try {
+            memory = open_channel(next, {}, {.any_type = true});
+        } catch (const Error& error) {
+            if (error.code() == Errc::bad_name) throw;
+            continue;
+        }
+        for (unsigned i = 0; i < memory->groups_used(); ++i) {
+            const Group& group = memory->group(i);
+            const GroupStatus status{group.status.load(std::memory_order_acquire)};
+            const std::string further = format::load_name(group.dead_letter);
+            if (status.is_active() && !further.empty()) to_visit.push_back(further);
+        }
+    }
+}
+
+std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
+                                   const std::string& target, std::uint64_t most) {
+    GroupOptions options;
+    options.ack = Ack::manual;
+    options.from = Start::earliest();
+    options.participant.name = "redrive";
+    Member member(open_channel(dead_letter_channel, {}, {.any_type = true}), redrive_group,
+                  options);
+    std::map<std::string, std::unique_ptr<ProducerCore>> producers;
+    std::uint64_t moved = 0;
+    while (moved < most) {
+        Received message;
+        if (member.try_receive(message) != Status::ok) break;
+        const auto origin = find_origin({message.data, message.extension});
+        const std::string to = !target.empty() ? target : origin ? origin->channel : "";
+        try {
+            if (to.empty()) {
+                throw Error(Errc::bad_options, dead_letter_channel,
+                            "message " + std::to_string(message.position) + " has no origin",
+                            "name a target channel");
+            }
+            auto& producer = producers[to];
+            if (!producer) {
+                producer =
+                    std::make_unique<ProducerCore>(open_channel(to, {}, {.any_type = true}), false,
+                                                   ParticipantOptions{.name = "redrive"});
+            }
+            const Sent sent =
+                producer->send(message.data + message.extension, message.length - message.extension,
+                               {os::Deadline::after(std::chrono::seconds(5))});
+            if (!sent) {
+                throw Error(Errc::timed_out, to,
+                            "took no dead letter: " + std::string(to_string(sent.status())),
+                            "make room in it, and redrive again");
+            }
+        } catch (...) {
+            (void)member.nack(message, 0);
+            throw;
+        }
+        (void)member.ack(message);
+        ++moved;
+    }
+    return moved;
+}
+
+}  // namespace ipc::inline v1::protocol

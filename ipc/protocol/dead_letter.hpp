@@ -1,0 +1,60 @@
+#pragma once
+
+// Dead letters: messages a group gave up on, published to another channel with their origin.
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "ipc/protocol/publish.hpp"
+
+namespace ipc::inline v1::protocol {
+
+enum class DeadLetterReason : std::uint32_t { rejected = 1, attempts_exhausted = 2 };
+
+/// Where a dead letter comes from: the body of its `origin` extension header.
+struct DeadLetterOrigin {
+    std::uint64_t channel_id;
+    std::uint64_t position;
+    std::uint32_t attempts;
+    std::uint32_t reason;  ///< DeadLetterReason
+    char channel[136];
+    char group[136];
+};
+static_assert(sizeof(DeadLetterOrigin) == 296);
+
+/// The origin in a message's extension headers, if there is one. Bounds-checked: the bytes may be
+/// anything.
+IPC_API std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension);
+
+/// One member's way to its group's dead-letter channel; opened when first needed.
+class DeadLetterSink {
+public:
+    DeadLetterSink(std::string channel, std::uint64_t channel_id, std::string group,
+                   std::string target);
+
+    bool is_configured() const { return !target_.empty(); }
+    /// False when the target is missing, full or closed.
+    bool publish(std::span<const std::byte> body, Position position, unsigned attempts,
+                 DeadLetterReason reason);
+
+private:
+    std::string channel_;
+    std::uint64_t channel_id_;
+    std::string group_;
+    std::string target_;
+    std::unique_ptr<ProducerCore> producer_;
+};
+
+/// Throws Error(bad_options) when dead letters sent from `channel` to `target` could come back to
+/// it.
+void refuse_dead_letter_cycle(const std::string& channel, const std::string& target);
+
+/// Publishes dead letters again to where they come from, or to `target` if it is not empty, at most
+/// `most` of them, and acknowledges each after: at least once. Returns how many.
+IPC_API std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
+                                           const std::string& target, std::uint64_t most);
+
+}  // namespace ipc::inline v1::protocol

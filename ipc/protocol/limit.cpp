@@ -1,0 +1,101 @@
+#include "ipc/protocol/limit.hpp"
+
+#include "ipc/protocol/lease.hpp"
+
+namespace ipc::inline v1::protocol {
+
+Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
+    Position lowest = tail;
+    if (blocker != nullptr) *blocker = -1;
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Group& group = memory.group(i);
+        // Pairs with the release in announce_gate's caller: a gating entry has its low-water mark.
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (!status.gates()) continue;
+        // Acquire: what the group's readers did with the slots happened before they are reused.
+        const Position low = group.low_water.load(std::memory_order_acquire);
+        if (before(low, lowest)) {
+            lowest = low;
+            if (blocker != nullptr) *blocker = static_cast<int>(i);
+        }
+    }
+    return lowest + memory.capacity();
+}
+
+namespace {
+
+void move_low_water_marks(ChannelMemory& memory) {
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
+        if (status.gates() && !status.has(GroupStatus::anonymous)) advance_low_water(memory, i);
+    }
+}
+
+/// One attempt to go from `seen` to `goal`. On success what the caller writes next is ordered after
+/// the raise (EDGE limit).
+bool install(ChannelMemory& memory, Limit seen, Position goal) {
+    if (!memory.header().limit.compare_exchange_strong(
+            seen.bits, Limit::make(goal, seen.epoch()).bits, std::memory_order_acq_rel)) {
+        return false;
+    }
+    std::atomic_thread_fence(std::memory_order_release);
+    return true;
+}
+
+}  // namespace
+
+Position refresh_limit(ChannelMemory& memory, Position tail) {
+    bool moved = false;
+    for (;;) {
+        // The word is read before the groups are scanned: a join in between changes its epoch,
+        // and the exchange below fails.
+        const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
+        const Position current = seen.position(tail);
+        const Position goal = earlier_of(gate(memory, tail), tail + memory.step());
+        if (!before(tail, later_of(current, goal)) && !moved) {
+            move_low_water_marks(memory);
+            moved = true;
+            continue;
+        }
+        if (!before(current, goal)) {
+            std::atomic_thread_fence(std::memory_order_release);  // EDGE limit
+            return current;
+        }
+        if (install(memory, seen, goal)) return goal;
+    }
+}
+
+bool raise_limit(ChannelMemory& memory, Position target) {
+    bool moved = false;
+    for (;;) {
+        const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
+        if (!before(seen.position(target), target)) {
+            std::atomic_thread_fence(std::memory_order_release);  // EDGE limit
+            return true;
+        }
+        if (before(gate(memory, target), target)) {
+            if (moved) return false;
+            move_low_water_marks(memory);
+            moved = true;
+        } else if (install(memory, seen, target)) {
+            return true;
+        }
+    }
+}
+
+Position announce_gate(ChannelMemory& memory) {
+    const Position near = memory.header().tail.load(std::memory_order_relaxed);
+    auto& word = memory.header().limit;
+    Limit seen{word.load(std::memory_order_relaxed)};
+    // A read-modify-write, not a barrier: it makes an exchange of a producer that scanned the
+    // groups before this entry gated fail, however long ago that scan was.
+    while (!word.compare_exchange_weak(seen.bits,
+                                       Limit::make(seen.position(near), seen.epoch() + 1).bits,
+                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    }
+    return later_of(seen.position(near) - memory.capacity(), memory.preamble().first_position);
+}
+
+}  // namespace ipc::inline v1::protocol

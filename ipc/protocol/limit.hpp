@@ -1,0 +1,51 @@
+#pragma once
+
+// The limit: how far producers may write.
+//
+//   limit = min(low-water of all gating groups + capacity, tail + step)
+//
+// A producer writes position p only while p < limit, so every message from limit - capacity on is
+// whole: its slot, and its payload, are not overwritten. This one word is what a joiner starts from
+// and what a reader without a gate checks after it copied. The word only grows. It is cached by
+// each producer and recomputed once every `step` messages, so its cost does not depend on the
+// number of groups.
+//
+// EDGE limit: a producer raises the word, executes a release fence, then overwrites (or loads the
+// word with acquire, executes the same fence, then overwrites). A reader copies, executes an
+// acquire fence, then loads the word: if it copied anything that was overwritten, it sees the
+// raised limit.
+
+#include "ipc/protocol/channel_memory.hpp"
+
+namespace ipc::inline v1::protocol {
+
+/// The lowest low-water mark of the gating groups plus capacity; tail + capacity without any.
+/// `blocker` receives the group's index, or -1.
+Position gate(const ChannelMemory& memory, Position tail, int* blocker = nullptr);
+
+/// Raises the limit as far as gates and retention allow; returns it. Moves low-water marks on the
+/// way, so that a blocked producer depends on nobody else's diligence.
+Position refresh_limit(ChannelMemory& memory, Position tail);
+
+/// Raises the limit to `target` at least, giving up retention; false while a gate forbids it.
+bool raise_limit(ChannelMemory& memory, Position target);
+
+/// Called by a joiner whose entry gates already: from here on every producer that raises the limit
+/// has seen the entry. Returns the oldest position that is still whole.
+Position announce_gate(ChannelMemory& memory);
+
+/// The oldest position whose slot and payload are whole at this moment.
+inline Position oldest_whole(const ChannelMemory& memory, Position near) {
+    const Limit limit{memory.header().limit.load(std::memory_order_acquire)};
+    const Position first = memory.preamble().first_position;
+    return later_of(limit.position(near + memory.capacity()) - memory.capacity(), first);
+}
+
+/// Pairs with EDGE limit: called after a copy of `position`, tells whether it was whole throughout.
+inline bool was_whole(const ChannelMemory& memory, Position position) {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    const Limit limit{memory.header().limit.load(std::memory_order_relaxed)};
+    return !before(position + memory.capacity(), limit.position(position + memory.capacity()));
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,136 @@
+#include "ipc/protocol/lossy_reader.hpp"
+
+#include "ipc/protocol/recovery.hpp"
+#include "ipc/protocol/tail.hpp"
+
+namespace ipc::inline v1::protocol {
+
+LossyReader::LossyReader(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options)
+    : Reader(memory, join_alone(*memory, options), ReaderKind::lossy,
+             options.participant.wait_policy),
+      next_(group_->start.load(std::memory_order_relaxed)),
+      shared_cursor_(false) {}
+
+LossyReader::LossyReader(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+                         const GroupOptions& options)
+    : Reader(memory, join_group(*memory, group, options), ReaderKind::lossy,
+             options.participant.wait_policy),
+      next_(group_->cursor.load(std::memory_order_acquire)),
+      shared_cursor_(true) {}
+
+bool LossyReader::move_cursor(Position to) {
+    if (!shared_cursor_) {
+        next_ = to;
+        group_->cursor.store(to, std::memory_order_relaxed);
+        group_->low_water.store(to, std::memory_order_relaxed);
+        return true;
+    }
+    Position expected = next_;
+    const bool moved =
+        group_->cursor.compare_exchange_strong(expected, to, std::memory_order_acq_rel);
+    next_ = moved ? to : expected;
+    if (moved) group_->low_water.store(to, std::memory_order_relaxed);
+    return moved;
+}
+
+void LossyReader::catch_up() {
+    const Position oldest = oldest_whole(*memory_, next_);
+    const Position tail = find_tail(*memory_);
+    const Position target =
+        later_of(earlier_of(oldest + memory_->capacity() / 4, tail), later_of(oldest, next_ + 1));
+    const std::uint64_t missed = target - next_;
+    if (move_cursor(target)) {
+        skipped_ += missed;
+        group_->counters.skipped.fetch_add(missed, std::memory_order_relaxed);
+    }
+}
+
+Status LossyReader::look(SlotState& state) {
+    const Slot& slot = ring_.at(next_);
+    state = {slot.state.load(std::memory_order_acquire)};  // EDGE ready
+    if (state.is_ready_at(next_)) return Status::ok;
+    if (before(state.position(next_), next_)) {
+        if (memory_->is_removed() || is_gone()) return Status::removed;
+        return Status::empty;
+    }
+    if (!state.is_at(next_)) {
+        catch_up();
+        return Status::full;
+    }
+    if (state.phase() == Phase::closed) return Status::closed;
+    if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) {
+        return Status::empty;
+    }
+    if (move_cursor(next_ + 1)) group_->counters.aborted.fetch_add(1, std::memory_order_relaxed);
+    return Status::full;
+}
+
+Status LossyReader::peek(Received& out) {
+    memory_->check_fork();
+    for (;;) {
+        SlotState state{};
+        const Status status = look(state);
+        if (status == Status::full) continue;
+        if (status != Status::ok) return status;
+        const Slot& slot = ring_.at(next_);
+        out.position = next_;
+        const bool located = locate(slot, state, out);
+        out.publish_time =
+            static_cast<std::int64_t>(slot.publish_time.load(std::memory_order_relaxed));
+        if (!was_whole(*memory_, next_)) {
+            catch_up();
+        } else if (located) {
+            return Status::ok;
+        } else {
+            group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
+            move_cursor(next_ + 1);
+        }
+    }
+}
+
+Status LossyReader::try_receive(Received& out) {
+    memory_->check_fork();
+    if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
+    for (;;) {
+        Received seen;
+        if (const Status status = peek(seen); status != Status::ok) return status;
+        if (out.copy.capacity() == 0 && !spare_.empty()) {
+            out.copy = std::move(spare_.back());
+            spare_.pop_back();
+        }
+        out.copy.resize(seen.length / sizeof(AlignedBlock) + 1);
+        format::copy_out(out.copy.data(), seen.data, seen.length);
+        if (!was_whole(*memory_, seen.position)) {
+            catch_up();
+            continue;
+        }
+        if (!move_cursor(seen.position + 1)) continue;  // another member has it
+        out.data = out.copy.front().bytes;
+        out.length = seen.length;
+        out.extension = seen.extension;
+        out.position = seen.position;
+        out.publish_time = seen.publish_time;
+        out.received_at = seen.publish_time != 0 ? os::now() : 0;
+        out.handed = true;
+        count(out.length);
+        return Status::ok;
+    }
+}
+
+void LossyReader::release(Received& message) {
+    if (message.copy.capacity() == 0) return;  // a peek
+    record(message);
+    spare_.push_back(std::move(message.copy));
+}
+
+Status LossyReader::ack(Received& message) {
+    release(message);
+    return Status::ok;
+}
+
+bool LossyReader::has_news(bool thorough) {
+    if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
+    return slot_has_news(next_, thorough);
+}
+
+}  // namespace ipc::inline v1::protocol

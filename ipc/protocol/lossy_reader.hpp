@@ -1,0 +1,45 @@
+#pragma once
+
+// A reader without a gate: a lossy subscriber, or a member of a lossy group. It copies a message
+// out and checks afterwards that the copy was whole (EDGE limit). One that fell behind jumps a
+// quarter of the ring past the oldest whole message, since at the oldest it would be overrun at
+// once.
+//
+// Members of a group share its cursor: whoever moves it by CAS over a position has that message,
+// and no other member gets it. A member that dies after that takes the message with it: lossy is at
+// most once.
+
+#include "ipc/protocol/reader.hpp"
+
+namespace ipc::inline v1::protocol {
+
+class IPC_API LossyReader final : public Reader {
+public:
+    LossyReader(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options);
+    LossyReader(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+                const GroupOptions& options);
+
+    Status try_receive(Received& out) override;
+    void release(Received& message) override;
+    Status ack(Received& message) override;
+    Position position() const override { return next_; }
+
+    /// The next message in place, not consumed; whole only while intact() says so afterwards.
+    Status peek(Received& out);
+    bool intact(const Received& message) const { return was_whole(*memory_, message.position); }
+
+protected:
+    bool has_news(bool thorough) override;
+
+private:
+    bool move_cursor(Position to);
+    void catch_up();
+    /// What stands at next_: ok for a message, empty, closed, or full meaning "look again".
+    Status look(SlotState& state);
+
+    Position next_;
+    bool shared_cursor_;
+    std::vector<std::vector<AlignedBlock>> spare_;  ///< buffers of released messages
+};
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,343 @@
+#include "ipc/protocol/member.hpp"
+
+#include <algorithm>
+
+#include "ipc/protocol/recovery.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+using format::Hint;
+using format::no_participant;
+
+constexpr os::Nanoseconds burial_pause = 1'000'000'000;
+
+std::uint64_t now_ms() {
+    return static_cast<std::uint64_t>(os::now()) / 1'000'000;
+}
+
+}  // namespace
+
+Member::Member(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+               const GroupOptions& options)
+    : Reader(memory, join_group(*memory, group, options), ReaderKind::member,
+             options.participant.wait_policy),
+      leases_(&memory->lease(group_index_, 0)),
+      step_(memory_->step()),
+      lease_limit_ms_(group_->lease_limit_ms.load(std::memory_order_relaxed)),
+      max_attempts_(group_->max_attempts.load(std::memory_order_relaxed)),
+      manual_(status_.has(GroupStatus::manual_ack)),
+      sink_(memory_->name(), memory_->preamble().channel_id, group, options.dead_letter) {}
+
+Position Member::position() const {
+    return later_of(group_->cursor.load(std::memory_order_relaxed),
+                    group_->low_water.load(std::memory_order_relaxed));
+}
+
+Status Member::walk(Received& out, Position position, LeaseState as) {
+    if (is_gone() || memory_->is_removed()) return Status::removed;
+    for (std::uint64_t turns = 0; turns <= 2 * ring_.capacity(); ++turns) {
+        const Slot& slot = ring_.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+        const Lease word{lease_of(position).load(std::memory_order_acquire)};
+        if (before(state.position(position), position)) break;
+        if (!state.is_at(position)) {
+            // Gone: this member slept over it.
+            position = later_of(position + 1, group_->low_water.load(std::memory_order_acquire));
+            continue;
+        }
+        if (state.phase() == Phase::closed) {
+            make_room(true);
+            return is_finished(*memory_, group_index_, position, index_) ? Status::closed
+                                                                         : Status::empty;
+        }
+        if (is_untouched(*memory_, word, position)) {
+            if (state.phase() == Phase::ready) {
+                if (take_fresh(out, position, slot, state, as)) return Status::ok;
+                continue;
+            }
+            if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) break;
+            settle_aborted(*memory_, group_index_, position);
+            continue;
+        }
+        ++position;
+        group_->cursor.store(position, std::memory_order_relaxed);
+    }
+    make_room(true);
+    return Status::empty;
+}
+
+bool Member::take_returned(Received& out, LeaseState as) {
+    const std::uint64_t due = group_->next_due.load(std::memory_order_acquire);
+    const bool delay_over = due != ~std::uint64_t{0} && now_ms() >= due;
+    Hint hint{group_->returned.load(std::memory_order_acquire)};
+    bury_pending();
+    if (hint.is_none() && !delay_over) return false;
+    // Cleared before the words are scanned; who gives something back meanwhile sets it anew.
+    if (!hint.is_none()) {
+        group_->returned.compare_exchange_strong(hint.bits, Hint::none().bits,
+                                                 std::memory_order_acq_rel);
+    }
+    if (delay_over) {
+        std::uint64_t seen = due;
+        group_->next_due.compare_exchange_strong(seen, ~std::uint64_t{0},
+                                                 std::memory_order_acq_rel);
+    }
+    bool taken = false;
+    std::uint64_t next_due = ~std::uint64_t{0};
+    const std::uint64_t now = now_ms();
+    for_each_lease(*memory_, group_index_, [&](Position position, Lease word) {
+        const bool delayed = word.state() == LeaseState::delayed;
+        if (word.state() != LeaseState::returned && !delayed) return;
+        if (delayed) {
+            const std::uint64_t at = deadline_of(*memory_, group_index_, position, word);
+            if (now < at) {
+                next_due = std::min(next_due, at);
+                return;
+            }
+        }
+        if (taken) {
+            // More for others, and for the next call.
+            set_hint(group_->returned, position);
+        } else {
+            taken = take_again(out, position, word, as);
+        }
+    });
+    if (next_due != ~std::uint64_t{0}) note_due(*group_, next_due);
+    if (taken && group_->returned.load(std::memory_order_relaxed) != 0) {
+        wake_group(*memory_, group_index_, 1);
+    }
+    return taken;
+}
+
+bool Member::take_again(Received& out, Position position, Lease seen, LeaseState as) {
+    const Slot& slot = ring_.at(position);
+    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    const bool exhausted = max_attempts_ != 0 && seen.attempt() >= max_attempts_;
+    const unsigned attempt = std::min(seen.attempt() + 1, 255U);
+    const Lease mine = exhausted ? seen.to(LeaseState::dead_exhausted, seen.attempt(), index_)
+                                 : seen.to(as, attempt, index_);
+    hold();
+    if (!lease_of(position).compare_exchange_strong(seen.bits, mine.bits,
+                                                    std::memory_order_acq_rel)) {
+        lose();
+        return false;
+    }
+    if (exhausted) {
+        bury(position, mine);
+        lose();
+        return false;
+    }
+    group_->counters.redelivered.fetch_add(1, std::memory_order_relaxed);
+    if (!state.is_ready_at(position)) {
+        refuse(position, mine);
+        return false;
+    }
+    return accept(out, position, slot, state, mine);
+}
+
+/// A position that turned out to hold nothing this version can hand out.
+void Member::refuse(Position position, Lease mine) {
+    Lease expected = mine;
+    lease_of(position).compare_exchange_strong(
+        expected.bits, mine.to(LeaseState::settled, mine.attempt(), index_).bits,
+        std::memory_order_acq_rel);
+    lose();
+    group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Member::start_limit(Position position, Lease mine) {
+    store_deadline(*memory_, group_index_, position, mine, now_ms() + lease_limit_ms_);
+}
+
+bool Member::hand_out(Received& message) {
+    if (message.handed) return true;
+    Lease expected = message.lease;
+    const Lease mine = expected.to(LeaseState::leased, expected.attempt(), index_);
+    if (!lease_of(message.position)
+             .compare_exchange_strong(expected.bits, mine.bits, std::memory_order_acq_rel)) {
+        return false;
+    }
+    message.lease = mine;
+    message.handed = true;
+    if (lease_limit_ms_ != 0) start_limit(message.position, mine);
+    return true;
+}
+
+void Member::release(Received& message) {
+    if (message.handed && !manual_) {
+        (void)ack(message);
+        return;
+    }
+    const unsigned attempt = message.handed ? message.lease.attempt() : message.lease.attempt() - 1;
+    (void)give_up(message, message.lease.to(LeaseState::returned, attempt, no_participant), 0);
+}
+
+Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
+    memory_->check_fork();
+    if (delay_ms != 0) {
+        const std::uint64_t due = now_ms() + delay_ms;
+        store_deadline(*memory_, group_index_, message.position, next, due);
+        note_due(*group_, due);
+    }
+    const bool mine = give_back(*memory_, group_index_, message.position, message.lease, next);
+    // A member that passed the word before the exchange may have recomputed the time without it.
+    if (delay_ms != 0 && mine) {
+        note_due(*group_, deadline_of(*memory_, group_index_, message.position, next));
+    }
+    lose();
+    return mine ? Status::ok : Status::lease_lost;
+}
+
+Status Member::nack(Received& message, std::uint64_t delay_ms) {
+    const LeaseState state = delay_ms == 0 ? LeaseState::returned : LeaseState::delayed;
+    return give_up(message, message.lease.to(state, message.lease.attempt(), no_participant),
+                   delay_ms);
+}
+
+Status Member::reject(Received& message) {
+    memory_->check_fork();
+    Lease expected = message.lease;
+    const Lease pending = expected.to(LeaseState::dead_rejected, expected.attempt(), index_);
+    if (!lease_of(message.position)
+             .compare_exchange_strong(expected.bits, pending.bits, std::memory_order_acq_rel)) {
+        lose();
+        return Status::lease_lost;
+    }
+    group_->counters.rejected.fetch_add(1, std::memory_order_relaxed);
+    record(message);
+    bury(message.position, pending);
+    lose();
+    return Status::ok;
+}
+
+Status Member::renew(Received& message) {
+    memory_->check_fork();
+    if (lease_limit_ms_ != 0) {
+        // Never touch the deadline of a lease that is another's by now.
+        if (!held(message)) return Status::lease_lost;
+        start_limit(message.position, message.lease);
+    }
+    return held(message) ? Status::ok : Status::lease_lost;
+}
+
+bool Member::held(const Received& message) const {
+    if (lease_of(message.position).load(std::memory_order_acquire) != message.lease.bits) {
+        return false;
+    }
+    if (lease_limit_ms_ == 0) return true;
+    const std::uint64_t due = deadline_of(*memory_, group_index_, message.position, message.lease);
+    return due == 0 || now_ms() < due;
+}
+
+/// Dead-letters a message this member holds as pending: copy first, then settle, so that a death in
+/// between repeats the copy rather than loses the message. What cannot be copied now stays pending,
+/// nobody's.
+void Member::bury(Position position, Lease pending) {
+    bool done = !sink_.is_configured();
+    if (!done) {
+        const Slot& slot = ring_.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        Received message;
+        if (!state.is_ready_at(position) || !locate(slot, state, message)) {
+            done = true;
+        } else {
+            const bool rejected = pending.state() == LeaseState::dead_rejected;
+            done = sink_.publish(
+                {message.data + message.extension, message.length - message.extension}, position,
+                pending.attempt(),
+                rejected ? DeadLetterReason::rejected : DeadLetterReason::attempts_exhausted);
+        }
+    }
+    Lease expected = pending;
+    if (done) {
+        if (lease_of(position).compare_exchange_strong(
+                expected.bits, pending.to(LeaseState::settled, pending.attempt(), index_).bits,
+                std::memory_order_acq_rel)) {
+            auto& counters = group_->counters;
+            (sink_.is_configured() ? counters.dead_lettered : counters.dropped)
+                .fetch_add(1, std::memory_order_relaxed);
+        }
+        after_settling(position);
+    } else {
+        bury_again_ = os::now() + burial_pause;
+        give_back(*memory_, group_index_, position, expected,
+                  pending.to(pending.state(), pending.attempt(), no_participant));
+    }
+}
+
+/// Tries again what could not be dead-lettered before; whether anything was tried.
+bool Member::bury_pending() {
+    Hint hint{group_->dead_pending.load(std::memory_order_acquire)};
+    if (hint.is_none() || os::now() < bury_again_) return false;
+    group_->dead_pending.compare_exchange_strong(hint.bits, Hint::none().bits,
+                                                 std::memory_order_acq_rel);
+    bury_again_ = 0;
+    for_each_lease(*memory_, group_index_, [&](Position position, Lease word) {
+        if (!word.is_dead_pending() || word.member() != no_participant) return;
+        if (bury_again_ != 0) {  // the target refused the one before
+            set_hint(group_->dead_pending, position);
+            return;
+        }
+        const Lease mine = word.to(word.state(), word.attempt(), index_);
+        hold();
+        if (lease_of(position).compare_exchange_strong(word.bits, mine.bits,
+                                                       std::memory_order_acq_rel)) {
+            bury(position, mine);
+        }
+        lose();
+    });
+    return true;
+}
+
+void Member::make_room(bool wake) {
+    const Position before_move = group_->low_water.load(std::memory_order_relaxed);
+    if (!advance_low_water(*memory_, group_index_)) return;
+    if (wake || producers_announced(*memory_, needs_fence_)) {
+        wake_producers(*memory_, group_->low_water.load(std::memory_order_relaxed) - before_move);
+    }
+}
+
+/// The last lease of a closed channel was settled: members that wait for nothing else may end.
+void Member::wake_if_finished() {
+    const Position next = position();
+    const SlotState state{ring_.at(next).state.load(std::memory_order_acquire)};
+    if (state.is_at(next) && state.phase() == Phase::closed) {
+        wake_group(*memory_, group_index_, static_cast<int>(memory_->participants_used()));
+    }
+}
+
+/// Now and then, about once a millisecond: when no sentinel ticks, a busy member looks after the
+/// dead.
+void Member::look_around() {
+    const os::Nanoseconds now = os::now();
+    const os::Nanoseconds since = now - looked_around_;
+    if (since < 500'000) {
+        look_around_interval_ = std::min(look_around_interval_ * 2, 4096U);
+    } else if (since > 2'000'000) {
+        look_around_interval_ = since > 20'000'000 ? 1 : std::max(look_around_interval_ / 2, 1U);
+    }
+    looked_around_ = now;
+    until_look_around_ = look_around_interval_;
+    if (now - swept_ < fast_tick) return;
+    swept_ = now;
+    const format::Sentinel word{memory_->header().sentinel.load(std::memory_order_relaxed)};
+    if (word.is_vacant() || !word.is_fast()) sweep(*memory_, index_, nullptr);
+}
+
+bool Member::has_news(bool thorough) {
+    if (group_->returned.load(std::memory_order_relaxed) != 0) return true;
+    const std::uint64_t due = group_->next_due.load(std::memory_order_relaxed);
+    if (due != ~std::uint64_t{0} && now_ms() >= due) return true;
+    if (thorough && group_->dead_pending.load(std::memory_order_relaxed) != 0 &&
+        os::now() >= bury_again_) {
+        return true;
+    }
+    const Position next = position();
+    if (!slot_has_news(next, thorough)) return false;
+    const SlotState state{ring_.at(next).state.load(std::memory_order_acquire)};
+    if (!state.is_at(next) || state.phase() != Phase::closed) return true;
+    return thorough && is_finished(*memory_, group_index_, next, index_);
+}
+
+}  // namespace ipc::inline v1::protocol

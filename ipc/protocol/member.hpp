@@ -1,0 +1,152 @@
+#pragma once
+
+// A member of a reliable named group: takes leases on messages and settles them (lease.hpp).
+
+#include "ipc/protocol/dead_letter.hpp"
+#include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/reader.hpp"
+#include "ipc/protocol/sentinel.hpp"
+
+namespace ipc::inline v1::protocol {
+
+class IPC_API Member final : public Reader {
+public:
+    Member(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+           const GroupOptions& options);
+
+    Status try_receive(Received& out) override { return take(out, LeaseState::leased); }
+    Status try_reserve(Received& out) override { return take(out, LeaseState::reserved); }
+    bool hand_out(Received& message) override;
+    void release(Received& message) override;
+    Status nack(Received& message, std::uint64_t delay_ms) override;
+    Status reject(Received& message) override;
+    Status renew(Received& message) override;
+    bool held(const Received& message) const override;
+    Position position() const override;
+
+    Status ack(Received& message) override {
+        memory_->check_fork();
+        Lease expected = message.lease;
+        const Lease settled = expected.to(LeaseState::settled, expected.attempt(), index_);
+        // EDGE settle: releases what this member read from the slot.
+        if (!lease_of(message.position)
+                 .compare_exchange_strong(expected.bits, settled.bits, std::memory_order_acq_rel))
+            [[unlikely]] {
+            lose();
+            return Status::lease_lost;
+        }
+        record(message);
+        lose();
+        after_settling(message.position);
+        return Status::ok;
+    }
+
+protected:
+    bool has_news(bool thorough) override;
+
+private:
+    std::atomic<std::uint64_t>& lease_of(Position position) const {
+        return leases_[position & ring_.mask];
+    }
+
+    Status take(Received& out, LeaseState as) {
+        memory_->check_fork();
+        if (--until_look_around_ == 0) [[unlikely]]
+            look_around();
+        if (group_->returned.load(std::memory_order_relaxed) != 0 ||
+            group_->next_due.load(std::memory_order_relaxed) != ~std::uint64_t{0} ||
+            group_->dead_pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            if (take_returned(out, as)) return Status::ok;
+        }
+        // The cursor is a hint: this member may hold what stands there, and others what follows.
+        const Position position = later_of(group_->cursor.load(std::memory_order_relaxed),
+                                           group_->low_water.load(std::memory_order_relaxed));
+        const Slot& slot = ring_.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+        if (state.is_ready_at(position)) [[likely]] {
+            if (take_fresh(out, position, slot, state, as)) return Status::ok;
+        }
+        return walk(out, position, as);
+    }
+
+    /// Takes an untouched position whose slot was seen READY.
+    bool take_fresh(Received& out, Position position, const Slot& slot, SlotState state,
+                    LeaseState as) {
+        auto& lease = lease_of(position);
+        Lease seen{lease.load(std::memory_order_acquire)};
+        if (!is_untouched(*memory_, seen, position)) return false;
+        const Lease mine =
+            Lease::make(memory_->lap_of(position), 1, seen.generation() + 1, index_, as);
+        hold();
+        if (!lease.compare_exchange_strong(seen.bits, mine.bits, std::memory_order_acq_rel)) {
+            lose();
+            return false;
+        }
+        group_->cursor.store(position + 1, std::memory_order_relaxed);
+        return accept(out, position, slot, state, mine);
+    }
+
+    /// A lease is this member's: hand its message out. False when there is nothing to hand out
+    /// after all.
+    bool accept(Received& out, Position position, const Slot& slot, SlotState state, Lease mine) {
+        // The slot again, now that the lease keeps it: what was seen READY before may be long gone.
+        if (slot.state.load(std::memory_order_acquire) != state.bits || !locate(slot, state, out))
+            [[unlikely]] {
+            refuse(position, mine);
+            return false;
+        }
+        out.position = position;
+        out.lease = mine;
+        out.handed = mine.state() == LeaseState::leased;
+        sample(slot, out);
+        if (lease_limit_ms_ != 0) [[unlikely]]
+            start_limit(position, mine);
+        watch_over(*memory_);
+        count(out.length);
+        return true;
+    }
+
+    // `held` is non-zero from before the first lease is taken until after the last is settled.
+    void hold() {
+        if (held_++ == 0) self_->held.store(1, std::memory_order_relaxed);
+    }
+    void lose() {
+        if (--held_ == 0) self_->held.store(0, std::memory_order_relaxed);
+    }
+
+    void after_settling(Position position) {
+        const bool waited_for = producers_announced(*memory_, needs_fence_);
+        if (((position + 1) & (step_ - 1)) == 0 || waited_for) make_room(waited_for);
+        if ((group_->parking.announcement.load(std::memory_order_relaxed) &
+             format::Announcement::pending) != 0) [[unlikely]] {
+            wake_if_finished();
+        }
+    }
+
+    bool take_returned(Received& out, LeaseState as);
+    bool take_again(Received& out, Position position, Lease seen, LeaseState as);
+    Status walk(Received& out, Position position, LeaseState as);
+    void refuse(Position position, Lease mine);
+    void start_limit(Position position, Lease mine);
+    void make_room(bool wake);
+    void wake_if_finished();
+    void look_around();
+    void bury(Position position, Lease pending);
+    bool bury_pending();
+    Status give_up(Received& message, Lease next, std::uint64_t delay_ms);
+
+    std::atomic<std::uint64_t>* leases_;
+    std::uint64_t step_;
+    std::uint64_t held_ = 0;
+    std::uint32_t lease_limit_ms_;
+    std::uint32_t max_attempts_;
+    bool manual_;
+    std::uint32_t until_look_around_ = 1;
+    std::uint32_t look_around_interval_ = 1;
+    os::Nanoseconds looked_around_ = 0;
+    os::Nanoseconds swept_ = 0;
+    os::Nanoseconds bury_again_ = 0;
+    DeadLetterSink sink_;
+};
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,235 @@
+#include "ipc/protocol/publish.hpp"
+
+#include <thread>
+
+#include "ipc/protocol/recovery.hpp"
+#include "ipc/protocol/tail.hpp"
+
+namespace ipc::inline v1::protocol {
+
+ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
+                           const ParticipantOptions& options)
+    : memory_(std::move(memory)), exclusive_(exclusive) {
+    data_ = memory_->map_data_writable();
+    ring_ = memory_->ring_of(data_);
+    attachment_ = attach_producer(*memory_, exclusive, options.name);
+    index_ = attachment_.index;
+    needs_fence_ = attachment_.needs_fence;
+    self_ = &memory_->participant(index_);
+    messages_ = self_->published.load(std::memory_order_relaxed);
+    bytes_ = self_->published_bytes.load(std::memory_order_relaxed);
+    // A slot aligns its payload to 8; a type that needs more travels in the region.
+    inline_size_ = memory_->preamble().type.alignment > 8
+                       ? 0
+                       : memory_->layout().slot_size - format::slot_header_size;
+    next_ = find_tail(*memory_);
+    limit_ = next_;
+    waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
+    // A predecessor may have died before it honoured a request to close.
+    if ((memory_->header().announcement.load(std::memory_order_acquire) &
+         format::Announcement::close_requested) != 0) {
+        close_as_asked();
+    }
+}
+
+ProducerCore::~ProducerCore() {
+    if (!attachment_.life) return;
+    // The tail hint of an exclusive producer lags; leave it right.
+    if (exclusive_) memory_->header().tail.store(next_, std::memory_order_relaxed);
+    detach(*memory_, attachment_);
+}
+
+void ProducerCore::close_as_asked() {
+    // Without room now, the next publish tries again.
+    (void)close(Patience::none());
+}
+
+bool ProducerCore::look_for_room() {
+    if (closed_ || memory_->is_removed()) return false;
+    if (exclusive_) {
+        memory_->header().tail.store(next_, std::memory_order_relaxed);
+        const SlotState state{ring_.at(next_).state.load(std::memory_order_acquire)};
+        if (state.is_at(next_) && state.phase() == Phase::closed) {
+            closed_ = true;
+            return false;
+        }
+    }
+    limit_ = refresh_limit(*memory_, next_);
+    return before(next_, limit_);
+}
+
+Slot* ProducerCore::claim_shared() {
+    // Each turn either ends, or moves forward along claims of others.
+    for (;;) {
+        if (!before(next_, limit_) && !look_for_room()) return nullptr;
+        Slot& slot = ring_.at(next_);
+        SlotState seen{slot.state.load(std::memory_order_acquire)};
+        const Position at = seen.position(next_);
+        if (at == next_ - ring_.capacity()) {
+            // Of the previous lap. A claim there is still being written, unless its owner is dead.
+            if (seen.phase() == Phase::claimed && !is_abandoned(*memory_, slot, seen)) {
+                return nullptr;
+            }
+            const auto mine = SlotState::make(next_, index_, Phase::claimed);
+            // Acquire: what was read to decide stays before the payload; EDGE limit did the rest.
+            if (!slot.state.compare_exchange_strong(seen.bits, mine.bits,
+                                                    std::memory_order_acq_rel)) {
+                continue;
+            }
+            position_ = next_++;
+            return &slot;
+        }
+        if (before(at, next_)) {
+            // Never by this library's doing: a guess beyond the tail would break contiguity.
+            const Position tail = find_tail(*memory_);
+            if (!before(tail, next_)) return nullptr;
+            next_ = tail;
+            continue;
+        }
+        if (seen.phase() == Phase::closed) {
+            closed_ = true;
+            return nullptr;
+        }
+        const Position hint = memory_->header().tail.load(std::memory_order_relaxed);
+        next_ = later_of(at + 1, hint);
+    }
+}
+
+Status ProducerCore::why_not(const Patience& patience) const {
+    if (closed_) return Status::closed;
+    if (memory_->is_removed()) return Status::removed;
+    if (patience.stop.stop_requested()) return Status::interrupted;
+    return patience.deadline.passed() ? patience.when_over : Status::ok;
+}
+
+Status ProducerCore::claim(const Patience& patience, Slot*& slot) {
+    const auto ready = [&](bool) {
+        slot = claim_now();
+        return slot != nullptr || closed_;
+    };
+    if (ready(true)) return closed_ ? Status::closed : Status::ok;
+    // From here on readers publish their positions at once.
+    announce_shortage(*memory_);
+    if (const Status status = why_not(patience); status != Status::ok) return status;
+    const Status status = waiter_->wait(ready, patience.deadline, patience.stop, next_);
+    if (closed_) return Status::closed;
+    return status == Status::timed_out ? patience.when_over : status;
+}
+
+Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
+                               const Patience& patience) {
+    const std::size_t length = size + extension.size;
+    if (length <= inline_size_) {
+        Slot* slot = nullptr;
+        if (const Status status = claim(patience, slot); status != Status::ok) return status;
+        format::copy_in(slot->payload(), extension.data, extension.size);
+        format::copy_in(slot->payload() + extension.size, data, size);
+        const Sent sent = publish(*slot, format::Descriptor::make(length, 0, extension.size), size);
+        announce(1);
+        return sent;
+    }
+    std::uint64_t block = 0;
+    std::byte* target = nullptr;
+    if (const Status status = loan(length, patience, block, target); status != Status::ok) {
+        return status;
+    }
+    format::copy_in(target, extension.data, extension.size);
+    format::copy_in(target + extension.size, data, size);
+    Slot* slot = nullptr;
+    if (const Status status = claim(patience, slot); status != Status::ok) {
+        abandon_loan(block);
+        return status;
+    }
+    format::copy_in(slot->payload(), &block, sizeof block);
+    const Sent sent = publish(
+        *slot, format::Descriptor::make(length, format::Descriptor::in_region, extension.size),
+        size);
+    region_->published(block, position_);
+    announce(1);
+    return sent;
+}
+
+Region& ProducerCore::region() {
+    if (!region_) region_.emplace(*memory_, index_, data_.data() + memory_->region_offset(index_));
+    return *region_;
+}
+
+Status ProducerCore::loan(std::size_t size, const Patience& patience, std::uint64_t& block,
+                          std::byte*& data) {
+    memory_->check_fork();
+    if (size > memory_->layout().region_size) return Status::too_large;
+    Status status = Status::full;
+    const auto ready = [&](bool) {
+        status = region().allocate(size, block);
+        return status != Status::full;
+    };
+    if (!ready(true)) {
+        announce_shortage(*memory_);
+        if (const Status why = why_not(patience); why != Status::ok) return why;
+        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_);
+        if (waited != Status::ok) {
+            return waited == Status::timed_out ? patience.when_over : waited;
+        }
+    }
+    if (status == Status::ok) data = region_->at(block);
+    return status;
+}
+
+Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
+    memory_->check_fork();
+    Slot* slot = nullptr;
+    if (const Status status = claim(patience, slot); status != Status::ok) return status;
+    format::copy_in(slot->payload(), &block, sizeof block);
+    const Sent sent =
+        publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size);
+    region_->published(block, position_);
+    announce(1);
+    return sent;
+}
+
+void ProducerCore::abandon_loan(std::uint64_t block) {
+    if (attachment_.life) region_->abandoned(block);
+}
+
+Status ProducerCore::close(const Patience& patience) {
+    memory_->check_fork();
+    Slot* slot = nullptr;
+    // An exclusive producer needs room for the mark like for a message; a shared one claims it,
+    // so that the mark stands where no message can.
+    const Status status = claim(patience, slot);
+    if (status == Status::closed) return Status::ok;
+    if (status != Status::ok) return status;
+    slot->state.store(SlotState::make(position_, index_, Phase::closed).bits,
+                      std::memory_order_release);
+    next_ = position_;
+    closed_ = true;
+    limit_ = next_;
+    wake_everyone(*memory_);
+    return Status::ok;
+}
+
+Status close_channel(const std::shared_ptr<ChannelMemory>& memory, const Patience& patience) {
+    memory->check_fork();
+    for (;;) {
+        try {
+            ProducerCore closer(memory, false, {.name = "close"});
+            return closer.close(patience);
+        } catch (const Error& error) {
+            if (error.code() != Errc::producer_lives) throw;
+        }
+        memory->header().announcement.fetch_or(format::Announcement::close_requested,
+                                               std::memory_order_acq_rel);
+        // The producer answers when it publishes next; if it dies, the closer above takes over.
+        for (int i = 0; i < 20; ++i) {
+            const Position tail = find_tail(*memory);
+            const SlotState state{memory->ring().at(tail).state.load(std::memory_order_acquire)};
+            if (state.is_at(tail) && state.phase() == Phase::closed) return Status::ok;
+            if (patience.stop.stop_requested()) return Status::interrupted;
+            if (memory->is_removed()) return Status::removed;
+            if (patience.deadline.passed()) return Status::timed_out;
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+    }
+}
+
+}  // namespace ipc::inline v1::protocol

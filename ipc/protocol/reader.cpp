@@ -1,0 +1,60 @@
+#include "ipc/protocol/reader.hpp"
+
+#include "ipc/protocol/recovery.hpp"
+
+namespace ipc::inline v1::protocol {
+
+Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, ReaderKind kind,
+               const WaitPolicy& policy)
+    : memory_(std::move(memory)),
+      ring_(memory_->ring()),
+      group_(&memory_->group(membership.group)),
+      self_(&memory_->participant(membership.attachment.index)),
+      status_(membership.status),
+      inline_size_(memory_->layout().slot_size - format::slot_header_size),
+      group_index_(membership.group),
+      index_(membership.attachment.index),
+      skipped_(membership.skipped),
+      kind_(kind),
+      needs_fence_(membership.attachment.needs_fence),
+      messages_(self_->received.load(std::memory_order_relaxed)),
+      bytes_(self_->received_bytes.load(std::memory_order_relaxed)),
+      attachment_(std::move(membership.attachment)),
+      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {}
+
+Reader::~Reader() {
+    detach(*memory_, attachment_);
+}
+
+Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
+    for (;;) {
+        const Status status = reserve ? try_reserve(out) : try_receive(out);
+        if (status != Status::empty) return status;
+        if (patience.deadline.at == os::Deadline::immediate().at) {
+            return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
+        }
+        const auto ready = [this](bool thorough) { return has_news(thorough) || is_gone(); };
+        const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
+        if (waited != Status::ok) return waited;
+    }
+}
+
+bool Reader::slot_has_news(Position position, bool thorough) const {
+    const Slot& slot = ring_.at(position);
+    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    if (state.is_ready_at(position)) return true;
+    if (before(state.position(position), position)) return false;
+    if (state.phase() != Phase::claimed) return true;
+    return !state.is_at(position) || (thorough && is_abandoned(*memory_, slot, state));
+}
+
+void Reader::record_slowly(const Received& message) const {
+    const os::Nanoseconds now = os::now();
+    const auto since = [now](std::int64_t then) {
+        return static_cast<std::uint64_t>(now > then ? now - then : 0);
+    };
+    group_->service_time.add(since(message.received_at));
+    group_->response_time.add(since(message.publish_time));
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,143 @@
+#pragma once
+
+// What the three kinds of readers have in common: finding a message in its slot, waiting, and the
+// life of the handle. The kinds:
+//
+//   Subscriber  alone, reliable: reads in place, gates producers by its position   subscriber.hpp
+//   LossyReader alone or in a lossy group: copies out, checks, may skip            lossy_reader.hpp
+//   Member      of a reliable named group: leases                                  member.hpp
+
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/payload.hpp"
+#include "ipc/protocol/publish.hpp"
+#include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/wait.hpp"
+
+namespace ipc::inline v1::protocol {
+
+/// Private memory aligned as strictly as a block of a region.
+struct alignas(64) AlignedBlock {
+    std::byte bytes[64];
+};
+
+/// One message in a reader's hands.
+struct Received {
+    const std::byte* data = nullptr;  ///< payload, extension headers first
+    std::uint32_t length = 0;
+    std::uint16_t extension = 0;
+    bool handed = true;  ///< reached user code; false for the rest of a batch
+    Position position = 0;
+    Lease lease{};                  ///< members: the word that proves the lease
+    std::int64_t publish_time = 0;  ///< CLOCK_MONOTONIC ns; 0 = this message is no sample
+    std::int64_t received_at = 0;
+    std::vector<AlignedBlock> copy{};  ///< lossy readers: what `data` points into
+};
+
+enum class ReaderKind : std::uint8_t { subscriber, lossy, member };
+
+class IPC_API Reader {
+public:
+    Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, ReaderKind kind,
+           const WaitPolicy& policy);
+    virtual ~Reader();
+    Reader(const Reader&) = delete;
+    Reader& operator=(const Reader&) = delete;
+
+    ReaderKind kind() const { return kind_; }
+    const std::shared_ptr<ChannelMemory>& memory() const { return memory_; }
+
+    virtual Status try_receive(Received& out) = 0;
+    /// try_receive (or try_reserve, for a batch), then waiting as `patience` allows.
+    Status receive(Received& out, const Patience& patience, bool reserve = false);
+
+    /// The message's object ends: acknowledged, released or given back, as the kind has it.
+    virtual void release(Received& message) = 0;
+    virtual Status ack(Received& message) = 0;
+    virtual Status nack(Received&, std::uint64_t /*delay_ms*/) { return Status::not_leased; }
+    virtual Status reject(Received&) { return Status::not_leased; }
+    virtual Status renew(Received&) { return Status::not_leased; }
+    virtual bool held(const Received&) const { return true; }
+    /// Takes a message of a batch into user code; false when its lease was lost in the meantime.
+    virtual bool hand_out(Received& message) {
+        message.handed = true;
+        return true;
+    }
+    /// try_receive for one message of a batch: not yet in user code.
+    virtual Status try_reserve(Received& out) { return try_receive(out); }
+    virtual Position position() const = 0;
+
+    std::uint64_t skipped() const { return skipped_; }
+
+    /// A reader lives until its handle and all its messages are gone, in whatever order they go.
+    void retain() { ++references_; }
+    void drop() {
+        if (--references_ == 0) delete this;
+    }
+
+protected:
+    /// Whether try_receive has something to do. `thorough` may make system calls.
+    virtual bool has_news(bool thorough) = 0;
+
+    /// Finds the payload of the READY slot; false when the message is damaged or not for this
+    /// version to understand.
+    bool locate(const Slot& slot, SlotState state, Received& out) const {
+        const auto payload = locate_payload(*memory_, inline_size_, slot, state);
+        if (!payload) [[unlikely]]
+            return false;
+        out.data = payload->data;
+        out.length = payload->length;
+        out.extension = payload->extension;
+        return true;
+    }
+    void sample(const Slot& slot, Received& out) const {
+        const auto time =
+            static_cast<std::int64_t>(slot.publish_time.load(std::memory_order_relaxed));
+        out.publish_time = time;
+        out.received_at = 0;
+        if (time != 0) [[unlikely]]
+            out.received_at = os::now();
+    }
+    /// Adds a sampled message to the group's histograms when it is settled.
+    void record(const Received& message) const {
+        if (message.received_at != 0) [[unlikely]]
+            record_slowly(message);
+    }
+    void count(std::size_t bytes) {
+        messages_ += 1;
+        bytes_ += bytes;
+        self_->received.store(messages_, std::memory_order_relaxed);
+        self_->received_bytes.store(bytes_, std::memory_order_relaxed);
+    }
+    /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
+    bool slot_has_news(Position position, bool thorough) const;
+    /// The group, or the channel, ended under this reader.
+    bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }
+
+    std::shared_ptr<ChannelMemory> memory_;
+    Ring ring_;
+    Group* group_;
+    Participant* self_;
+    GroupStatus status_;
+    std::size_t inline_size_;
+    unsigned group_index_;
+    unsigned index_;
+    std::uint64_t skipped_;
+    ReaderKind kind_;
+    bool needs_fence_;
+
+private:
+    void record_slowly(const Received& message) const;
+
+    std::uint64_t messages_;
+    std::uint64_t bytes_;
+    std::uint64_t references_ = 1;
+    Attachment attachment_;
+    Waiter waiter_;
+};
+
+}  // namespace ipc::inline v1::protocol

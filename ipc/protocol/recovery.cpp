@@ -1,0 +1,225 @@
+#include "ipc/protocol/recovery.hpp"
+
+#include "ipc/os/clock.hpp"
+#include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/wait.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+using format::GroupState;
+using format::no_participant;
+using format::ParticipantState;
+using format::Role;
+
+bool is_active(const Participant& entry) {
+    return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
+           ParticipantState::active;
+}
+
+Role role_of(const Participant& entry) {
+    return static_cast<Role>(entry.role.load(std::memory_order_relaxed));
+}
+
+bool is_producer(Role role) {
+    return role == Role::shared_producer || role == Role::exclusive_producer;
+}
+
+std::uint64_t now_ms() {
+    return static_cast<std::uint64_t>(os::now()) / 1'000'000;
+}
+
+/// Turns the claims of a dead producer into ABORTED slots.
+void recover_claims(ChannelMemory& memory, const Ring& writable, unsigned dead) {
+    for (std::uint64_t i = 0; i < memory.capacity(); ++i) {
+        auto& state = writable.at(i).state;
+        SlotState seen{state.load(std::memory_order_acquire)};
+        if (seen.phase() != Phase::claimed || seen.producer() != dead) continue;
+        const SlotState aborted = {(seen.bits & ~std::uint64_t{0xF}) |
+                                   static_cast<std::uint64_t>(Phase::aborted)};
+        if (state.compare_exchange_strong(seen.bits, aborted.bits, std::memory_order_acq_rel)) {
+            memory.participant(dead).aborted.fetch_add(1, std::memory_order_relaxed);
+        }
+    }
+}
+
+/// What becomes of a lease whose holder lost it.
+Lease after_loss(Lease word) {
+    switch (word.state()) {
+        case LeaseState::leased:
+            return word.to(LeaseState::returned, word.attempt(), no_participant);
+        case LeaseState::reserved:  // never reached user code: not charged
+            return word.to(LeaseState::returned, word.attempt() - 1, no_participant);
+        default: return word.to(word.state(), word.attempt(), no_participant);
+    }
+}
+
+/// Everything of one group that needs looking at; whether something is in flight or due soon.
+bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
+    Group& group = memory.group(index);
+    const std::uint32_t limit_ms = group.lease_limit_ms.load(std::memory_order_relaxed);
+    const std::uint64_t now = now_ms();
+    bool in_flight = false;
+    bool available = false;
+    std::uint64_t next_due = ~std::uint64_t{0};
+    const Position end = for_each_lease(memory, index, [&](Position position, Lease word) {
+        if (word.is_held()) {
+            in_flight = true;
+            if (limit_ms == 0) return;
+            const std::uint64_t due = deadline_of(memory, index, position, word);
+            if (due == 0) {
+                // Its owner was stopped before it wrote the deadline: the limit starts now.
+                store_deadline(memory, index, position, word, now + limit_ms);
+            } else if (now >= due && give_back(memory, index, position, word, after_loss(word))) {
+                group.counters.expired.fetch_add(1, std::memory_order_relaxed);
+            }
+        } else if (word.state() == LeaseState::returned) {
+            available = true;
+            if (format::Hint{group.returned.load(std::memory_order_acquire)}.is_none()) {
+                set_hint(group.returned, position);
+            }
+        } else if (word.state() == LeaseState::delayed) {
+            const std::uint64_t due = deadline_of(memory, index, position, word);
+            if (now >= due) available = true;
+            next_due = std::min(next_due, due);
+        } else if (word.is_dead_pending() && word.member() == no_participant) {
+            if (format::Hint{group.dead_pending.load(std::memory_order_acquire)}.is_none()) {
+                set_hint(group.dead_pending, position);
+            }
+        }
+    });
+    if (next_due != ~std::uint64_t{0}) note_due(group, next_due);
+
+    const SlotState state{memory.ring().at(end).state.load(std::memory_order_acquire)};
+    if (state.is_at(end) && state.phase() == Phase::claimed) {
+        in_flight = true;
+        if (is_abandoned(memory, memory.ring().at(end), state)) settle_aborted(memory, index, end);
+    }
+    if (state.is_at(end)) available = true;
+    if (advance_low_water(memory, index)) wake_producers(memory, 1);
+    if (available && status.is_active()) wake_group(memory, index, 1);
+    return in_flight;
+}
+
+}  // namespace
+
+bool is_abandoned(const ChannelMemory& memory, const Slot& slot, SlotState seen) {
+    if (seen.phase() != Phase::claimed) return false;
+    if (seen.producer() < memory.participants_used() && memory.is_alive(seen.producer())) {
+        return false;
+    }
+    return slot.state.load(std::memory_order_acquire) == seen.bits;
+}
+
+bool anything_in_flight(const ChannelMemory& memory) {
+    const unsigned participants = memory.participants_used();
+    for (unsigned i = 0; i < participants; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (is_active(entry) && entry.held.load(std::memory_order_relaxed) != 0) return true;
+    }
+    const unsigned groups = memory.groups_used();
+    for (unsigned i = 0; i < groups; ++i) {
+        const Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (!status.is_active()) continue;
+        const Position next = later_of(group.cursor.load(std::memory_order_relaxed),
+                                       group.low_water.load(std::memory_order_relaxed));
+        const SlotState state{memory.ring().at(next).state.load(std::memory_order_relaxed)};
+        if (state.is_at(next) && state.phase() == Phase::claimed) return true;
+    }
+    return false;
+}
+
+void recover_leases(ChannelMemory& memory, unsigned dead) {
+    const Participant& entry = memory.participant(dead);
+    const unsigned index = entry.group.load(std::memory_order_relaxed);
+    if (role_of(entry) != Role::consumer || index >= memory.groups_used()) return;
+    const Group& group = memory.group(index);
+    const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    if (!status.has(GroupStatus::reliable) || !status.is_active() ||
+        status.incarnation() != entry.group_incarnation.load(std::memory_order_relaxed)) {
+        return;
+    }
+    for_each_lease(memory, index, [&](Position position, Lease word) {
+        const bool owned = word.is_held() || word.is_dead_pending();
+        if (!owned || word.member() != dead || memory.is_alive(dead)) return;  // VERDICT
+        give_back(memory, index, position, word, after_loss(word));
+    });
+}
+
+bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
+    bool found_dead = false;
+    const unsigned participants = memory.participants_used();
+    for (unsigned i = 0; i < participants; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (i == self || !is_active(entry) || memory.is_alive(i)) continue;
+        const Role role = role_of(entry);
+        if (role == Role::consumer) recover_leases(memory, i);
+        if (!is_producer(role) || writable != nullptr) found_dead = true;
+    }
+
+    bool in_flight = false;
+    const unsigned groups = memory.groups_used();
+    for (unsigned i = 0; i < groups; ++i) {
+        Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (status.state() == GroupState::forming) found_dead = true;
+        if (!status.is_active()) continue;
+        if (status.has(GroupStatus::reliable) && !status.has(GroupStatus::anonymous)) {
+            in_flight |= sweep_group(memory, i, status);
+            continue;
+        }
+        const Position next = status.has(GroupStatus::anonymous)
+                                  ? group.low_water.load(std::memory_order_acquire)
+                                  : group.cursor.load(std::memory_order_acquire);
+        const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
+        if (!before(state.position(next), next)) {
+            in_flight |= state.phase() == Phase::claimed;
+            wake_group(memory, i, 1);
+        }
+    }
+
+    // Without waiting: whoever holds the registry tidies anyway.
+    if (found_dead) {
+        if (RegistryLock lock = RegistryLock::try_take(memory)) tidy(memory, writable);
+    }
+    // A producer that was refused room, or waits for it, may have missed a wake-up.
+    if ((memory.header().room.announcement.load(std::memory_order_relaxed) &
+         format::Announcement::pending) != 0) {
+        const Position tail = memory.header().tail.load(std::memory_order_relaxed);
+        if (before(tail, gate(memory, tail))) wake_producers(memory, 1);
+    }
+    return in_flight;
+}
+
+void tidy(ChannelMemory& memory, const Ring* writable) {
+    const unsigned groups = memory.groups_used();
+    for (unsigned i = 0; i < groups; ++i) {
+        // The registry is ours, so the joiner that was forming this group is dead.
+        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
+        if (status.state() == GroupState::forming) end_group(memory, i);
+    }
+    const unsigned participants = memory.participants_used();
+    for (unsigned i = 0; i < participants; ++i) {
+        Participant& entry = memory.participant(i);
+        if (!is_active(entry) || memory.is_alive(i)) continue;
+        const Role role = role_of(entry);
+        if (is_producer(role)) {
+            if (writable == nullptr) continue;
+            recover_claims(memory, *writable, i);
+        } else {
+            recover_leases(memory, i);
+        }
+        free_entry(memory, i);
+    }
+    for (unsigned i = 0; i < groups; ++i) {
+        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
+        if (status.is_active() && !status.has(GroupStatus::durable) && !has_members(memory, i)) {
+            end_group(memory, i);
+        }
+    }
+}
+
+}  // namespace ipc::inline v1::protocol

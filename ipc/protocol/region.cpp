@@ -1,0 +1,100 @@
+#include "ipc/protocol/region.hpp"
+
+#include <algorithm>
+
+#include "ipc/protocol/limit.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+constexpr std::uint64_t block_alignment = 64;
+
+}  // namespace
+
+Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
+    : memory_(memory),
+      self_(memory.participant(producer)),
+      base_(base),
+      size_(memory.layout().region_size),
+      head_(format::round_up(self_.region_head.load(std::memory_order_relaxed), block_alignment)) {
+    // What earlier owners of this entry published may still be read: one run, up to their head.
+    Run inherited{head_, head_, 0, 0, false};
+    const Ring ring = memory.ring();
+    const Position near = memory.header().tail.load(std::memory_order_acquire);
+    for (std::uint64_t i = 0; i < ring.capacity(); ++i) {
+        const Slot& slot = ring.at(i);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        const format::Descriptor descriptor{slot.descriptor.load(std::memory_order_relaxed)};
+        if (state.phase() != Phase::ready || state.producer() != producer ||
+            !descriptor.is_in_region()) {
+            continue;
+        }
+        std::uint64_t block = 0;
+        format::copy_out(&block, slot.payload(), sizeof block);
+        const Position position = state.position(near);
+        if (head_ - block > size_) continue;  // overwritten already, or damaged
+        inherited.start = std::min(inherited.start, block);
+        inherited.newest = inherited.has_message ? later_of(inherited.newest, position) : position;
+        inherited.has_message = true;
+    }
+    if (inherited.has_message) runs_[count_++] = inherited;
+}
+
+Status Region::allocate(std::uint64_t length, std::uint64_t& block) {
+    if (length > size_) return Status::too_large;
+    const std::uint64_t need = format::round_up(length == 0 ? 1 : length, block_alignment);
+    std::uint64_t start = head_;
+    if (start % size_ + need > size_) start = format::round_up(start, size_);  // never wraps around
+    const std::uint64_t end = start + need;
+    while (count_ != 0 && end - oldest_byte() > size_) {
+        if (const Status status = reclaim_oldest(); status != Status::ok) return status;
+    }
+    const bool extend =
+        count_ != 0 &&
+        (count_ == runs_.size() ||
+         (run(count_ - 1).end == start && end - run(count_ - 1).start <= size_ / runs_.size()));
+    if (extend) {
+        run(count_ - 1).end = end;
+        ++run(count_ - 1).loans;
+    } else {
+        run(count_++) = {start, end, 0, 1, false};
+    }
+    head_ = end;
+    // Before any slot can mention the block: a successor never hands these bytes out a second time
+    // under the same position.
+    self_.region_head.store(head_, std::memory_order_release);
+    block = start;
+    return Status::ok;
+}
+
+Status Region::reclaim_oldest() {
+    Run& oldest = run(0);
+    if (oldest.loans != 0) return Status::own_loan;
+    if (oldest.has_message && !raise_limit(memory_, oldest.newest + memory_.capacity() + 1)) {
+        return Status::full;
+    }
+    first_ = (first_ + 1) % runs_.size();
+    --count_;
+    return Status::ok;
+}
+
+Region::Run& Region::run_of(std::uint64_t block) {
+    // Runs are few and ordered; the newest is by far the most likely.
+    for (std::size_t i = count_; i-- > 1;) {
+        if (run(i).start <= block) return run(i);
+    }
+    return run(0);
+}
+
+void Region::published(std::uint64_t block, Position position) {
+    Run& owner = run_of(block);
+    owner.newest = owner.has_message ? later_of(owner.newest, position) : position;
+    owner.has_message = true;
+    --owner.loans;
+}
+
+void Region::abandoned(std::uint64_t block) {
+    --run_of(block).loans;
+}
+
+}  // namespace ipc::inline v1::protocol

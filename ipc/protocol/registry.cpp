@@ -1,0 +1,460 @@
+#include "ipc/protocol/registry.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+#include <optional>
+
+#include "ipc/os/membarrier.hpp"
+#include "ipc/os/process.hpp"
+#include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/recovery.hpp"
+#include "ipc/protocol/tail.hpp"
+#include "ipc/protocol/wait.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+using format::GroupState;
+using format::ParticipantState;
+using format::Role;
+
+constexpr auto relaxed = std::memory_order_relaxed;
+constexpr std::chrono::seconds registry_patience{10};
+
+bool is_active(const Participant& entry) {
+    return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
+           ParticipantState::active;
+}
+
+Role role_of(const Participant& entry) {
+    return static_cast<Role>(entry.role.load(relaxed));
+}
+
+bool is_producer(const Participant& entry) {
+    return role_of(entry) == Role::shared_producer || role_of(entry) == Role::exclusive_producer;
+}
+
+std::int64_t wall_clock() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+               std::chrono::system_clock::now().time_since_epoch())
+        .count();
+}
+
+/// Recovers everything of the dead, so that their entries can be reused.
+void tidy_completely(ChannelMemory& memory) {
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (!is_active(entry) || !is_producer(entry) || memory.is_alive(i)) continue;
+        const os::Mapping data = memory.map_data_writable();
+        const Ring ring = memory.ring_of(data);
+        tidy(memory, &ring);
+        return;
+    }
+    tidy(memory, nullptr);
+}
+
+unsigned find_free_entry(ChannelMemory& memory) {
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        if (!is_active(memory.participant(i))) return i;
+    }
+    if (used == memory.layout().max_participants) {
+        throw Error(Errc::limit_reached, memory.name(),
+                    "all " + std::to_string(used) + " participant entries are in use",
+                    "create the channel with a larger max_participants");
+    }
+    memory.header().participants_used.store(used + 1, std::memory_order_release);
+    return used;
+}
+
+/// Takes the entry's lock byte, then fills the entry in; it becomes visible last.
+Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uint32_t incarnation,
+                      const std::string& name) {
+    Attachment attachment;
+    attachment.index = find_free_entry(memory);
+    // Registered before the entry is visible: whoever sees it may rely on the barrier.
+    attachment.needs_fence = !os::register_for_barrier();
+    attachment.life = about(memory.name(), "locking a participant entry", [&] {
+        return os::try_hold(memory.open_again(true),
+                            format::participant_lock_byte(attachment.index));
+    });
+    if (!attachment.life) {
+        throw Error(
+            Errc::corrupt, memory.name(),
+            "participant entry " + std::to_string(attachment.index) + " is marked free but locked",
+            "remove the channel and create it again");
+    }
+    const os::ProcessIdentity process = os::this_process();
+    Participant& entry = memory.participant(attachment.index);
+    entry.version.fetch_add(1, std::memory_order_acq_rel);
+    entry.role.store(static_cast<std::uint8_t>(role), relaxed);
+    entry.group.store(static_cast<std::uint16_t>(group), relaxed);
+    entry.group_incarnation.store(incarnation, relaxed);
+    entry.pid.store(process.pid, relaxed);
+    entry.pid_namespace.store(process.pid_namespace, relaxed);
+    entry.start_time.store(process.start_time, relaxed);
+    entry.attached_at.store(wall_clock(), relaxed);
+    format::store_name(entry.name, name.empty() ? os::process_name(process.pid) : name);
+    entry.held.store(0, relaxed);
+    entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
+    entry.activity_since.store(os::now(), relaxed);
+    entry.version.fetch_add(1, std::memory_order_acq_rel);
+    entry.state.store(static_cast<std::uint8_t>(ParticipantState::active),
+                      std::memory_order_release);
+    return attachment;
+}
+
+std::uint32_t flags_of(const GroupOptions& options) {
+    return (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0) |
+           (options.lifetime == Lifetime::durable ? GroupStatus::durable : 0) |
+           (options.ack == Ack::manual ? GroupStatus::manual_ack : 0);
+}
+
+std::string describe(std::uint32_t flags, std::uint32_t max_attempts, std::uint32_t limit_ms,
+                     const std::string& dead_letter) {
+    return std::string(flags & GroupStatus::reliable ? "reliable" : "lossy") +
+           (flags & GroupStatus::durable ? ", durable" : ", ephemeral") +
+           (flags & GroupStatus::manual_ack ? ", manual ack" : ", automatic ack") +
+           ", max_attempts " + std::to_string(max_attempts) + ", lease_limit " +
+           std::to_string(limit_ms) + " ms, dead letters to " +
+           (dead_letter.empty() ? "nowhere" : dead_letter);
+}
+
+void check_same_policies(const ChannelMemory& memory, const Group& group, const std::string& name,
+                         std::uint32_t flags, const GroupOptions& options) {
+    const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    const std::string have =
+        describe(status.flags(), group.max_attempts.load(relaxed),
+                 group.lease_limit_ms.load(relaxed), format::load_name(group.dead_letter));
+    const std::string want =
+        describe(flags, options.max_attempts,
+                 static_cast<std::uint32_t>(options.lease_limit.count()), options.dead_letter);
+    if (have != want) {
+        throw Error(
+            Errc::options_differ, memory.name(),
+            "group " + name + " exists with other policies: " + have + "; asked for " + want,
+            "join with the group's policies, or remove the group first");
+    }
+}
+
+/// An entry nobody uses: neither a group nor members of a former one.
+unsigned find_free_group(ChannelMemory& memory) {
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
+        if (status.state() == GroupState::free && !has_members(memory, i)) return i;
+    }
+    if (used == memory.layout().max_groups) {
+        throw Error(Errc::limit_reached, memory.name(),
+                    "all " + std::to_string(used) + " group entries are in use",
+                    "create the channel with a larger max_groups, or remove groups");
+    }
+    memory.reserve(memory.layout().groups_offset + used * memory.layout().group_stride,
+                   memory.layout().group_stride, "reserving a group entry");
+    memory.header().groups_used.store(used + 1, std::memory_order_release);
+    return used;
+}
+
+/// Marks the lease words of [from, end) settled, so that they count as done.
+void settle_range(const ChannelMemory& memory, unsigned group, Position from, Position end) {
+    for (Position position = from; position != end; ++position) {
+        const Lease word =
+            Lease::make(memory.lap_of(position), 0, 0, format::no_participant, LeaseState::settled);
+        memory.lease(group, position).store(word.bits, std::memory_order_release);
+    }
+}
+
+/// Makes a group out of a free entry. `announce` runs once the entry's incarnation is known and
+/// before the group becomes active, so that an ephemeral group is never seen without its first
+/// member.
+template <class Announce>
+void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, const std::string& name,
+                const GroupOptions& options, Membership& membership, Announce&& announce) {
+    Group& group = memory.group(index);
+    const std::uint32_t incarnation =
+        GroupStatus{group.status.load(std::memory_order_acquire)}.incarnation() + 1;
+    const bool reliable = (flags & GroupStatus::reliable) != 0;
+    const bool leases = reliable && (flags & GroupStatus::anonymous) == 0;
+
+    // The conservative low-water mark: nothing that is whole now may be overwritten.
+    const Position low = oldest_whole(memory, memory.header().tail.load(std::memory_order_acquire));
+    if (leases) settle_range(memory, index, low - memory.capacity(), low);
+    group.max_attempts.store(options.max_attempts, relaxed);
+    group.lease_limit_ms.store(static_cast<std::uint32_t>(options.lease_limit.count()), relaxed);
+    group.created_at.store(wall_clock(), relaxed);
+    format::store_name(group.name, name);
+    format::store_name(group.dead_letter, options.dead_letter);
+    group.start.store(low, relaxed);
+    group.cursor.store(low, relaxed);
+    group.low_water.store(low, std::memory_order_release);  // after the words it guards
+    group.returned.store(format::Hint::none().bits, relaxed);
+    group.dead_pending.store(format::Hint::none().bits, relaxed);
+    group.next_due.store(~std::uint64_t{0}, relaxed);
+    // Release: a producer that sees the gate sees its low-water mark.
+    group.status.store(GroupStatus::make(incarnation, flags, GroupState::forming).bits,
+                       std::memory_order_release);
+    const Position oldest = announce_gate(memory);
+
+    Position start = oldest;
+    if (options.from.kind == Start::Kind::latest) {
+        start = later_of(find_tail(memory), oldest);
+    } else if (options.from.kind == Start::Kind::position) {
+        const Position asked = options.from.position;
+        if (before(asked, oldest)) {
+            membership.skipped = oldest - asked;
+            group.counters.skipped.fetch_add(membership.skipped, relaxed);
+        }
+        start = earlier_of(later_of(asked, oldest), later_of(find_tail(memory), oldest));
+    }
+    if (leases) {
+        settle_range(memory, index, low, start);
+        // Producers move the mark, too; it stops at `start`, which is untouched.
+        while (before(group.low_water.load(std::memory_order_acquire), start)) {
+            advance_low_water(memory, index);
+        }
+    } else {
+        group.low_water.store(start, std::memory_order_release);
+    }
+    group.start.store(start, relaxed);
+    group.cursor.store(start, relaxed);
+    membership.start = start;
+    membership.group = index;
+    membership.status = GroupStatus::make(incarnation, flags, GroupState::active);
+    try {
+        announce(incarnation);
+    } catch (...) {
+        end_group(memory, index);
+        throw;
+    }
+    group.status.store(membership.status.bits, std::memory_order_release);
+}
+
+}  // namespace
+
+RegistryLock RegistryLock::take(const ChannelMemory& memory) {
+    auto lock = about(memory.name(), "locking the registry", [&] {
+        return os::hold([&] { return memory.open_again(true); }, format::registry_lock_byte,
+                        os::Deadline::after(registry_patience));
+    });
+    if (!lock) {
+        throw Error(Errc::timed_out, memory.name(),
+                    "another process has held the registry for 10 s",
+                    "look for a stopped process that attaches to this channel");
+    }
+    if (!memory.name_still_means_this()) {
+        throw Error(Errc::removed, memory.name(), "it was removed in the meantime",
+                    "open it again");
+    }
+    return RegistryLock(std::move(lock));
+}
+
+RegistryLock RegistryLock::try_take(const ChannelMemory& memory) noexcept {
+    try {
+        return RegistryLock(os::try_hold(memory.open_again(true), format::registry_lock_byte));
+    } catch (const std::exception&) {
+        return RegistryLock(os::HeldLock());
+    }
+}
+
+Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name) {
+    memory.check_fork();
+    const RegistryLock lock = RegistryLock::take(memory);
+    tidy_completely(memory);
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (!is_active(entry) || !is_producer(entry)) continue;
+        if (!exclusive && role_of(entry) == Role::shared_producer) continue;
+        throw Error(Errc::producer_lives, memory.name(),
+                    std::string(exclusive ? "cannot be its exclusive producer: "
+                                          : "has an exclusive producer: ") +
+                        format::load_name(entry.name) + " (pid " +
+                        std::to_string(entry.pid.load(relaxed)) + ") produces",
+                    "wait until it ends, or use shared producers everywhere");
+    }
+    Attachment attachment = fill_entry(
+        memory, exclusive ? Role::exclusive_producer : Role::shared_producer, 0, 0, name);
+    if (memory.layout().region_size != 0) {
+        try {
+            memory.reserve(memory.layout().data_offset + memory.region_offset(attachment.index),
+                           memory.layout().region_size, "reserving a producer's payload region");
+        } catch (...) {
+            free_entry(memory, attachment.index);
+            throw;
+        }
+    }
+    return attachment;
+}
+
+Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options) {
+    memory.check_fork();
+    object_name(name);  // group names follow the rules of channel names
+    const std::uint32_t flags = flags_of(options);
+    const auto refuse = [&](const char* what, const char* remedy) {
+        throw Error(Errc::bad_options, memory.name(), "group " + name + ": " + what, remedy);
+    };
+    if (options.delivery == Delivery::lossy &&
+        (options.ack == Ack::manual || options.max_attempts != 0 ||
+         options.lease_limit.count() != 0 || !options.dead_letter.empty())) {
+        refuse("a lossy group has no acknowledgements, attempts, lease limits or dead letters",
+               "make it reliable, or drop those options");
+    }
+    if (options.max_attempts > 250) refuse("max_attempts is above 250", "choose 0 to 250");
+    if (options.lease_limit.count() < 0 ||
+        options.lease_limit.count() > std::numeric_limits<std::uint32_t>::max()) {
+        refuse("lease_limit is out of range", "choose 0 to 49 days");
+    }
+
+    const RegistryLock lock = RegistryLock::take(memory);
+    tidy_completely(memory);
+    Membership membership;
+    if (const int found = find_group(memory, name); found >= 0) {
+        membership.group = static_cast<unsigned>(found);
+        const Group& group = memory.group(membership.group);
+        check_same_policies(memory, group, name, flags, options);
+        membership.status = {group.status.load(std::memory_order_acquire)};
+        membership.start = group.start.load(relaxed);
+        membership.attachment =
+            fill_entry(memory, Role::consumer, membership.group, membership.status.incarnation(),
+                       options.participant.name);
+        return membership;
+    }
+    const unsigned index = find_free_group(memory);
+    form_group(memory, index, flags, name, options, membership, [&](std::uint32_t incarnation) {
+        membership.attachment =
+            fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
+    });
+    return membership;
+}
+
+Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options) {
+    memory.check_fork();
+    const RegistryLock lock = RegistryLock::take(memory);
+    tidy_completely(memory);
+    const unsigned index = find_free_group(memory);
+    const std::uint32_t flags =
+        GroupStatus::anonymous |
+        (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0);
+    Membership membership;
+    form_group(memory, index, flags, "", {.from = options.from}, membership,
+               [&](std::uint32_t incarnation) {
+                   membership.attachment = fill_entry(memory, Role::subscriber, index, incarnation,
+                                                      options.participant.name);
+               });
+    return membership;
+}
+
+void detach(ChannelMemory& memory, Attachment& attachment) noexcept {
+    if (!attachment.life) return;  // also in a forked child, whose parent still has it
+    try {
+        const RegistryLock lock = RegistryLock::take(memory);
+        Participant& entry = memory.participant(attachment.index);
+        const Role role = role_of(entry);
+        const unsigned index = entry.group.load(relaxed);
+        free_entry(memory, attachment.index);
+        if (role == Role::consumer || role == Role::subscriber) {
+            const GroupStatus status{memory.group(index).status.load(std::memory_order_acquire)};
+            if (status.is_active() && !status.has(GroupStatus::durable) &&
+                !has_members(memory, index)) {
+                end_group(memory, index);
+            }
+        }
+        if (memory.preamble().temporary != 0) {
+            tidy_completely(memory);
+            if (!has_participants(memory)) unlink_locked(memory);
+        }
+    } catch (const std::exception&) {
+        // The lock byte below is what counts: without it the entry is a dead one's.
+    }
+    attachment.life.release();
+}
+
+int find_group(const ChannelMemory& memory, const std::string& name) {
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (status.is_active() && !status.has(GroupStatus::anonymous) &&
+            format::load_name(group.name) == name) {
+            return static_cast<int>(i);
+        }
+    }
+    return -1;
+}
+
+std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
+    Group& group = memory.group(index);
+    const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    const Position tail = find_tail(memory);
+    std::uint64_t purged = 0;
+    if (!status.has(GroupStatus::reliable)) {
+        Position cursor = group.cursor.load(std::memory_order_acquire);
+        while (before(cursor, tail)) {
+            if (group.cursor.compare_exchange_weak(cursor, tail, std::memory_order_acq_rel)) {
+                purged = tail - cursor;
+                break;
+            }
+        }
+    } else {
+        const Position low = group.low_water.load(std::memory_order_acquire);
+        for (Position position = low; before(position, tail) && position - low < memory.capacity();
+             ++position) {
+            auto& lease = memory.lease(index, position);
+            Lease word{lease.load(std::memory_order_acquire)};
+            const bool waiting =
+                is_untouched(memory, word, position) ||
+                (is_taken_or_done(memory, word, position) &&
+                 (word.state() == LeaseState::returned || word.state() == LeaseState::delayed));
+            if (!waiting) continue;
+            const Lease settled =
+                Lease::make(memory.lap_of(position), word.attempt(), word.generation() + 1,
+                            format::no_participant, LeaseState::settled);
+            if (lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
+                ++purged;
+            }
+        }
+        if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
+    }
+    group.counters.purged.fetch_add(purged, relaxed);
+    return purged;
+}
+
+void end_group(ChannelMemory& memory, unsigned index) {
+    Group& group = memory.group(index);
+    const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    group.status.store(
+        GroupStatus::make(status.incarnation(), status.flags(), GroupState::free).bits,
+        std::memory_order_release);
+    wake_everyone(memory);  // its members learn that it ended, producers that its gate is gone
+}
+
+void free_entry(ChannelMemory& memory, unsigned index) {
+    Participant& entry = memory.participant(index);
+    entry.held.store(0, relaxed);
+    entry.state.store(static_cast<std::uint8_t>(ParticipantState::free), std::memory_order_release);
+}
+
+bool has_members(const ChannelMemory& memory, unsigned index) {
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (is_active(entry) && !is_producer(entry) && entry.group.load(relaxed) == index) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool has_participants(const ChannelMemory& memory) {
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        if (is_active(memory.participant(i))) return true;
+    }
+    return false;
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+
+#include "ipc/os/clock.hpp"
+
+namespace ipc::inline v1::protocol {
+
+/// Decides which events are worth reading the clock: each one when they are slow, about one every
+/// 10 us when they are fast.
+class Sampler {
+public:
+    bool is_due() { return --countdown_ == 0; }
+
+    /// Called with the present time whenever is_due; sets the distance to the next.
+    void taken(os::Nanoseconds now) {
+        const os::Nanoseconds since = now - last_;
+        if (since < period / 2) {
+            if (interval_ < longest) interval_ *= 2;
+        } else if (since > period * 2) {
+            interval_ = since > period * interval_ ? 1 : interval_ - interval_ / 2;
+        }
+        last_ = now;
+        countdown_ = interval_;
+    }
+
+private:
+    static constexpr os::Nanoseconds period = 10'000;
+    static constexpr std::uint32_t longest = 4096;
+    std::uint32_t countdown_ = 1;
+    std::uint32_t interval_ = 1;
+    os::Nanoseconds last_ = 0;
+};
+
+}  // namespace ipc::inline v1::protocol

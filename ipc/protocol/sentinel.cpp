@@ -1,0 +1,113 @@
+#include "ipc/protocol/sentinel.hpp"
+
+#include <limits>
+
+#include "ipc/os/futex.hpp"
+#include "ipc/os/membarrier.hpp"
+#include "ipc/protocol/wait.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+using format::Sentinel;
+
+std::uint64_t to_heartbeat(os::Nanoseconds time) {
+    return (static_cast<std::uint64_t>(time) / 1'000'000) & format::low_bits(40);
+}
+
+/// A holder that did not beat for several of its ticks: dead, or stopped.
+bool is_stale(Sentinel word, os::Nanoseconds now) {
+    const std::uint64_t silence = (to_heartbeat(now) - word.heartbeat_ms()) & format::low_bits(40);
+    const os::Nanoseconds tick = word.is_fast() ? fast_tick : slow_tick;
+    const auto bound = static_cast<std::uint64_t>(4 * tick / 1'000'000);
+    // A beat from the future is another's beat that came after `now` was read.
+    return silence > bound && silence < format::low_bits(39);
+}
+
+}  // namespace
+
+SentinelDuty::~SentinelDuty() {
+    if (!mine_) return;
+    auto expected = word_.bits;
+    memory_.header().sentinel.compare_exchange_strong(expected, Sentinel::vacant().bits,
+                                                      std::memory_order_acq_rel);
+}
+
+bool SentinelDuty::take(Sentinel seen, bool fast) {
+    const Sentinel next = Sentinel::make(participant_, place_, fast, to_heartbeat(os::now()));
+    if (!memory_.header().sentinel.compare_exchange_strong(seen.bits, next.bits,
+                                                           std::memory_order_acq_rel)) {
+        return false;
+    }
+    word_ = next;
+    return true;
+}
+
+void SentinelDuty::beat(bool fast) {
+    mine_ = take(word_, fast);
+}
+
+os::Nanoseconds SentinelDuty::next_tick() {
+    const os::Nanoseconds now = os::now();
+    if (!mine_) {
+        const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
+        const bool free = seen.is_vacant() || seen.participant() == participant_ ||
+                          is_stale(seen, now) || seen.participant() >= memory_.participants_used();
+        mine_ = free && take(seen, true);
+        if (mine_) {
+            // A lease taken from here on sees a fast sentinel; one taken before is seen by the
+            // scan, since the barrier stands between.
+            os::heavy_barrier();
+            if (anything_in_flight(memory_)) {
+                fast_until_ = now + fast_grace;
+            } else {
+                beat(false);
+            }
+        }
+        next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
+    }
+    return next_;
+}
+
+void SentinelDuty::tick(bool due) {
+    const os::Nanoseconds now = os::now();
+    if (!mine_) {
+        if (due) {
+            const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
+            if (!seen.is_vacant() && seen.participant() < memory_.participants_used() &&
+                !memory_.is_alive(seen.participant())) {
+                mine_ = take(seen, true);
+                fast_until_ = now + fast_grace;
+                if (mine_) sweep(memory_, participant_, writable_);
+            }
+            next_ = now + (mine_ ? fast_tick : slow_tick);
+        }
+        return;
+    }
+    // Woken before time and still here: somebody called the sentinel, or the news was for another.
+    const bool called = !due && now < next_ && !word_.is_fast();
+    if (now < next_ && !called) return;
+    const bool in_flight = sweep(memory_, participant_, writable_);
+    if (in_flight || called) fast_until_ = now + fast_grace;
+    beat(now < fast_until_);
+    next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
+}
+
+void call_sentinel(ChannelMemory& memory) {
+    const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
+    if (!word.is_vacant()) {
+        if (word.is_fast() || word.place() > memory.groups_used()) return;
+        format::Parking& parking = parking_at(memory, word.place());
+        parking.futex.fetch_add(1, std::memory_order_release);
+        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), duty_bit);
+        return;
+    }
+    // Nobody has the duty: wake one sleeper, who takes it before it sleeps again.
+    const unsigned places = memory.groups_used() + 1;
+    for (unsigned place = 0; place < places; ++place) {
+        if (wake_one_at(memory, place)) return;
+    }
+    clear_if_nobody_sleeps(memory);
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,69 @@
+#pragma once
+
+// The sentinel: one parked participant of a channel that looks after the dead.
+//
+// Whoever parks takes the duty when it is vacant (or when its holder is dead or stopped ticking).
+// While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds, like
+// all other sleepers, who check only that the sentinel still ticks. It resigns when it wakes up for
+// work; whoever then takes a lease while the duty is vacant wakes another sleeper to take it.
+
+#include "ipc/os/clock.hpp"
+#include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/recovery.hpp"
+
+namespace ipc::inline v1::protocol {
+
+constexpr os::Nanoseconds fast_tick = 50'000'000;
+constexpr os::Nanoseconds slow_tick = 3'000'000'000;
+/// How long a sentinel goes on ticking fast after it last saw anything in flight.
+constexpr os::Nanoseconds fast_grace = 1'000'000'000;
+
+/// The duty during one sleep; resigns at its end.
+class SentinelDuty {
+public:
+    SentinelDuty(ChannelMemory& memory, unsigned participant, unsigned place, const Ring* writable)
+        : memory_(memory), participant_(participant), place_(place), writable_(writable) {}
+    ~SentinelDuty();
+    SentinelDuty(const SentinelDuty&) = delete;
+    SentinelDuty& operator=(const SentinelDuty&) = delete;
+
+    /// Takes the duty if nobody has it; when to wake up at the latest, CLOCK_MONOTONIC ns.
+    os::Nanoseconds next_tick();
+    bool is_mine() const { return mine_; }
+    /// After each sleep; `due` when it ended by time.
+    void tick(bool due);
+
+private:
+    bool take(format::Sentinel seen, bool fast);
+    void beat(bool fast);
+
+    ChannelMemory& memory_;
+    unsigned participant_;
+    unsigned place_;
+    const Ring* writable_;
+    bool mine_ = false;
+    format::Sentinel word_ = format::Sentinel::vacant();
+    os::Nanoseconds next_ = 0;
+    os::Nanoseconds fast_until_ = 0;
+};
+
+/// Slow part of watch_over.
+IPC_API void call_sentinel(ChannelMemory& memory);
+
+/// Called by whoever took a lease: makes sure that somebody ticks fast, if anybody sleeps at all.
+/// One load in the usual case.
+inline void watch_over(ChannelMemory& memory) {
+    const format::Sentinel word{memory.header().sentinel.load(std::memory_order_relaxed)};
+    if (word.is_vacant() || !word.is_fast()) [[unlikely]] {
+        constexpr auto pending = format::Announcement::pending;
+        const auto& header = memory.header();
+        if (((header.announcement.load(std::memory_order_relaxed) |
+              header.room.announcement.load(std::memory_order_relaxed)) &
+             pending) != 0 ||
+            !word.is_vacant()) {
+            call_sentinel(memory);
+        }
+    }
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,79 @@
+#include "ipc/protocol/subscriber.hpp"
+
+#include "ipc/protocol/recovery.hpp"
+
+namespace ipc::inline v1::protocol {
+
+Subscriber::Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options)
+    : Reader(memory, join_alone(*memory, options), ReaderKind::subscriber,
+             options.participant.wait_policy),
+      next_(group_->start.load(std::memory_order_relaxed)),
+      oldest_(next_),
+      published_(next_),
+      step_(memory_->step()),
+      released_early_(memory_->capacity()) {}
+
+Status Subscriber::look(Received& out) {
+    memory_->check_fork();
+    const Slot& slot = ring_.at(next_);
+    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    if (state.is_at(next_)) {
+        switch (state.phase()) {
+            case Phase::ready: return try_receive(out);
+            case Phase::closed: publish_position(); return Status::closed;
+            case Phase::aborted: return pass_over(out);
+            case Phase::claimed:
+                if (is_abandoned(*memory_, slot, state)) return pass_over(out);
+                break;
+            case Phase::free: break;
+        }
+    } else if (before(next_, state.position(next_))) {
+        // Only a removed or damaged group lets producers overtake its gate.
+        if (is_gone()) return Status::removed;
+        const Position oldest = later_of(oldest_whole(*memory_, next_), next_ + 1);
+        skipped_ += oldest - next_;
+        next_ = oldest;
+        if (held_ == 0) oldest_ = next_;
+        return try_receive(out);
+    }
+    publish_position();
+    if (memory_->is_removed()) return Status::removed;
+    return is_gone() ? Status::removed : Status::empty;
+}
+
+/// There is no message for this reader at next_: go on after it.
+Status Subscriber::pass_over(Received& out) {
+    const SlotState state{ring_.at(next_).state.load(std::memory_order_acquire)};
+    auto& counters = group_->counters;
+    (state.phase() == Phase::ready ? counters.not_understood : counters.aborted)
+        .fetch_add(1, std::memory_order_relaxed);
+    if (held_ == 0) {
+        oldest_ = next_ + 1;
+    } else {
+        released_early_[next_ & ring_.mask] = true;
+        ++early_;
+    }
+    ++next_;
+    return try_receive(out);
+}
+
+void Subscriber::release_out_of_order(Position position) {
+    --held_;
+    released_early_[position & ring_.mask] = true;
+    ++early_;
+    while (oldest_ != next_ && released_early_[oldest_ & ring_.mask]) {
+        released_early_[oldest_ & ring_.mask] = false;
+        --early_;
+        ++oldest_;
+    }
+}
+
+void Subscriber::publish_position() {
+    if (oldest_ == published_) return;
+    const std::uint64_t freed = oldest_ - published_;
+    group_->low_water.store(oldest_, std::memory_order_release);  // EDGE settle
+    published_ = oldest_;
+    if (producers_announced(*memory_, needs_fence_)) wake_producers(*memory_, freed);
+}
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,70 @@
+#pragma once
+
+// A subscriber: the only reader of its own anonymous group, gating. It reads messages in place and
+// stores the oldest position it still holds as the group's low-water mark: a plain store, at least
+// once every `step` messages, at once when a producer announced that it waits, and before it parks.
+//
+// EDGE settle: the mark is stored with release after the last read of what it gives up.
+
+#include "ipc/protocol/reader.hpp"
+
+namespace ipc::inline v1::protocol {
+
+class IPC_API Subscriber final : public Reader {
+public:
+    Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options);
+    ~Subscriber() override { publish_position(); }
+
+    Status try_receive(Received& out) override {
+        const Slot& slot = ring_.at(next_);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+        if (!state.is_ready_at(next_)) [[unlikely]]
+            return look(out);
+        memory_->check_fork();
+        if (!locate(slot, state, out)) [[unlikely]]
+            return pass_over(out);
+        out.position = next_++;
+        ++held_;
+        sample(slot, out);
+        count(out.length);
+        return Status::ok;
+    }
+
+    void release(Received& message) override {
+        record(message);
+        if (held_ == 1 && early_ == 0) [[likely]] {
+            held_ = 0;
+            oldest_ = next_;
+        } else {
+            release_out_of_order(message.position);
+        }
+        if (oldest_ - published_ >= step_ || producers_announced(*memory_, needs_fence_)) {
+            publish_position();
+        }
+    }
+
+    Status ack(Received& message) override {
+        release(message);
+        return Status::ok;
+    }
+    Position position() const override { return next_; }
+
+protected:
+    bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
+
+private:
+    Status look(Received& out);
+    Status pass_over(Received& out);
+    void release_out_of_order(Position position);
+    void publish_position();
+
+    Position next_;
+    Position oldest_;     ///< the oldest message still held, else next_
+    Position published_;  ///< the low-water mark as last stored
+    std::uint64_t step_;
+    std::uint64_t held_ = 0;
+    std::uint64_t early_ = 0;           ///< released before an older one
+    std::vector<bool> released_early_;  ///< by slot
+};
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,190 @@
+#include "ipc/protocol/wait.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+
+#include "ipc/protocol/sentinel.hpp"
+
+namespace ipc::inline v1::protocol {
+namespace {
+
+using format::Announcement;
+
+constexpr os::Nanoseconds slice = 10'000'000;  ///< of a sleeper that cannot execute the barrier
+
+void announce_in(std::atomic<std::uint64_t>& word) {
+    std::uint64_t seen = word.load(std::memory_order_relaxed);
+    while (!word.compare_exchange_weak(seen,
+                                       (seen + Announcement::sequence_step) | Announcement::pending,
+                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    }
+}
+
+void clear_exactly(std::atomic<std::uint64_t>& word, std::uint64_t seen) {
+    word.compare_exchange_strong(seen, seen & ~Announcement::pending, std::memory_order_acq_rel);
+}
+
+/// Steps 4 and 5 of a waker at one place; false when somebody may still sleep there unwoken.
+bool wake_at(format::Parking& parking, int count) {
+    const std::uint64_t seen = parking.announcement.load(std::memory_order_acquire);
+    if ((seen & Announcement::pending) == 0) return true;
+    parking.futex.fetch_add(1, std::memory_order_release);
+    const int woken = os::futex_wake(parking.futex, count, news_bit);
+    if (woken >= count) return false;
+    clear_exactly(parking.announcement, seen);
+    return true;
+}
+
+}  // namespace
+
+format::Parking& parking_at(const ChannelMemory& memory, unsigned place) {
+    return place == room_place ? memory.header().room : memory.group(place - 1).parking;
+}
+
+void wake_readers(ChannelMemory& memory, int count) {
+    auto& channel_word = memory.header().announcement;
+    const std::uint64_t seen = channel_word.load(std::memory_order_acquire);
+    bool all_awake = true;
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        if (!wake_at(memory.group(i).parking, count)) all_awake = false;
+    }
+    if (all_awake) clear_exactly(channel_word, seen);
+}
+
+bool wake_one_at(ChannelMemory& memory, unsigned place) {
+    format::Parking& parking = parking_at(memory, place);
+    const std::uint64_t seen = parking.announcement.load(std::memory_order_acquire);
+    return (seen & Announcement::pending) != 0 && !wake_at(parking, 1);
+}
+
+void clear_if_nobody_sleeps(ChannelMemory& memory) {
+    // A sleeper announces in its group first: seen pending here while no group is, the channel's
+    // word is left over, or its sleeper announced after this load and changed the word.
+    auto& channel_word = memory.header().announcement;
+    const std::uint64_t seen = channel_word.load(std::memory_order_acquire);
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        if (memory.group(i).parking.announcement.load(std::memory_order_acquire) &
+            Announcement::pending) {
+            return;
+        }
+    }
+    clear_exactly(channel_word, seen);
+}
+
+void wake_group(ChannelMemory& memory, unsigned group, int count) {
+    wake_at(memory.group(group).parking, count);
+}
+
+void wake_producers(ChannelMemory& memory, std::uint64_t count) {
+    wake_at(memory.header().room,
+            static_cast<int>(std::min<std::uint64_t>(count, std::numeric_limits<int>::max())));
+}
+
+void wake_everyone(ChannelMemory& memory) {
+    const auto wake_all = [](format::Parking& parking) {
+        parking.futex.fetch_add(1, std::memory_order_release);
+        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), news_bit);
+    };
+    wake_all(memory.header().room);
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i)
+        wake_all(memory.group(i).parking);
+}
+
+void announce_shortage(ChannelMemory& memory) {
+    auto& word = memory.header().room.announcement;
+    if ((word.load(std::memory_order_relaxed) & Announcement::pending) == 0) announce_in(word);
+}
+
+Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
+               const WaitPolicy& policy, const Ring* writable)
+    : memory_(memory),
+      participant_(participant),
+      place_(place),
+      policy_(policy),
+      spin_(policy.spin.count() < 0 ? os::sleep_and_wake_cost() : policy.spin.count()),
+      writable_(writable) {}
+
+Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+                    const std::stop_token& stop, Position position) {
+    if (spin_ > 0) {
+        // The clock is read rarely: a reading takes as long as several looks.
+        constexpr int looks_per_reading = 64;
+        const os::Nanoseconds start = os::now();
+        const bool for_ever = spin_ == std::numeric_limits<os::Nanoseconds>::max();
+        const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;
+        os::Nanoseconds look_closer = start + fast_tick;
+        for (;;) {
+            for (int i = 0; i < looks_per_reading; ++i) {
+                if (ready(false)) return Status::ok;
+                os::cpu_relax();
+            }
+            const os::Nanoseconds now = os::now();
+            if (stop.stop_requested()) return Status::interrupted;
+            if (memory_.is_removed()) return Status::removed;
+            if (!deadline.is_never() && now >= deadline.at) return Status::timed_out;
+            if (now >= spin_end) break;
+            // Who spins for ever never parks: it looks after the dead itself.
+            if (now >= look_closer) {
+                sweep(memory_, participant_, writable_);
+                if (ready(true)) return Status::ok;
+                look_closer = os::now() + fast_tick;
+            }
+        }
+    }
+
+    Participant& self = memory_.participant(participant_);
+    self.waiting_position.store(position, std::memory_order_relaxed);
+    self.activity_since.store(os::now(), std::memory_order_relaxed);
+    self.activity.store(
+        static_cast<std::uint8_t>(place_ == room_place ? format::Activity::waiting_for_room
+                                                       : format::Activity::waiting_for_message),
+        std::memory_order_release);
+    const Status status = park(ready, deadline, stop);
+    self.activity_since.store(os::now(), std::memory_order_relaxed);
+    self.activity.store(static_cast<std::uint8_t>(format::Activity::running),
+                        std::memory_order_release);
+    return status;
+}
+
+void Waiter::announce() {
+    announce_in(parking_at(memory_, place_).announcement);
+    if (place_ != room_place) announce_in(memory_.header().announcement);
+}
+
+Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+                    const std::stop_token& stop) {
+    format::Parking& parking = parking_at(memory_, place_);
+    const auto wake_self = [&parking] {
+        parking.futex.fetch_add(1, std::memory_order_release);
+        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), news_bit);
+    };
+    std::optional<std::stop_callback<decltype(wake_self)>> on_stop;
+    if (stop.stop_possible()) on_stop.emplace(stop, wake_self);
+
+    SentinelDuty duty(memory_, participant_, place_, writable_);
+    for (;;) {
+        const std::uint32_t expected = parking.futex.load(std::memory_order_acquire);
+        announce();
+        const bool barrier = os::heavy_barrier();  // EDGE park
+        if (ready(true)) return Status::ok;
+        if (memory_.is_removed()) return Status::removed;
+        if (stop.stop_requested()) return Status::interrupted;
+        if (deadline.passed()) return Status::timed_out;
+
+        os::Nanoseconds wake_at = duty.next_tick();
+        if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
+        wake_at = std::min(wake_at, deadline.at);
+        const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
+                                           duty.is_mine() ? news_bit | duty_bit : news_bit);
+        if (result == os::FutexResult::signalled && policy_.return_on_signal) {
+            return ready(true) ? Status::ok : Status::interrupted;
+        }
+        duty.tick(result == os::FutexResult::timed_out);
+    }
+}
+
+}  // namespace ipc::inline v1::protocol

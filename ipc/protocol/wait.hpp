@@ -1,0 +1,111 @@
+#pragma once
+
+// Waiting and waking.
+//
+// A reader sleeps on the futex of its group, a producer on that of the channel (`room`). Before it
+// sleeps it announces itself: in the group's announcement, then in the channel's, which publishers
+// look at.
+//
+//   sleeper                                   waker
+//   1 expected = futex                        1 make the thing true (READY, low-water, hint)
+//   2 announce (group, then channel)          2 light barrier: compiler only
+//   3 heavy barrier: membarrier               3 announcement pending?
+//   4 look again                              4 futex += 1; FUTEX_WAKE
+//   5 FUTEX_WAIT(expected)                    5 nobody slept: clear exactly the announcement seen
+//
+// EDGE park: the heavy barrier makes every running participant execute a full barrier between 1 and
+// 3 of its own, so either the waker sees the announcement or the sleeper sees the thing. A process
+// that could not register for the barrier executes a full fence at its step 2; a sleeper that
+// cannot execute it sleeps in slices of at most 10 ms.
+//
+// A waker that dies between 1 and 4 is covered by the sentinel (sentinel.hpp). A false announcement
+// costs one system call; a lost one would be a lost wake-up, which is why it is cleared only when
+// FUTEX_WAKE found nobody, and only if it did not change since it was seen.
+
+#include <stop_token>
+
+#include "ipc/os/clock.hpp"
+#include "ipc/os/futex.hpp"
+#include "ipc/os/membarrier.hpp"
+#include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/function_ref.hpp"
+
+namespace ipc::inline v1::protocol {
+
+/// The futex bits: everyone wakes for news, only the sentinel for its duty.
+constexpr std::uint32_t news_bit = 1;
+constexpr std::uint32_t duty_bit = 2;
+
+/// Number of a parking place: 0 for producers waiting for room, group index + 1 for readers.
+constexpr unsigned room_place = 0;
+constexpr unsigned place_of_group(unsigned group) {
+    return group + 1;
+}
+format::Parking& parking_at(const ChannelMemory& memory, unsigned place);
+
+/// Wakes readers after a publish: one of each group that announced sleepers (`count` for a batch).
+IPC_API void wake_readers(ChannelMemory& memory, int count);
+/// Wakes up to `count` members of one group, if any announced itself.
+void wake_group(ChannelMemory& memory, unsigned group, int count);
+/// Wakes producers after `count` positions became free.
+IPC_API void wake_producers(ChannelMemory& memory, std::uint64_t count);
+/// Wakes everyone: the channel was closed, removed, or an entry changed.
+void wake_everyone(ChannelMemory& memory);
+
+/// Wakes one sleeper at a place; false when none slept there.
+bool wake_one_at(ChannelMemory& memory, unsigned place);
+/// Withdraws the channel's announcement once no group announces a sleeper any more.
+void clear_if_nobody_sleeps(ChannelMemory& memory);
+
+/// A producer was refused or waits: readers then publish their positions at once. Does nothing
+/// while an earlier announcement stands.
+void announce_shortage(ChannelMemory& memory);
+
+/// Steps 2 and 3 of a waker that just published. `fence` for a process without the barrier. Returns
+/// the announcement word, which also carries a request to close.
+inline std::uint64_t after_publish(ChannelMemory& memory, bool fence, int count) {
+    os::light_barrier();  // EDGE park
+    if (fence) [[unlikely]]
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    const std::uint64_t word = memory.header().announcement.load(std::memory_order_relaxed);
+    if ((word & format::Announcement::pending) != 0) [[unlikely]]
+        wake_readers(memory, count);
+    return word;
+}
+
+/// The same for a reader that made room.
+inline bool producers_announced(const ChannelMemory& memory, bool fence) {
+    os::light_barrier();  // EDGE park
+    if (fence) [[unlikely]]
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+    return (memory.header().room.announcement.load(std::memory_order_relaxed) &
+            format::Announcement::pending) != 0;
+}
+
+/// One participant's way to wait.
+class IPC_API Waiter {
+public:
+    Waiter(ChannelMemory& memory, unsigned participant, unsigned place, const WaitPolicy& policy,
+           const Ring* writable);
+
+    /// Waits until `ready` returns true (ok), or the deadline, an interruption or the removal of
+    /// the channel. `ready(thorough)` is called often with false, which must be cheap, and with
+    /// true after each sleep, when it may make system calls.
+    Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
+                const std::stop_token& stop, Position position);
+
+    const WaitPolicy& policy() const { return policy_; }
+
+private:
+    Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
+    void announce();
+
+    ChannelMemory& memory_;
+    unsigned participant_;
+    unsigned place_;
+    WaitPolicy policy_;
+    os::Nanoseconds spin_;
+    const Ring* writable_;  ///< producers': lets a sweep repair slots; else null
+};
+
+}  // namespace ipc::inline v1::protocol

@@ -1,0 +1,63 @@
+#include <gtest/gtest.h>
+
+#include "ipc/format/layout.hpp"
+#include "ipc/format/words.hpp"
+
+namespace ipc::format {
+namespace {
+
+TEST(PackedWords, ExtendFindsTheNearestPositionAcrossAWrap) {
+    for (const unsigned bits : {44U, 48U}) {
+        const Position wrap = Position{1} << bits;
+        for (const Position position :
+             {Position{0}, Position{5}, wrap - 1, wrap, wrap + 7, 3 * wrap - 2, ~Position{0}}) {
+            for (const std::int64_t distance : {-1000, -1, 0, 1, 1000}) {
+                const Position near = position + static_cast<Position>(distance);
+                EXPECT_EQ(extend(position & low_bits(bits), bits, near), position);
+            }
+        }
+    }
+}
+
+TEST(PackedWords, ALeaseKeepsItsFieldsApart) {
+    const Lease lease = Lease::make(0xFFFFFFFF, 255, 255, 4000, LeaseState::dead_exhausted);
+    EXPECT_EQ(lease.lap(), 0xFFFFFFFFU);
+    EXPECT_EQ(lease.attempt(), 255U);
+    EXPECT_EQ(lease.generation(), 255U);
+    EXPECT_EQ(lease.member(), 4000U);
+    EXPECT_EQ(lease.state(), LeaseState::dead_exhausted);
+    EXPECT_EQ(lease.to(LeaseState::settled, 1, 7).generation(), 0U);
+}
+
+TEST(PackedWords, AClearedHintIsNeverANewerOne) {
+    const Hint hint = Hint::make(17, low_bits(20));
+    EXPECT_FALSE(Hint::make(17, hint.version() + 1).is_none());
+    EXPECT_NE(Hint::make(17, hint.version() + 1).bits, hint.bits);
+    EXPECT_FALSE(Hint::make(0, 0).is_none());
+}
+
+TEST(PackedWords, ADeadlineBelongsToOneLeaseOnly) {
+    const Lease lease = Lease::make(3, 1, 9, 5, LeaseState::leased);
+    const DeadlineTag tag = DeadlineTag::make(123456, lease);
+    EXPECT_TRUE(tag.belongs_to(lease));
+    EXPECT_EQ(tag.milliseconds(), 123456U);
+    EXPECT_FALSE(tag.belongs_to(lease.to(LeaseState::leased, 2, 5)));
+    EXPECT_FALSE(tag.belongs_to(Lease::make(4, 1, 9, 5, LeaseState::leased)));
+}
+
+TEST(Histogram, BucketsAreOrderedAndBoundTheirDurations) {
+    for (std::uint64_t value = 1; value < (std::uint64_t{1} << 42); value = value * 5 / 4 + 1) {
+        const std::size_t bucket = bucket_of(value);
+        EXPECT_LE(bucket_floor(bucket), value);
+        EXPECT_GT(bucket_floor(bucket + 1), value);
+    }
+}
+
+TEST(Layout, RoundsCapacityUpToAPowerOfTwo) {
+    for (const auto& [asked, given] : {std::pair{1U, 1U}, {2U, 2U}, {3U, 4U}, {1000U, 1024U}}) {
+        EXPECT_EQ(layout_of("x", {.capacity = asked}).capacity, given);
+    }
+}
+
+}
+}

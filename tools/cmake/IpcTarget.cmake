@@ -1,0 +1,32 @@
+# ipc_configure_target(<target>): language level, warnings and sanitizers of the project's own targets.
+# All of it is private: nothing here reaches a program that links ipc::ipc.
+
+set(_ipc_sanitizer_flags "")
+if(IPC_SANITIZE)
+    set(_ipc_sanitizer_flags -fsanitize=${IPC_SANITIZE} -fno-sanitize-recover=all
+                             -fno-omit-frame-pointer)
+endif()
+
+function(ipc_configure_target target)
+    set_target_properties(
+        ${target} PROPERTIES CXX_STANDARD 20 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)
+    target_compile_options(
+        ${target}
+        PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
+                $<$<BOOL:${IPC_WARNINGS_AS_ERRORS}>:-Werror> ${_ipc_sanitizer_flags})
+    target_link_options(${target} PRIVATE ${_ipc_sanitizer_flags})
+    if("${IPC_SANITIZE}" MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        # TSan does not model atomic_thread_fence; GCC says so at every fence.
+        target_compile_options(${target} PRIVATE -Wno-tsan)
+    endif()
+endfunction()
+
+# ipc_add_program(<target> <folder> <source>...): an executable, in that folder of the build tree, that
+# links ipc::ipc.
+function(ipc_add_program target folder)
+    add_executable(${target} ${ARGN})
+    target_link_libraries(${target} PRIVATE ipc::ipc)
+    set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                                               "${PROJECT_BINARY_DIR}/${folder}")
+    ipc_configure_target(${target})
+endfunction()

@@ -1,0 +1,109 @@
+#include "tools/common/arguments.hpp"
+
+#include <charconv>
+#include <cstdint>
+
+namespace ipc::tools {
+namespace {
+
+// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
+constexpr double longest_seconds = 1e9;
+
+std::optional<Start> parse_start(const std::string& text) {
+    if (text == "latest") return Start::latest();
+    if (text == "earliest") return Start::earliest();
+    Position position = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, position);
+    if (error != std::errc() || stop != end) return std::nullopt;
+    return Start::at(position);
+}
+
+}  // namespace
+
+void add_channel(CLI::App& arguments, std::string& channel) {
+    arguments.add_option("CHANNEL", channel, "Name of the channel")->required();
+}
+
+void add_open_options(CLI::App& arguments, OpenOptions& options) {
+    arguments.add_flag("--allow-foreign-owner", options.allow_foreign_owner,
+                       "Accept a channel that another user owns");
+}
+
+CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
+                         std::optional<std::chrono::nanoseconds>& value,
+                         const std::string& description) {
+    return arguments
+        .add_option_function<double>(
+            name,
+            [&value](const double& seconds) {
+                value = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                    std::chrono::duration<double>(seconds));
+            },
+            description)
+        ->check(CLI::Range(0.0, longest_seconds).description(""))
+        ->type_name("SECONDS");
+}
+
+CLI::Option* add_start(CLI::App& arguments, Start& start, const std::string& description) {
+    const auto check = [](const std::string& text) {
+        return parse_start(text) ? std::string() : text + " is not earliest, latest or a position";
+    };
+    return arguments
+        .add_option_function<std::string>(
+            "--from", [&start](const std::string& text) { start = parse_start(text).value(); },
+            description)
+        ->check(CLI::Validator(check, ""))
+        ->type_name("earliest|latest|POSITION");
+}
+
+ChannelArguments::ChannelArguments(CLI::App& arguments)
+    : group_(arguments.add_option_group("Making the channel",
+                                        "For a channel that does not exist yet")) {
+    const CLI::Validator bytes = CLI::AsSizeValue(false).description("");
+    group_->add_option("--capacity", options_.capacity, "Messages the ring holds")
+        ->type_name("COUNT")
+        ->capture_default_str();
+    group_->add_option("--inline-size", options_.inline_size, "Longest message kept in its slot")
+        ->transform(bytes)
+        ->type_name("BYTES")
+        ->capture_default_str();
+    group_
+        ->add_option("--region-size", options_.region_size,
+                     "Payload memory of each producer; the longest message of all")
+        ->transform(bytes)
+        ->type_name("BYTES")
+        ->capture_default_str();
+    group_->add_option("--max-participants", options_.max_participants, "Attached at one time")
+        ->type_name("COUNT")
+        ->capture_default_str();
+    group_->add_option("--max-groups", options_.max_groups, "Groups and subscribers at one time")
+        ->type_name("COUNT")
+        ->capture_default_str();
+    group_
+        ->add_option_function<std::string>(
+            "--mode",
+            [this](const std::string& octal) {
+                options_.mode = static_cast<std::uint32_t>(std::stoul(octal, nullptr, 8));
+            },
+            "Permissions of the channel, in octal [0600]")
+        ->check(CLI::Validator(
+            [](const std::string& text) {
+                const bool octal = !text.empty() && text.size() <= 4 &&
+                                   text.find_first_not_of("01234567") == std::string::npos;
+                return octal ? std::string() : text + " is not an octal mode";
+            },
+            ""))
+        ->type_name("MODE");
+    group_->add_flag("--temporary", options_.temporary,
+                     "The channel ends with its last participant");
+}
+
+bool ChannelArguments::given() const {
+    for (const CLI::Option* option : group_->get_options()) {
+        if (option->count() > 0) return true;
+    }
+    return false;
+}
+
+}  // namespace ipc::tools

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "ipc/base/options.hpp"
+
+namespace ipc::tools {
+
+// Arguments that several tools take, spelt the same in each.
+
+/// CHANNEL, required.
+void add_channel(CLI::App& arguments, std::string& channel);
+
+/// --allow-foreign-owner.
+void add_open_options(CLI::App& arguments, OpenOptions& options);
+
+/// An option in seconds, fractions allowed; unset: for ever.
+CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
+                         std::optional<std::chrono::nanoseconds>& value,
+                         const std::string& description);
+
+/// --from earliest|latest|POSITION.
+CLI::Option* add_start(CLI::App& arguments, Start& start, const std::string& description);
+
+/// The options a new channel is made with.
+class ChannelArguments {
+public:
+    explicit ChannelArguments(CLI::App& arguments);
+
+    const ChannelOptions& options() const { return options_; }
+    /// Whether the user asked for anything in particular.
+    bool given() const;
+
+private:
+    ChannelOptions options_;
+    CLI::Option_group* group_;
+};
+
+}  // namespace ipc::tools

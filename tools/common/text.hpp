@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ipc::tools {
+
+// Text for people. Counts and durations are kept to at most five characters, so that columns stay
+// narrow.
+
+bool is_utf8(std::string_view text);
+
+/// Fit for a terminal, on one line: what is not printable UTF-8 becomes an escape such as \n or
+/// \x1b. Cut, with a trailing "...", so that at most `limit` characters remain.
+std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
+
+/// Columns that UTF-8 text takes, as far as every character takes one.
+std::size_t display_width(std::string_view text);
+
+std::string short_count(std::uint64_t count);          ///< 87, 12.3k, 4.0M
+std::string short_bytes(std::uint64_t bytes);          ///< 87, 12.3K, 4.0M; powers of 1024
+std::string short_duration(std::int64_t nanoseconds);  ///< 870ns, 1.2ms, 35s, 4.2m, 12h
+std::string base64(std::string_view bytes);
+
+}  // namespace ipc::tools

@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
+#   tools/install-packages.sh SET...
+# build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
+set -euo pipefail
+
+packages_of() {
+    case $1 in
+    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev nlohmann-json3-dev ;;
+    test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config ;;
+    ci) echo git python3 clang clang-format clang-tidy g++-aarch64-linux-gnu googletest \
+        qemu-user-static ;;
+    *)
+        echo "install-packages.sh: unknown set '$1'; there are build, test and ci" >&2
+        exit 2
+        ;;
+    esac
+}
+
+missing=()
+for set in "$@"; do
+    packages=$(packages_of "$set")
+    for package in $packages; do
+        state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+        [[ $state == installed ]] || missing+=("$package")
+    done
+done
+((${#missing[@]})) || exit 0
+
+root=()
+if ((EUID != 0)); then
+    if ! command -v sudo >/dev/null; then
+        echo "These packages are missing, and this is neither root nor is there sudo:" >&2
+        echo "  apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    root=(sudo)
+fi
+
+echo "Installing packages: ${missing[*]}"
+apt=("${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0)
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } \
+    >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    echo "install-packages.sh: apt-get failed; its last lines are above" >&2
+    exit 1
+fi

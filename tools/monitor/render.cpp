@@ -1,0 +1,129 @@
+#include "tools/monitor/render.hpp"
+
+#include <cmath>
+#include <optional>
+
+#include <fmt/core.h>
+
+#include "tools/common/table.hpp"
+#include "tools/common/text.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+// Ranks: what tells least about the health of a queue is left out first.
+const std::vector<Table::Column> columns = {
+    {.title = "CHANNEL, group", .align = Table::Align::left},
+    {.title = "SIZE", .rank = 8, .min_width = 5},
+    {.title = "PROD", .rank = 5},
+    {.title = "IN/s", .rank = 3, .min_width = 5},
+    {.title = "BYTES/s", .rank = 9},
+    {.title = "MEMB", .rank = 4},
+    {.title = "BACKLOG", .rank = 0},
+    {.title = "FLIGHT", .rank = 2},
+    {.title = "OUT/s", .rank = 6, .min_width = 5},
+    {.title = "ACK/s", .rank = 3, .min_width = 5},
+    {.title = "REDEL", .rank = 7},
+    {.title = "SKIP", .rank = 10, .min_width = 5},
+    {.title = "DEAD", .rank = 7, .min_width = 5},
+    {.title = "OLDEST", .rank = 1},
+    {.title = "EXPECT", .rank = 11},
+    {.title = "NOTE", .align = Table::Align::left, .rank = 12},
+};
+
+constexpr const char* unknown = "-";
+
+std::string count(double value) {
+    return short_count(static_cast<std::uint64_t>(std::llround(value)));
+}
+
+std::string note(const ChannelReport& channel) {
+    if (channel.closed) return "closed";
+    return channel.temporary ? "temporary" : "";
+}
+
+std::string note(const GroupReport& group) {
+    if (group.blocks_producers) return "blocks producers";
+    if (group.dead_pending > 0) return "dead letters pending";
+    return group.reliable ? "" : "lossy";
+}
+
+std::vector<std::string> row(const ChannelView& channel) {
+    const ChannelReport& report = *channel.report;
+    return {
+        printable(channel.name),
+        short_bytes(report.reserved_bytes),
+        short_count(report.producers()),
+        channel.rates ? count(channel.rates->messages_in) : unknown,
+        channel.rates ? short_bytes(static_cast<std::uint64_t>(channel.rates->bytes_in)) : unknown,
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        note(report),
+    };
+}
+
+std::vector<std::string> row(const GroupView& group) {
+    const GroupReport& report = group.report;
+    const auto duration = [](std::optional<std::int64_t> nanoseconds) {
+        return nanoseconds ? short_duration(*nanoseconds) : unknown;
+    };
+    return {
+        "  " + printable(group.title),
+        "",
+        "",
+        "",
+        "",
+        short_count(report.members),
+        short_count(report.backlog),
+        short_count(report.in_flight),
+        group.rates ? count(group.rates->out) : unknown,
+        group.rates ? count(group.rates->acked) : unknown,
+        short_count(report.redelivered),
+        short_count(report.skipped),
+        short_count(report.dead_lettered),
+        report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
+        duration(group.predicted_response_ns),
+        note(report),
+    };
+}
+
+}  // namespace
+
+std::string render(const std::vector<ChannelView>& channels, std::size_t width,
+                   std::size_t height) {
+    Table table(columns);
+    for (const ChannelView& channel : channels) {
+        if (!channel.report) {
+            table.add_line(printable(channel.name + "  ! " + channel.problem));
+            continue;
+        }
+        table.add_row(row(channel));
+        for (const GroupView& group : channel.groups)
+            table.add_row(row(group));
+        if (!channel.report->blocked_by.empty()) {
+            table.add_line("  ! " + printable(channel.report->blocked_by));
+        }
+    }
+    if (channels.empty()) table.add_line("no channels");
+
+    std::vector<std::string> lines = table.lines(width);
+    if (lines.size() > height && height > 0) {
+        const std::size_t hidden = lines.size() - height + 1;
+        lines.resize(height - 1);
+        lines.push_back(cut(fmt::format("... {} more lines", hidden), width));
+    }
+    std::string text;
+    for (const std::string& line : lines)
+        text += line + "\n";
+    return text;
+}
+
+}  // namespace ipc::tools::monitor

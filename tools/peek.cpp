@@ -1,0 +1,182 @@
+// ipc-peek: shows messages without taking them, and sends dead letters back.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "ipc/ipc.hpp"
+#include "tools/common/arguments.hpp"
+#include "tools/common/stream.hpp"
+#include "tools/common/table.hpp"
+#include "tools/common/terminal.hpp"
+#include "tools/common/text.hpp"
+#include "tools/common/tool.hpp"
+
+namespace ipc::tools {
+namespace {
+
+constexpr const char* examples =
+    "  ipc-peek jobs                                 the ten oldest messages that are retained\n"
+    "  ipc-peek jobs --from 1200 --count 1 --json    one message, whole\n"
+    "  ipc-peek jobs.dead                            dead letters, with where they come from and "
+    "why\n"
+    "  ipc-peek jobs.dead --redrive                  send them back where they come from\n"
+    "  ipc-peek jobs.dead --redrive --to jobs.slow   send them elsewhere\n";
+
+constexpr int schema_version = 1;
+
+struct Request {
+    std::string channel;
+    std::optional<Position> from;
+    std::optional<std::size_t> count;
+    bool json = false;
+    bool redrive = false;
+    std::string target;
+    OpenOptions open = {.any_type = true};
+};
+
+std::string_view text_of(const PeekedMessage& message) {
+    return {reinterpret_cast<const char*>(message.body.data()), message.body.size()};
+}
+
+// Nothing when the producer did not stamp the message.
+std::optional<std::int64_t> age_ns(const PeekedMessage& message) {
+    if (message.published_at.count() == 0) return std::nullopt;
+    const auto now = std::chrono::steady_clock::now().time_since_epoch();
+    return std::max<std::int64_t>(0, std::chrono::nanoseconds(now - message.published_at).count());
+}
+
+std::string describe(const Origin& origin) {
+    return fmt::format("{}/{} {}, {} attempts, {}", origin.channel, origin.group, origin.position,
+                       origin.attempts, origin.reason);
+}
+
+std::string table(const std::vector<PeekedMessage>& messages, std::size_t width) {
+    constexpr std::size_t preview = 200;
+    bool dead_letters = false;
+    for (const PeekedMessage& message : messages)
+        dead_letters |= message.origin.has_value();
+
+    std::vector<Table::Column> columns = {
+        {.title = "POSITION"},
+        {.title = "AGE"},
+        {.title = "BYTES"},
+        {.title = "PRODUCER", .align = Table::Align::left},
+    };
+    if (dead_letters) columns.push_back({.title = "ORIGIN", .align = Table::Align::left});
+    columns.push_back({.title = "TEXT", .align = Table::Align::left});
+
+    Table table(columns);
+    for (const PeekedMessage& message : messages) {
+        const auto age = age_ns(message);
+        std::vector<std::string> row = {
+            std::to_string(message.position),
+            age ? short_duration(*age) : "-",
+            std::to_string(message.body.size()),
+            printable(message.producer),
+        };
+        if (dead_letters)
+            row.push_back(message.origin ? printable(describe(*message.origin)) : "-");
+        row.push_back(printable(text_of(message), preview));
+        table.add_row(std::move(row));
+    }
+    std::string text;
+    for (const std::string& line : table.lines(width))
+        text += line + "\n";
+    return text;
+}
+
+nlohmann::ordered_json to_json(const PeekedMessage& message) {
+    nlohmann::ordered_json result = {
+        {"position", message.position},
+        {"age_ns", nullptr},
+        {"size_bytes", message.body.size()},
+        {"producer", message.producer},
+    };
+    if (const auto age = age_ns(message)) result["age_ns"] = *age;
+    if (const std::string_view text = text_of(message); is_utf8(text)) {
+        result["text"] = text;
+    } else {
+        result["base64"] = base64(text);
+    }
+    if (const auto& origin = message.origin) {
+        result["origin"] = {
+            {"channel", origin->channel},
+            {"channel_id", fmt::format("{:016x}", origin->channel_id)},
+            {"group", origin->group},
+            {"position", origin->position},
+            {"attempts", origin->attempts},
+            {"reason", origin->reason},
+        };
+    }
+    return result;
+}
+
+std::string json(const std::string& channel, const std::vector<PeekedMessage>& messages) {
+    nlohmann::ordered_json document = {
+        {"schema_version", schema_version},
+        {"channel", channel},
+        {"messages", nlohmann::ordered_json::array()},
+    };
+    for (const PeekedMessage& message : messages)
+        document["messages"].push_back(to_json(message));
+    return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string peek(const Request& request) {
+    const auto messages = Channel<>::open(request.channel, request.open)
+                              .peek(request.from, request.count.value_or(10));
+    if (request.json) return json(request.channel, messages);
+    const auto terminal = terminal_size();
+    return table(messages, terminal ? terminal->width : Table::unlimited);
+}
+
+std::string send_back(const Request& request) {
+    const std::uint64_t sent = request.count
+                                   ? redrive(request.channel, request.target, *request.count)
+                                   : redrive(request.channel, request.target);
+    return fmt::format("{}: {} messages sent back\n", request.channel, sent);
+}
+
+int run(int argc, char** argv) {
+    Tool tool("ipc-peek", "Shows messages of a channel without taking them.", examples);
+    Request request;
+    CLI::App& arguments = tool.arguments();
+    add_channel(arguments, request.channel);
+    auto* from =
+        arguments.add_option("--from", request.from, "First position [the oldest retained]")
+            ->type_name("POSITION");
+    arguments.add_option("--count", request.count, "Messages [10; all with --redrive]")
+        ->type_name("COUNT");
+    auto* json = arguments.add_flag("--json", request.json, "JSON, with whole messages");
+    auto* redrive = arguments
+                        .add_flag("--redrive", request.redrive,
+                                  "Send dead letters back to the channel they come from")
+                        ->excludes(from)
+                        ->excludes(json);
+    arguments.add_option("--to", request.target, "Send them to this channel instead")
+        ->needs(redrive)
+        ->type_name("CHANNEL");
+    add_open_options(arguments, request.open);
+
+    return tool.run(argc, argv, [&](const Signals& signals) {
+        Output output(signals);
+        output.write(request.redrive ? send_back(request) : peek(request));
+        output.flush();
+        return 0;
+    });
+}
+
+}  // namespace
+}  // namespace ipc::tools
+
+int main(int argc, char** argv) {
+    return ipc::tools::run(argc, argv);
+}

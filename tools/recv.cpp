@@ -1,0 +1,262 @@
+// ipc-recv: writes the messages of a channel to standard output.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "ipc/ipc.hpp"
+#include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/common/open_channel.hpp"
+#include "tools/common/stream.hpp"
+#include "tools/common/tool.hpp"
+
+namespace ipc::tools {
+namespace {
+
+constexpr const char* examples =
+    "  ipc-recv greetings                               what is published from now on\n"
+    "  ipc-recv log --from earliest | grep ERROR        also what is still retained\n"
+    "  ipc-recv disk --raw > disk.img                   a file from ipc-send --raw\n"
+    "  ipc-recv jobs --group workers --count 1          take one job, shared with the other "
+    "workers\n"
+    "  ipc-recv jobs --group workers --timeout 0        drain what waits now\n";
+
+// What the user wants of a group; unset: as it is, or the default for a new group.
+struct GroupRequest {
+    std::string name;
+    bool lossy = false;
+    bool ephemeral = false;
+    std::optional<std::uint32_t> max_attempts;
+    std::optional<std::uint32_t> lease_limit_ms;
+    std::optional<std::string> dead_letter;
+};
+
+struct Request {
+    std::string channel;
+    GroupRequest group;
+    Start from;
+    std::uint64_t count = std::numeric_limits<std::uint64_t>::max();
+    bool raw = false;
+    std::optional<std::chrono::nanoseconds> timeout;
+    std::optional<std::chrono::nanoseconds> wait;
+    OpenOptions open = {.any_type = true};
+
+    bool counted() const { return count != std::numeric_limits<std::uint64_t>::max(); }
+};
+
+// The policies of a new group: done is what was written, not what was taken.
+GroupOptions defaults() {
+    return {.ack = Ack::manual};
+}
+
+GroupOptions policies_of(const GroupReport& group) {
+    return {
+        .delivery = group.reliable ? Delivery::reliable : Delivery::lossy,
+        .lifetime = group.durable ? Lifetime::durable : Lifetime::ephemeral,
+        .ack = group.manual_ack ? Ack::manual : Ack::automatic,
+        .max_attempts = group.max_attempts,
+        .lease_limit = std::chrono::milliseconds(group.lease_limit_ms),
+        .dead_letter = group.dead_letter,
+    };
+}
+
+GroupOptions with_wishes(GroupOptions options, const GroupRequest& request) {
+    if (request.lossy) {
+        options.delivery = Delivery::lossy;
+        options.ack = Ack::automatic;
+    }
+    if (request.ephemeral) options.lifetime = Lifetime::ephemeral;
+    if (request.max_attempts) options.max_attempts = *request.max_attempts;
+    if (request.lease_limit_ms) {
+        options.lease_limit = std::chrono::milliseconds(*request.lease_limit_ms);
+    }
+    if (request.dead_letter) options.dead_letter = *request.dead_letter;
+    return options;
+}
+
+Consumer<> join(Channel<>& channel, const Request& request) {
+    while (true) {
+        const ChannelReport report =
+            Inspector(request.channel, request.open.allow_foreign_owner).sample();
+        const GroupReport* existing = report.find_group(request.group.name);
+        GroupOptions options =
+            with_wishes(existing ? policies_of(*existing) : defaults(), request.group);
+        options.from = request.from;
+        try {
+            return channel.join(request.group.name, options);
+        } catch (const Error& error) {
+            // Somebody else may have made the group since the report.
+            if (existing || error.code() != Errc::options_differ) throw;
+        }
+    }
+}
+
+Consumer<> attach(Channel<>& channel, const Request& request) {
+    if (!request.group.name.empty()) return join(channel, request);
+    return channel.subscribe({
+        .delivery = request.group.lossy ? Delivery::lossy : Delivery::reliable,
+        .from = request.from,
+    });
+}
+
+// Messages that stand in the output buffer. They are acknowledged once that is written; until then
+// they go back to the group when this process ends, whatever ends it.
+class Unwritten {
+public:
+    // Few, because other members of the group could have worked on them meanwhile.
+    static constexpr std::size_t limit = 16;
+
+    explicit Unwritten(Output& output) : output_(output) { messages_.reserve(limit); }
+    Unwritten(const Unwritten&) = delete;
+    Unwritten& operator=(const Unwritten&) = delete;
+    ~Unwritten() {
+        // Under automatic acknowledgement the destructor of a message would settle it.
+        for (Message<>& message : messages_)
+            static_cast<void>(message.nack());
+    }
+
+    void add(Message<> message) {
+        messages_.push_back(std::move(message));
+        if (messages_.size() == limit) settle();
+    }
+
+    void settle() {
+        output_.flush();
+        for (Message<>& message : messages_) {
+            if (message.ack().status() == Status::lease_lost) ++lost_;
+        }
+        messages_.clear();
+    }
+
+    // Written here, and delivered to another member as well.
+    std::uint64_t lost() const { return lost_; }
+
+private:
+    Output& output_;
+    std::vector<Message<>> messages_;
+    std::uint64_t lost_ = 0;
+};
+
+Message<> wait_for_message(Consumer<>& consumer, const Request& request, const Signals& signals) {
+    return request.timeout ? consumer.receive_for(*request.timeout, signals.token())
+                           : consumer.receive(signals.token());
+}
+
+void receive(Consumer<>& consumer, const Request& request, const Tool& tool,
+             const Signals& signals) {
+    const bool shared = !request.group.name.empty();
+    Output output(signals);
+    Unwritten unwritten(output);
+    std::uint64_t received = 0;
+    Status end = Status::ok;
+    while (received < request.count) {
+        Message<> message = consumer.try_receive();
+        if (message.status() == Status::empty) {
+            unwritten.settle();
+            message = wait_for_message(consumer, request, signals);
+        }
+        if (!message) {
+            end = message.status();
+            break;
+        }
+        ++received;
+        output.write(message.bytes());
+        if (!request.raw) output.write("\n");
+        if (shared) unwritten.add(std::move(message));
+    }
+    unwritten.settle();
+
+    const std::string subject = "channel " + request.channel + ": ";
+    if (const std::uint64_t skipped = consumer.skipped(); skipped > 0) {
+        tool.notice(
+            fmt::format("{}{} positions were gone before they could be read", subject, skipped));
+    }
+    if (unwritten.lost() > 0) {
+        tool.notice(fmt::format(
+            "{}{} leases ended before their messages were written; others got them, too", subject,
+            unwritten.lost()));
+    }
+    const bool ended = end == Status::closed || end == Status::timed_out;
+    if (end != Status::ok && !ended) fail(signals, request.channel, end);
+    if (ended && request.counted()) {
+        throw Failure(fmt::format("{}{} after {} of {} messages", subject, to_string(end), received,
+                                  request.count));
+    }
+}
+
+int run(int argc, char** argv) {
+    Tool tool("ipc-recv",
+              "Writes the messages of a channel to standard output, a line each, until the channel "
+              "is closed.\n"
+              "Without --group it sees every message; with it, it shares them with the other "
+              "members, and\n"
+              "acknowledges each after it was written.",
+              examples);
+    Request request;
+    CLI::App& arguments = tool.arguments();
+    add_channel(arguments, request.channel);
+    auto* group =
+        arguments.add_option("--group", request.group.name, "Join a group, or create it")
+            ->check(CLI::Validator(
+                [](const std::string& name) {
+                    return name.empty() ? std::string("the name is empty") : std::string();
+                },
+                ""));
+    add_start(arguments, request.from, "Where a subscriber or a new group starts [latest]");
+    arguments
+        .add_option("--count", request.count,
+                    "End after that many messages; fail if there are fewer")
+        ->check(CLI::PositiveNumber.description(""))
+        ->type_name("COUNT");
+    arguments.add_flag("--raw", request.raw, "No newline after each message");
+    add_seconds(arguments, "--timeout", request.timeout, "End when no message came for that long");
+    add_seconds(arguments, "--wait", request.wait,
+                "How long to wait for a channel that does not exist yet [for ever]");
+    add_open_options(arguments, request.open);
+    arguments.add_flag("--lossy", request.group.lossy,
+                       "Never delay producers: skip what was overwritten");
+
+    auto* policies = arguments.add_option_group(
+        "Making the group",
+        "For a group that does not exist yet; policies of one that does must agree");
+    policies
+        ->add_flag("--ephemeral", request.group.ephemeral, "The group ends with its last member")
+        ->needs(group);
+    policies
+        ->add_option("--max-attempts", request.group.max_attempts,
+                     "Deliveries before a message is given up")
+        ->needs(group)
+        ->type_name("COUNT");
+    policies
+        ->add_option("--lease-limit", request.group.lease_limit_ms,
+                     "How long a member may hold a message")
+        ->needs(group)
+        ->type_name("MILLISECONDS");
+    policies
+        ->add_option("--dead-letter", request.group.dead_letter,
+                     "Where messages go that were given up")
+        ->needs(group)
+        ->type_name("CHANNEL");
+
+    return tool.run(argc, argv, [&](const Signals& signals) {
+        auto channel = wait_for_channel(tool, signals, request.channel, request.open, request.wait);
+        auto consumer = attach(channel, request);
+        receive(consumer, request, tool, signals);
+        return 0;
+    });
+}
+
+}  // namespace
+}  // namespace ipc::tools
+
+int main(int argc, char** argv) {
+    return ipc::tools::run(argc, argv);
+}

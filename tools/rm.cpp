@@ -1,0 +1,89 @@
+// ipc-rm: removes channels, groups, and the backlog of groups.
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "ipc/ipc.hpp"
+#include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/common/stream.hpp"
+#include "tools/common/tool.hpp"
+
+namespace ipc::tools {
+namespace {
+
+constexpr const char* examples =
+    "  ipc-rm jobs results                     two channels; processes that use one are told\n"
+    "  ipc-rm jobs --group workers             a group, with its backlog\n"
+    "  ipc-rm jobs --group workers --purge     the backlog only\n"
+    "  ipc-rm --dead                           what no living process uses and nothing durable "
+    "needs\n";
+
+struct Request {
+    std::vector<std::string> channels;
+    std::string group;
+    bool purge = false;
+    bool dead = false;
+    OpenOptions open = {.any_type = true};
+};
+
+void remove_from(const std::string& channel, const Request& request, Output& output) {
+    if (request.purge) {
+        const std::uint64_t purged = Channel<>::open(channel, request.open).purge(request.group);
+        output.write(fmt::format("{} {}: {} messages purged\n", channel, request.group, purged));
+    } else if (!request.group.empty()) {
+        Channel<>::open(channel, request.open).remove_group(request.group);
+    } else if (!remove(channel)) {
+        throw Failure(fmt::format("channel {}: there is none of this name", channel));
+    }
+}
+
+int run(const Tool& tool, const Request& request, const Signals& signals) {
+    Output output(signals);
+    int exit_code = 0;
+    if (request.dead) {
+        for (const std::string& name : remove_dead())
+            output.write(name + "\n");
+    }
+    for (const std::string& channel : request.channels) {
+        try {
+            remove_from(channel, request, output);
+        } catch (const std::exception& error) {
+            tool.notice(error.what());
+            exit_code = 1;
+        }
+    }
+    output.flush();
+    return exit_code;
+}
+
+int run(int argc, char** argv) {
+    Tool tool("ipc-rm", "Removes channels, groups, or the backlog of groups.", examples);
+    Request request;
+    CLI::App& arguments = tool.arguments();
+    auto* what = arguments.add_option_group("What to remove")->require_option(1);
+    auto* channels = what->add_option("CHANNEL", request.channels, "Names of channels");
+    what->add_flag(
+        "--dead", request.dead,
+        "All channels without a living participant, unless a durable group has a backlog; "
+        "prints their names");
+    auto* group =
+        arguments.add_option("--group", request.group, "Remove this group, not the channel")
+            ->needs(channels);
+    arguments.add_flag("--purge", request.purge, "Remove the backlog, not the group")->needs(group);
+    add_open_options(arguments, request.open);
+
+    return tool.run(argc, argv,
+                    [&](const Signals& signals) { return run(tool, request, signals); });
+}
+
+}  // namespace
+}  // namespace ipc::tools
+
+int main(int argc, char** argv) {
+    return ipc::tools::run(argc, argv);
+}
