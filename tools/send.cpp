@@ -126,16 +126,14 @@ void send_input(Producer<>& producer, const Request& request, const Channel<>& c
             : request.block_size.value_or(longest);
     if (size > longest) fail(signals, request.channel, Status::too_large);
 
-    const bool cut_lines = !request.raw && !request.block_size;
-    if (!cut_lines && size >= worth_a_read) {
+    const bool lines = !request.raw && !request.block_size;
+    if (!lines && size >= worth_a_read) {
         send_in_place(producer, input, size, !request.raw, signals, request.channel);
         return;
     }
-    BatchReader reader(input,
-                       cut_lines     ? BatchReader::Cut::lines
-                       : request.raw ? BatchReader::Cut::stream
-                                     : BatchReader::Cut::blocks,
-                       size);
+    using Cut = BatchReader::Cut;
+    const Cut cut = lines ? Cut::lines : request.raw ? Cut::stream : Cut::blocks;
+    BatchReader reader(input, cut, size);
     send_batches(producer, reader, signals, request.channel);
 }
 
@@ -170,7 +168,7 @@ int run(int argc, char** argv) {
     return tool.run(argc, argv, [&](const Signals& signals) {
         auto channel = open_or_create(request, wanted);
         auto producer = request.exclusive ? channel.exclusive_producer() : channel.producer();
-        wait_for_readers(tool, signals, request);
+        if (request.readers > 0) wait_for_readers(tool, signals, request);
         send_input(producer, request, channel, signals);
         if (request.close) {
             const Outcome closed = producer.close(signals.token());

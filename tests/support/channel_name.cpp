@@ -1,4 +1,4 @@
-#include "support/channel_name.hpp"
+#include "tests/support/channel_name.hpp"
 
 #include <unistd.h>
 

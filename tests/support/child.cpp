@@ -1,4 +1,4 @@
-#include "support/child.hpp"
+#include "tests/support/child.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>
