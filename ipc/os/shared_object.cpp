@@ -253,11 +253,13 @@ Space space() {
 Mapping Mapping::map(int descriptor, std::uint64_t offset, std::uint64_t length, bool writable,
                      MapOptions options) {
     Mapping mapping(map_region(descriptor, offset, length, writable, options.huge_pages));
-    if (options.prefault) touch_all_pages(mapping.data(), mapping.size(), writable);
-    if (options.lock_memory && ::mlock(mapping.data(), mapping.size()) != 0) {
-        fail_to_lock(mapping.size());
-    }
+    make_resident(mapping.data(), mapping.size(), writable, options);
     return mapping;
+}
+
+void make_resident(std::byte* address, std::uint64_t length, bool writable, MapOptions options) {
+    if (options.prefault) touch_all_pages(address, length, writable);
+    if (options.lock_memory && ::mlock(address, length) != 0) fail_to_lock(length);
 }
 
 Mapping::Mapping() noexcept = default;

@@ -51,15 +51,16 @@ ChannelMemory::ChannelMemory(std::string name, os::TransientDescriptor object, A
     preamble_.type_name[sizeof preamble_.type_name - 1] = 0;
     identity_ = status.identity;
 
-    const os::MapOptions how{.huge_pages = options.huge_pages,
-                             .prefault = options.prefault,
-                             .lock_memory = options.lock_memory};
     const bool take_part = access == Access::take_part;
-    // Only what is reserved may be touched: group blocks and regions are not, until they are used.
-    control_ = os::Mapping::map(object.get(), 0, layout().control_size, take_part, {});
-    data_ = os::Mapping::map(object.get(), layout().data_offset, layout().data_size, false,
-                             {.huge_pages = how.huge_pages});
+    const os::MapOptions how{.huge_pages = options.huge_pages};
+    control_ = os::Mapping::map(object.get(), 0, layout().control_size, take_part, how);
+    data_ = os::Mapping::map(object.get(), layout().data_offset, layout().data_size, false, how);
+    control_base_ = control_.data();
+    data_base_ = data_.data();
     ring_ = ring_of(data_);
+    // Group blocks and regions follow when they are used: until then they are not reserved.
+    make_resident(control_base_, layout().groups_offset, take_part);
+    make_resident(data_base_, layout().regions_offset, false);
     lap_shift_ = static_cast<unsigned>(std::countr_zero(layout().capacity));
     if (auto probe = os::open_object(object_name(name_), false);
         probe && os::status_of(probe->get()).identity == identity_) {
@@ -113,6 +114,12 @@ void ChannelMemory::reserve(std::uint64_t offset, std::uint64_t length, const ch
         const auto object = open_again(true);
         os::reserve(object.get(), offset, length);
     });
+}
+
+void ChannelMemory::make_resident(const std::byte* address, std::uint64_t length,
+                                  bool writable) const {
+    os::make_resident(const_cast<std::byte*>(address), length, writable,
+                      {.prefault = options_.prefault, .lock_memory = options_.lock_memory});
 }
 
 std::uint64_t ChannelMemory::reserved_bytes() const {

@@ -53,7 +53,7 @@ public:
     const format::Preamble& preamble() const { return preamble_; }
     const format::Layout& layout() const { return preamble_.layout; }
     const OpenOptions& options() const { return options_; }
-    Header& header() const { return *reinterpret_cast<Header*>(control_.data()); }
+    Header& header() const { return *reinterpret_cast<Header*>(control_base_); }
     std::uint64_t capacity() const { return layout().capacity; }
     std::uint64_t step() const { return format::step_of(layout().capacity); }
 
@@ -64,11 +64,11 @@ public:
     Ring ring_of(const os::Mapping& data) const;
 
     Participant& participant(unsigned index) const {
-        return reinterpret_cast<Participant*>(control_.data() +
+        return reinterpret_cast<Participant*>(control_base_ +
                                               layout().participants_offset)[index];
     }
     Group& group(unsigned index) const {
-        return *reinterpret_cast<Group*>(control_.data() + layout().groups_offset +
+        return *reinterpret_cast<Group*>(control_base_ + layout().groups_offset +
                                          index * layout().group_stride);
     }
     /// Lease word and deadline of one position in one group.
@@ -90,7 +90,7 @@ public:
     std::uint64_t region_offset(unsigned index) const {
         return layout().regions_offset + std::uint64_t{index} * layout().region_size;
     }
-    const std::byte* data() const { return data_.data(); }
+    const std::byte* data() const { return data_base_; }
 
     /// Whether the process that owns a participant entry still has its memory. A system call.
     bool is_alive(unsigned participant) const;
@@ -103,6 +103,8 @@ public:
     /// Reserves memory of the object, or throws Error(no_space).
     void reserve(std::uint64_t offset, std::uint64_t length, const char* what) const;
 
+    /// Touches and locks a reserved range of one of this process's mappings, as its options ask.
+    void make_resident(const std::byte* address, std::uint64_t length, bool writable) const;
     /// Memory the object really takes, in bytes.
     std::uint64_t reserved_bytes() const;
 
@@ -127,6 +129,9 @@ private:
     os::TransientDescriptor probe_;  ///< read-only; probes locks, never takes one
     os::Mapping control_;
     os::Mapping data_;
+    // The mappings' addresses, for the hot path.
+    std::byte* control_base_ = nullptr;
+    const std::byte* data_base_ = nullptr;
     Ring ring_;
     unsigned lap_shift_ = 0;
     std::uint32_t fork_generation_ = 0;

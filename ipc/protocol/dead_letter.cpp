@@ -45,9 +45,7 @@ DeadLetterSink::DeadLetterSink(std::string channel, std::uint64_t channel_id, st
     : channel_(std::move(channel)),
       channel_id_(channel_id),
       group_(std::move(group)),
-      target_(std::move(target)) {
-    if (!target_.empty()) refuse_dead_letter_cycle(channel_, target_);
-}
+      target_(std::move(target)) {}
 
 bool DeadLetterSink::publish(std::span<const std::byte> body, Position position, unsigned attempts,
                              DeadLetterReason reason) {

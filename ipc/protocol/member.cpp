@@ -10,6 +10,14 @@ namespace {
 using format::Hint;
 using format::no_participant;
 
+/// Before the group is joined, and perhaps made: a refusal leaves nothing behind.
+const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& options) {
+    if (!options.dead_letter.empty()) {
+        refuse_dead_letter_cycle(memory.name(), options.dead_letter);
+    }
+    return options;
+}
+
 constexpr os::Nanoseconds burial_pause = 1'000'000'000;
 
 std::uint64_t now_ms() {
@@ -20,7 +28,7 @@ std::uint64_t now_ms() {
 
 Member::Member(std::shared_ptr<ChannelMemory> memory, const std::string& group,
                const GroupOptions& options)
-    : Reader(memory, join_group(*memory, group, options), ReaderKind::member,
+    : Reader(memory, join_group(*memory, group, checked(*memory, options)), ReaderKind::member,
              options.participant.wait_policy),
       leases_(&memory->lease(group_index_, 0)),
       step_(memory_->step()),

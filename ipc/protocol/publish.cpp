@@ -14,6 +14,11 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     ring_ = memory_->ring_of(data_);
     attachment_ = attach_producer(*memory_, exclusive, options.name);
     index_ = attachment_.index;
+    about(memory_->name(), "preparing a producer's memory", [&] {
+        memory_->make_resident(data_.data(), memory_->layout().regions_offset, true);
+        memory_->make_resident(data_.data() + memory_->region_offset(index_),
+                               memory_->layout().region_size, true);
+    });
     needs_fence_ = attachment_.needs_fence;
     self_ = &memory_->participant(index_);
     messages_ = self_->published.load(std::memory_order_relaxed);

@@ -20,7 +20,12 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       messages_(self_->received.load(std::memory_order_relaxed)),
       bytes_(self_->received_bytes.load(std::memory_order_relaxed)),
       attachment_(std::move(membership.attachment)),
-      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {}
+      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {
+    about(memory_->name(), "preparing a group's memory", [&] {
+        memory_->make_resident(reinterpret_cast<const std::byte*>(group_),
+                               memory_->layout().group_stride, true);
+    });
+}
 
 Reader::~Reader() {
     detach(*memory_, attachment_);
@@ -53,8 +58,15 @@ void Reader::record_slowly(const Received& message) const {
     const auto since = [now](std::int64_t then) {
         return static_cast<std::uint64_t>(now > then ? now - then : 0);
     };
-    group_->service_time.add(since(message.received_at));
-    group_->response_time.add(since(message.publish_time));
+    const auto service = since(message.received_at);
+    const auto response = since(message.publish_time);
+    if (status_.has(GroupStatus::anonymous)) {
+        group_->service_time.add_alone(service);
+        group_->response_time.add_alone(response);
+    } else {
+        group_->service_time.add(service);
+        group_->response_time.add(response);
+    }
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -1,0 +1,196 @@
+// What the hot paths execute, instruction by instruction: a traced child runs them under
+// single-step, and this process reads each instruction before it runs. Compiler-independent, since
+// it looks at what is executed rather than at what was emitted.
+
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <new>
+
+#include <gtest/gtest.h>
+
+#include "ipc/ipc.hpp"
+#include "tests/support/channel_name.hpp"
+
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+
+#include <sys/user.h>
+
+namespace {
+
+std::size_t allocations = 0;
+
+}
+
+// Counts every allocation of this program; the hot paths must add none.
+void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size)) return memory;
+    throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept {
+    std::free(memory);
+}
+void operator delete(void* memory, std::size_t) noexcept {
+    std::free(memory);
+}
+
+namespace ipc {
+namespace {
+
+struct Executed {
+    std::size_t instructions = 0;
+    std::size_t locked = 0;  ///< lock prefix, or xchg with memory
+    std::size_t fences = 0;  ///< mfence
+    std::size_t system_calls = 0;
+};
+
+void classify(const std::uint8_t* code, Executed& executed) {
+    ++executed.instructions;
+    std::size_t i = 0;
+    for (; i < 8; ++i) {
+        const std::uint8_t byte = code[i];
+        if (byte == 0xF0) {
+            ++executed.locked;
+            return;
+        }
+        const bool prefix = byte == 0x66 || byte == 0x67 || byte == 0xF2 || byte == 0xF3 ||
+                            byte == 0x2E || byte == 0x36 || byte == 0x3E || byte == 0x26 ||
+                            byte == 0x64 || byte == 0x65 || (byte & 0xF0) == 0x40;
+        if (!prefix) break;
+    }
+    const bool memory_operand = (code[i + 1] & 0xC0) != 0xC0;
+    if ((code[i] == 0x86 || code[i] == 0x87) && memory_operand) ++executed.locked;
+    if (code[i] == 0x0F && code[i + 1] == 0x05) ++executed.system_calls;
+    if (code[i] == 0x0F && code[i + 1] == 0xAE && (code[i + 2] & 0xF8) == 0xF0) ++executed.fences;
+}
+
+/// Runs `prepare`, then `body` under single-step in a child. The child marks the start and the end
+/// by raising a signal; a body that reports failure ends with another status.
+Executed trace(const std::function<void()>& prepare, const std::function<bool()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+        prepare();
+        ::raise(SIGUSR1);
+        const bool good = body();
+        ::raise(SIGUSR2);
+        ::_exit(good ? 0 : 1);
+    }
+    Executed executed;
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR1);
+    bool stepping = true;
+    while (stepping) {
+        user_regs_struct registers{};
+        ::ptrace(PTRACE_GETREGS, child, nullptr, &registers);
+        std::array<std::uint8_t, 16> code{};
+        for (std::size_t i = 0; i < 2; ++i) {
+            const long word = ::ptrace(PTRACE_PEEKTEXT, child, registers.rip + 8 * i, nullptr);
+            std::memcpy(code.data() + 8 * i, &word, 8);
+        }
+        classify(code.data(), executed);
+        ::ptrace(PTRACE_SINGLESTEP, child, nullptr, nullptr);
+        ::waitpid(child, &status, 0);
+        stepping = WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP;
+    }
+    EXPECT_TRUE(WIFSTOPPED(status) && WSTOPSIG(status) == SIGUSR2);
+    ::ptrace(PTRACE_CONT, child, nullptr, nullptr);
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "the operation failed";
+    return executed;
+}
+
+/// What raising the end mark costs under single-step, system calls included.
+const Executed& marks() {
+    static const Executed executed = trace([] {}, [] { return true; });
+    return executed;
+}
+
+constexpr int rounds = 40;  // fewer than a step of the ring, after a refresh of the limit
+
+struct Message32 {
+    std::array<std::uint64_t, 4> words;
+};
+
+TEST(HotPath, ExclusiveProducerAndLoneSubscriberNeedNoLockedInstructionFenceOrSystemCall) {
+    const test::ChannelName name("hot");
+    auto channel = Channel<Message32>::create(name, {.capacity = 1024});
+    std::optional<Producer<Message32>> producer;
+    std::optional<Consumer<Message32>> subscriber;
+    std::size_t allocated = 0;
+    const auto exchange = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            const Message32 sent{{static_cast<std::uint64_t>(i), 2, 3, 4}};
+            if (!producer->try_send(sent)) return false;
+            const auto received = subscriber->try_receive();
+            if (!received || received->words != sent.words) return false;
+        }
+        return true;
+    };
+    const Executed executed = trace(
+        [&] {
+            auto own = Channel<Message32>::open(name);
+            producer.emplace(own.exclusive_producer());
+            subscriber.emplace(own.subscribe());
+            exchange(1024 + 1);  // past a refresh, every function resolved
+            allocated = allocations;
+        },
+        [&] { return exchange(rounds) && allocations == allocated; });
+    EXPECT_EQ(executed.locked, marks().locked);
+    EXPECT_EQ(executed.fences, marks().fences);
+    EXPECT_EQ(executed.system_calls, marks().system_calls);
+    const std::size_t each = (executed.instructions - marks().instructions) / rounds;
+    RecordProperty("instructions_per_message", static_cast<int>(each));
+    EXPECT_LT(each, 400U);
+}
+
+TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSystemCall) {
+    const test::ChannelName name("hot");
+    auto channel = Channel<Message32>::create(name, {.capacity = 1024});
+    std::optional<Producer<Message32>> producer;
+    std::optional<Consumer<Message32>> member;
+    std::size_t allocated = 0;
+    const auto exchange = [&](int count) {
+        for (int i = 0; i < count; ++i) {
+            const Message32 sent{{static_cast<std::uint64_t>(i), 2, 3, 4}};
+            if (!producer->try_send(sent)) return false;
+            auto received = member->try_receive();
+            if (!received || received->words != sent.words || !received.ack()) return false;
+        }
+        return true;
+    };
+    const Executed executed = trace(
+        [&] {
+            auto own = Channel<Message32>::open(name);
+            producer.emplace(own.producer());
+            member.emplace(own.join("group", {.ack = Ack::manual}));
+            exchange(1024 + 1);
+            allocated = allocations;
+        },
+        [&] { return exchange(rounds) && allocations == allocated; });
+    // The claim of the slot, the lease, its settlement; sampled ones add two to a histogram.
+    EXPECT_GE(executed.locked - marks().locked, 3U * rounds);
+    EXPECT_LE(executed.locked - marks().locked, 5U * rounds);
+    EXPECT_EQ(executed.fences, marks().fences);
+    // Housekeeping may probe the sentinel now and then, not for each message.
+    EXPECT_LE(executed.system_calls, marks().system_calls + 4);
+}
+
+}
+}
+
+#else
+
+TEST(HotPath, IsLookedAtOnX86WithoutSanitizersOnly) {
+    GTEST_SKIP();
+}
+
+#endif
