@@ -63,6 +63,7 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
     const Ring ring = memory.ring();
     const Position tail = find_tail(memory);
     Position position = oldest_whole(memory, tail);
+    position = later_of(position, tail - memory.capacity());  // whatever the limit says
     if (from) position = later_of(position, *from);
     std::vector<PeekedMessage> messages;
     std::vector<std::byte> copy;

@@ -151,7 +151,8 @@ public:
     void release() {
         if (reader_ == nullptr) return;
         protocol::Reader& reader = *std::exchange(reader_, nullptr);
-        if (!peeked_) protocol::release(reader, received_);
+        // In a forked child the message is still the parent's.
+        if (!peeked_ && !reader.is_inherited()) protocol::release(reader, received_);
         reader.drop();
     }
 

@@ -232,6 +232,15 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         return "readers wait for message " + std::to_string(group.position) + ", which stopped " +
                "producer " + name_of(*owner) + " has claimed";
     }
+    // The same in front of the producers, a lap later.
+    const SlotState last{memory.ring().at(report.tail).state.load(std::memory_order_acquire)};
+    if (last.phase() == Phase::claimed && last.is_at(report.tail - memory.capacity())) {
+        const ParticipantReport* owner = participant(static_cast<int>(last.producer()));
+        if (owner != nullptr && owner->process_state == 'T') {
+            return "producers wait for message " + std::to_string(report.tail - memory.capacity()) +
+                   ", which stopped producer " + name_of(*owner) + " has claimed";
+        }
+    }
     int blocker = -1;
     const Position gate_position = gate(memory, report.tail, &blocker);
     if (before(report.tail, gate_position) || blocker < 0) return {};
@@ -272,6 +281,7 @@ Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
 
 ChannelReport Inspector::sample() const {
     const ChannelMemory& memory = *memory_;
+    memory.check_fork();
     const format::Preamble& preamble = memory.preamble();
     ChannelReport report;
     report.name = memory.name();

@@ -104,8 +104,8 @@ struct MapOptions {
     bool lock_memory = false;  ///< keep all pages in memory; fails when RLIMIT_MEMLOCK is too low
 };
 
-/// Touches and locks a range of a mapping, as the options ask; the range must be reserved. Throws when
-/// it cannot be locked.
+/// Touches and locks a range of a mapping, as the options ask; the range must be reserved. Throws
+/// when it cannot be locked.
 void make_resident(std::byte* address, std::uint64_t length, bool writable, MapOptions options);
 
 /// A range of an object in this process's memory, unmapped by the destructor. The mapping keeps the

@@ -64,8 +64,7 @@ public:
     Ring ring_of(const os::Mapping& data) const;
 
     Participant& participant(unsigned index) const {
-        return reinterpret_cast<Participant*>(control_base_ +
-                                              layout().participants_offset)[index];
+        return reinterpret_cast<Participant*>(control_base_ + layout().participants_offset)[index];
     }
     Group& group(unsigned index) const {
         return *reinterpret_cast<Group*>(control_base_ + layout().groups_offset +

@@ -72,17 +72,26 @@ std::shared_ptr<ChannelMemory> try_open(const std::string& name, Access access,
     });
 }
 
-/// A temporary channel whose last participant died counts as removed.
-bool was_left_over(ChannelMemory& memory) {
-    if (memory.preamble().temporary == 0 || memory.participants_used() == 0) return false;
+bool is_anyone_alive(const ChannelMemory& memory) {
     for (unsigned i = 0; i < memory.participants_used(); ++i) {
-        if (memory.is_alive(i)) return false;
+        if (memory.is_alive(i)) return true;
     }
+    return false;
+}
+
+/// A temporary channel whose last participant died, and one whose removal a death cut short.
+bool is_left_over(const ChannelMemory& memory) {
+    if (memory.is_removed()) return true;
+    return memory.preamble().temporary != 0 && memory.participants_used() != 0 &&
+           !is_anyone_alive(memory);
+}
+
+/// Finishes the removal of a leftover; whether it was one.
+bool was_left_over(ChannelMemory& memory) {
+    if (!is_left_over(memory)) return false;
     try {
         const RegistryLock lock = RegistryLock::take(memory);
-        for (unsigned i = 0; i < memory.participants_used(); ++i) {
-            if (memory.is_alive(i)) return false;
-        }
+        if (!is_left_over(memory)) return false;
         unlink_locked(memory);
     } catch (const Error& error) {
         if (error.code() != Errc::removed) throw;
@@ -237,9 +246,7 @@ bool remove_if_dead(const std::string& name) {
     const auto memory = try_open(name, Access::take_part, {});
     if (!memory) return false;
     const RegistryLock lock = RegistryLock::take(*memory);
-    for (unsigned i = 0; i < memory->participants_used(); ++i) {
-        if (memory->is_alive(i)) return false;
-    }
+    if (is_anyone_alive(*memory)) return false;
     // A channel nobody attached to yet may have been created a moment ago.
     const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
                          std::chrono::system_clock::now().time_since_epoch())
@@ -250,7 +257,8 @@ bool remove_if_dead(const std::string& name) {
     tidy(*memory, nullptr);
     for (unsigned i = 0; i < memory->groups_used(); ++i) {
         const GroupStatus status{memory->group(i).status.load(std::memory_order_acquire)};
-        if (status.is_active() && status.has(GroupStatus::durable)) return false;
+        const bool keeps = status.is_active() && status.has(GroupStatus::durable);
+        if (keeps && memory->preamble().temporary == 0) return false;
     }
     unlink_locked(*memory);
     return true;

@@ -329,8 +329,7 @@ void Member::look_around() {
     until_look_around_ = look_around_interval_;
     if (now - swept_ < fast_tick) return;
     swept_ = now;
-    const format::Sentinel word{memory_->header().sentinel.load(std::memory_order_relaxed)};
-    if (word.is_vacant() || !word.is_fast()) sweep(*memory_, index_, nullptr);
+    if (!is_watched_over(*memory_)) sweep(*memory_, index_, nullptr);
 }
 
 bool Member::has_news(bool thorough) {

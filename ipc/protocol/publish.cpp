@@ -3,6 +3,7 @@
 #include <thread>
 
 #include "ipc/protocol/recovery.hpp"
+#include "ipc/protocol/sentinel.hpp"
 #include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -107,6 +108,16 @@ Status ProducerCore::why_not(const Patience& patience) const {
     return patience.deadline.passed() ? patience.when_over : Status::ok;
 }
 
+/// A producer that is refused again and again never sleeps long enough to become the sentinel: it
+/// looks itself, now and then, whether a dead reader holds it up. Whether it looked.
+bool ProducerCore::look_after_the_dead() {
+    const os::Nanoseconds now = os::now();
+    if (now - swept_ < fast_tick) return false;
+    swept_ = now;
+    sweep(*memory_, index_, &ring_);
+    return true;
+}
+
 Status ProducerCore::claim(const Patience& patience, Slot*& slot) {
     const auto ready = [&](bool) {
         slot = claim_now();
@@ -115,6 +126,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot) {
     if (ready(true)) return closed_ ? Status::closed : Status::ok;
     // From here on readers publish their positions at once.
     announce_shortage(*memory_);
+    if (look_after_the_dead() && ready(true)) return closed_ ? Status::closed : Status::ok;
     if (const Status status = why_not(patience); status != Status::ok) return status;
     const Status status = waiter_->wait(ready, patience.deadline, patience.stop, next_);
     if (closed_) return Status::closed;
@@ -168,16 +180,20 @@ Status ProducerCore::loan(std::size_t size, const Patience& patience, std::uint6
         status = region().allocate(size, block);
         return status != Status::full;
     };
+    const auto finish = [&] {
+        if (status == Status::ok) data = region_->at(block);
+        return status;
+    };
     if (!ready(true)) {
         announce_shortage(*memory_);
+        if (look_after_the_dead() && ready(true)) return finish();
         if (const Status why = why_not(patience); why != Status::ok) return why;
         const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_);
         if (waited != Status::ok) {
             return waited == Status::timed_out ? patience.when_over : waited;
         }
     }
-    if (status == Status::ok) data = region_->at(block);
-    return status;
+    return finish();
 }
 
 Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {

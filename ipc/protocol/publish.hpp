@@ -136,6 +136,7 @@ private:
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
     Status why_not(const Patience& patience) const;
+    bool look_after_the_dead();
     Region& region();
 
     std::shared_ptr<ChannelMemory> memory_;
@@ -148,6 +149,7 @@ private:
     std::uint64_t messages_ = 0;
     std::uint64_t bytes_ = 0;
     Sampler sampler_;
+    os::Nanoseconds swept_ = 0;
     std::size_t inline_size_ = 0;
     unsigned index_ = 0;
     bool exclusive_ = false;

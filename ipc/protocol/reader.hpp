@@ -72,6 +72,8 @@ public:
     virtual Position position() const = 0;
 
     std::uint64_t skipped() const { return skipped_; }
+    /// Whether this process got the reader through fork: then its destructors do nothing.
+    bool is_inherited() const { return memory_->fork_generation() != os::fork_generation(); }
 
     /// A reader lives until its handle and all its messages are gone, in whatever order they go.
     void retain() { ++references_; }

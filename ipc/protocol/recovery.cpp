@@ -45,6 +45,13 @@ void recover_claims(ChannelMemory& memory, const Ring& writable, unsigned dead) 
     }
 }
 
+/// A claim that producers have come around to: they wait for its owner.
+bool is_claimed_a_lap_before_the_tail(const ChannelMemory& memory) {
+    const Position tail = memory.header().tail.load(std::memory_order_relaxed);
+    const SlotState state{memory.ring().at(tail).state.load(std::memory_order_acquire)};
+    return state.phase() == Phase::claimed && state.is_at(tail - memory.capacity());
+}
+
 /// What becomes of a lease whose holder lost it.
 Lease after_loss(Lease word) {
     switch (word.state()) {
@@ -119,6 +126,7 @@ bool anything_in_flight(const ChannelMemory& memory) {
         const Participant& entry = memory.participant(i);
         if (is_active(entry) && entry.held.load(std::memory_order_relaxed) != 0) return true;
     }
+    if (is_claimed_a_lap_before_the_tail(memory)) return true;
     const unsigned groups = memory.groups_used();
     for (unsigned i = 0; i < groups; ++i) {
         const Group& group = memory.group(i);
@@ -160,7 +168,7 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
         if (!is_producer(role) || writable != nullptr) found_dead = true;
     }
 
-    bool in_flight = false;
+    bool in_flight = is_claimed_a_lap_before_the_tail(memory);
     const unsigned groups = memory.groups_used();
     for (unsigned i = 0; i < groups; ++i) {
         Group& group = memory.group(i);

@@ -90,7 +90,9 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     }
     const os::ProcessIdentity process = os::this_process();
     Participant& entry = memory.participant(attachment.index);
-    entry.version.fetch_add(1, std::memory_order_acq_rel);
+    // Odd while it is written, whatever a predecessor that died here left.
+    const std::uint32_t writing = entry.version.load(relaxed) | 1U;
+    entry.version.exchange(writing, std::memory_order_acq_rel);
     entry.role.store(static_cast<std::uint8_t>(role), relaxed);
     entry.group.store(static_cast<std::uint16_t>(group), relaxed);
     entry.group_incarnation.store(incarnation, relaxed);
@@ -102,7 +104,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.held.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
-    entry.version.fetch_add(1, std::memory_order_acq_rel);
+    entry.version.store(writing + 1, std::memory_order_release);
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::active),
                       std::memory_order_release);
     return attachment;
@@ -210,15 +212,10 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
         }
         start = earlier_of(later_of(asked, oldest), later_of(find_tail(memory), oldest));
     }
-    if (leases) {
-        settle_range(memory, index, low, start);
-        // Producers move the mark, too; it stops at `start`, which is untouched.
-        while (before(group.low_water.load(std::memory_order_acquire), start)) {
-            advance_low_water(memory, index);
-        }
-    } else {
-        group.low_water.store(start, std::memory_order_release);
-    }
+    // `low` may be laps behind by now. Every word becomes "settled before start"; a producer that
+    // moves the mark meanwhile does so by CAS from an older value, and not beyond start.
+    if (leases) settle_range(memory, index, start - memory.capacity(), start);
+    group.low_water.store(start, std::memory_order_release);
     group.start.store(start, relaxed);
     group.cursor.store(start, relaxed);
     membership.start = start;

@@ -93,6 +93,11 @@ void SentinelDuty::tick(bool due) {
     next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
 }
 
+bool is_watched_over(const ChannelMemory& memory) {
+    const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
+    return !word.is_vacant() && word.is_fast() && !is_stale(word, os::now());
+}
+
 void call_sentinel(ChannelMemory& memory) {
     const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
     if (!word.is_vacant()) {

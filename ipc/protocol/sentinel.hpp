@@ -47,6 +47,9 @@ private:
     os::Nanoseconds fast_until_ = 0;
 };
 
+/// Whether a sentinel ticks fast right now.
+bool is_watched_over(const ChannelMemory& memory);
+
 /// Slow part of watch_over.
 IPC_API void call_sentinel(ChannelMemory& memory);
 

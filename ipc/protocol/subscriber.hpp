@@ -13,7 +13,9 @@ namespace ipc::inline v1::protocol {
 class IPC_API Subscriber final : public Reader {
 public:
     Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options);
-    ~Subscriber() override { publish_position(); }
+    ~Subscriber() override {
+        if (!is_inherited()) publish_position();
+    }
 
     Status try_receive(Received& out) override {
         const Slot& slot = ring_.at(next_);
