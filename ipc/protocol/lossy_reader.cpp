@@ -67,7 +67,7 @@ Status LossyReader::look(SlotState& state) {
 
 Status LossyReader::peek(Received& out) {
     memory_->check_fork();
-    for (;;) {
+    for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         SlotState state{};
         const Status status = look(state);
         if (status == Status::full) continue;
@@ -86,26 +86,28 @@ Status LossyReader::peek(Received& out) {
             move_cursor(next_ + 1);
         }
     }
+    return Status::empty;
 }
 
 Status LossyReader::try_receive(Received& out) {
     memory_->check_fork();
     if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
-    for (;;) {
+    for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         Received seen;
         if (const Status status = peek(seen); status != Status::ok) return status;
-        if (out.copy.capacity() == 0 && !spare_.empty()) {
-            out.copy = std::move(spare_.back());
-            spare_.pop_back();
-        }
-        out.copy.resize(seen.length / sizeof(AlignedBlock) + 1);
-        format::copy_out(out.copy.data(), seen.data, seen.length);
+        const std::uint32_t index = spare_buffer();
+        auto& copy = buffers_[index];
+        copy.resize(seen.length / sizeof(AlignedBlock) + 1);
+        format::copy_out(copy.data(), seen.data, seen.length);
+        spare_.push_back(index);  // until the message is this reader's for good
         if (!was_whole(*memory_, seen.position)) {
             catch_up();
             continue;
         }
         if (!move_cursor(seen.position + 1)) continue;  // another member has it
-        out.data = out.copy.front().bytes;
+        spare_.pop_back();
+        out.buffer = index;
+        out.data = copy.front().bytes;
         out.length = seen.length;
         out.extension = seen.extension;
         out.position = seen.position;
@@ -115,12 +117,24 @@ Status LossyReader::try_receive(Received& out) {
         count(out.length);
         return Status::ok;
     }
+    return Status::empty;
+}
+
+std::uint32_t LossyReader::spare_buffer() {
+    if (spare_.empty()) {
+        spare_.push_back(static_cast<std::uint32_t>(buffers_.size()));
+        buffers_.emplace_back();
+        spare_.reserve(buffers_.size());
+    }
+    const std::uint32_t index = spare_.back();
+    spare_.pop_back();
+    return index;
 }
 
 void LossyReader::release(Received& message) {
-    if (message.copy.capacity() == 0) return;  // a peek
+    if (message.buffer == no_buffer) return;  // a peek
     record(message);
-    spare_.push_back(std::move(message.copy));
+    spare_.push_back(message.buffer);
 }
 
 Status LossyReader::ack(Received& message) {

@@ -9,9 +9,16 @@
 // and no other member gets it. A member that dies after that takes the message with it: lossy is at
 // most once.
 
+#include <vector>
+
 #include "ipc/protocol/reader.hpp"
 
 namespace ipc::inline v1::protocol {
+
+/// Private memory aligned as strictly as a block of a region.
+struct alignas(64) AlignedBlock {
+    std::byte bytes[64];
+};
 
 class IPC_API LossyReader final : public Reader {
 public:
@@ -32,14 +39,21 @@ protected:
     bool has_news(bool thorough) override;
 
 private:
+    /// Bounds each call, whatever the slots say, and however fast producers are: a wait looks
+    /// again.
+    std::uint64_t most_turns() const { return 2 * ring_.capacity() + 64; }
     bool move_cursor(Position to);
     void catch_up();
+    std::uint32_t spare_buffer();
     /// What stands at next_: ok for a message, empty, closed, or full meaning "look again".
     Status look(SlotState& state);
 
     Position next_;
     bool shared_cursor_;
-    std::vector<std::vector<AlignedBlock>> spare_;  ///< buffers of released messages
+    // Copies of messages in user code. They are reused: the hot path allocates only while it needs
+    // more, or larger ones, than ever before.
+    std::vector<std::vector<AlignedBlock>> buffers_;
+    std::vector<std::uint32_t> spare_;  ///< indices of those not in use
 };
 
 }  // namespace ipc::inline v1::protocol

@@ -65,8 +65,9 @@ bool ProducerCore::look_for_room() {
 }
 
 Slot* ProducerCore::claim_shared() {
-    // Each turn either ends, or moves forward along claims of others.
-    for (;;) {
+    // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
+    // say: a wait tries again.
+    for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
         if (!before(next_, limit_) && !look_for_room()) return nullptr;
         Slot& slot = ring_.at(next_);
         SlotState seen{slot.state.load(std::memory_order_acquire)};
@@ -99,6 +100,7 @@ Slot* ProducerCore::claim_shared() {
         const Position hint = memory_->header().tail.load(std::memory_order_relaxed);
         next_ = later_of(at + 1, hint);
     }
+    return nullptr;
 }
 
 Status ProducerCore::why_not(const Patience& patience) const {

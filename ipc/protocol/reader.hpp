@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <vector>
 
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/payload.hpp"
@@ -20,10 +19,7 @@
 
 namespace ipc::inline v1::protocol {
 
-/// Private memory aligned as strictly as a block of a region.
-struct alignas(64) AlignedBlock {
-    std::byte bytes[64];
-};
+constexpr std::uint32_t no_buffer = ~std::uint32_t{0};
 
 /// One message in a reader's hands.
 struct Received {
@@ -35,7 +31,7 @@ struct Received {
     Lease lease{};                  ///< members: the word that proves the lease
     std::int64_t publish_time = 0;  ///< CLOCK_MONOTONIC ns; 0 = this message is no sample
     std::int64_t received_at = 0;
-    std::vector<AlignedBlock> copy{};  ///< lossy readers: what `data` points into
+    std::uint32_t buffer = no_buffer;  ///< lossy readers: which of theirs holds the copy
 };
 
 enum class ReaderKind : std::uint8_t { subscriber, lossy, member };

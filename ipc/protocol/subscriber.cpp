@@ -15,38 +15,41 @@ Subscriber::Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOpt
 
 Status Subscriber::look(Received& out) {
     memory_->check_fork();
-    const Slot& slot = ring_.at(next_);
-    const SlotState state{slot.state.load(std::memory_order_acquire)};
-    if (state.is_at(next_)) {
-        switch (state.phase()) {
-            case Phase::ready: return try_receive(out);
-            case Phase::closed: publish_position(); return Status::closed;
-            case Phase::aborted: return pass_over(out);
-            case Phase::claimed:
-                if (is_abandoned(*memory_, slot, state)) return pass_over(out);
-                break;
-            case Phase::free: break;
+    auto& counters = group_->counters;
+    // Bounded, whatever the slots say: a wait looks again anyway.
+    for (std::uint64_t turns = 0; turns < ring_.capacity() + 1; ++turns) {
+        const Slot& slot = ring_.at(next_);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+        if (before(state.position(next_), next_)) break;
+        if (!state.is_at(next_)) {
+            // Only the end of the group, or damage, lets producers overtake its gate.
+            if (is_gone()) return Status::removed;
+            const Position oldest = later_of(oldest_whole(*memory_, next_), next_ + 1);
+            skipped_ += oldest - next_;
+            next_ = oldest;
+            if (held_ == 0) oldest_ = next_;
+            continue;
         }
-    } else if (before(next_, state.position(next_))) {
-        // Only a removed or damaged group lets producers overtake its gate.
-        if (is_gone()) return Status::removed;
-        const Position oldest = later_of(oldest_whole(*memory_, next_), next_ + 1);
-        skipped_ += oldest - next_;
-        next_ = oldest;
-        if (held_ == 0) oldest_ = next_;
-        return try_receive(out);
+        if (state.phase() == Phase::closed) {
+            publish_position();
+            return Status::closed;
+        }
+        if (state.phase() == Phase::ready) {
+            if (accept(slot, state, out)) return Status::ok;
+            pass_over(counters.not_understood);
+        } else if (state.phase() == Phase::aborted || is_abandoned(*memory_, slot, state)) {
+            pass_over(counters.aborted);
+        } else {
+            break;  // claimed: its producer is writing
+        }
     }
     publish_position();
-    if (memory_->is_removed()) return Status::removed;
-    return is_gone() ? Status::removed : Status::empty;
+    return memory_->is_removed() || is_gone() ? Status::removed : Status::empty;
 }
 
 /// There is no message for this reader at next_: go on after it.
-Status Subscriber::pass_over(Received& out) {
-    const SlotState state{ring_.at(next_).state.load(std::memory_order_acquire)};
-    auto& counters = group_->counters;
-    (state.phase() == Phase::ready ? counters.not_understood : counters.aborted)
-        .fetch_add(1, std::memory_order_relaxed);
+void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
+    counter.fetch_add(1, std::memory_order_relaxed);
     if (held_ == 0) {
         oldest_ = next_ + 1;
     } else {
@@ -54,7 +57,6 @@ Status Subscriber::pass_over(Received& out) {
         ++early_;
     }
     ++next_;
-    return try_receive(out);
 }
 
 void Subscriber::release_out_of_order(Position position) {

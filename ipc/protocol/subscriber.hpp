@@ -6,6 +6,8 @@
 //
 // EDGE settle: the mark is stored with release after the last read of what it gives up.
 
+#include <vector>
+
 #include "ipc/protocol/reader.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -20,16 +22,9 @@ public:
     Status try_receive(Received& out) override {
         const Slot& slot = ring_.at(next_);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
-        if (!state.is_ready_at(next_)) [[unlikely]]
-            return look(out);
-        memory_->check_fork();
-        if (!locate(slot, state, out)) [[unlikely]]
-            return pass_over(out);
-        out.position = next_++;
-        ++held_;
-        sample(slot, out);
-        count(out.length);
-        return Status::ok;
+        if (state.is_ready_at(next_) && accept(slot, state, out)) [[likely]]
+            return Status::ok;
+        return look(out);
     }
 
     void release(Received& message) override {
@@ -55,8 +50,19 @@ protected:
     bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
 
 private:
+    /// Takes the message at next_; false when there is none that this version can hand out.
+    bool accept(const Slot& slot, SlotState state, Received& out) {
+        memory_->check_fork();
+        if (!locate(slot, state, out)) [[unlikely]]
+            return false;
+        out.position = next_++;
+        ++held_;
+        sample(slot, out);
+        count(out.length);
+        return true;
+    }
     Status look(Received& out);
-    Status pass_over(Received& out);
+    void pass_over(std::atomic<std::uint64_t>& counter);
     void release_out_of_order(Position position);
     void publish_position();
 
