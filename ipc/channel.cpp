@@ -57,21 +57,23 @@ void ChannelBase::remove_group(const std::string& group) {
 
 std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
                                              std::size_t count) const {
-    using namespace protocol;
+    using protocol::before;
+    using protocol::later_of;
+    using protocol::SlotState;
     memory_->check_fork();
-    const ChannelMemory& memory = *memory_;
-    const Ring ring = memory.ring();
-    const Position tail = find_tail(memory);
-    Position position = oldest_whole(memory, tail);
+    const protocol::ChannelMemory& memory = *memory_;
+    const protocol::Ring ring = memory.ring();
+    const Position tail = protocol::find_tail(memory);
+    Position position = protocol::oldest_whole(memory, tail);
     position = later_of(position, tail - memory.capacity());  // whatever the limit says
     if (from) position = later_of(position, *from);
     std::vector<PeekedMessage> messages;
     std::vector<std::byte> copy;
     for (; before(position, tail) && messages.size() < count; ++position) {
-        const Slot& slot = ring.at(position);
+        const protocol::Slot& slot = ring.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};
         if (!state.is_ready_at(position)) continue;
-        const auto payload = locate_payload(
+        const auto payload = protocol::locate_payload(
             memory, memory.layout().slot_size - format::slot_header_size, slot, state);
         if (!payload) continue;
         PeekedMessage message;
@@ -80,12 +82,13 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
             std::chrono::nanoseconds(slot.publish_time.load(std::memory_order_relaxed));
         copy.resize(payload->length + 8);
         format::copy_out(copy.data(), payload->data, payload->length);
-        if (!was_whole(memory, position)) continue;  // overwritten meanwhile: not retained any more
-        Received received;
+        if (!protocol::was_whole(memory, position))
+            continue;  // overwritten meanwhile: not retained any more
+        protocol::Received received;
         received.data = copy.data();
         received.length = payload->length;
         received.extension = payload->extension;
-        message.origin = origin_of(received);
+        message.origin = protocol::origin_of(received);
         message.body.assign(copy.begin() + payload->extension, copy.begin() + payload->length);
         if (state.producer() < memory.participants_used()) {
             message.producer = format::load_name(memory.participant(state.producer()).name);

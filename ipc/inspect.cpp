@@ -15,7 +15,18 @@
 namespace ipc::inline v1 {
 namespace {
 
-using namespace protocol;
+using protocol::before;
+using protocol::ChannelMemory;
+using protocol::earlier_of;
+using protocol::find_tail;
+using protocol::Group;
+using protocol::GroupStatus;
+using protocol::Lease;
+using protocol::LeaseState;
+using protocol::Participant;
+using protocol::Phase;
+using protocol::Slot;
+using protocol::SlotState;
 
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::size_t most_leases = 64;
@@ -105,30 +116,31 @@ void count_leases(const ChannelMemory& memory, GroupReport& report, Position& ol
                   std::uint64_t& settled_above) {
     std::uint64_t waiting = 0;
     bool found_oldest = false;
-    const Position end = for_each_lease(memory, report.index, [&](Position position, Lease word) {
-        if (word.state() == LeaseState::settled) {
-            ++settled_above;
-            return;
-        }
-        if (!found_oldest) oldest = position;
-        found_oldest = true;
-        if (word.is_held()) {
-            ++report.in_flight;
-        } else if (word.is_dead_pending()) {
-            ++report.dead_pending;
-        } else {
-            ++waiting;
-            if (word.state() == LeaseState::delayed) ++report.delayed;
-        }
-        if (report.leases.size() < most_leases) {
-            const unsigned member = word.member();
-            report.leases.push_back(
-                {.position = position,
-                 .member = member == format::no_participant ? -1 : static_cast<int>(member),
-                 .attempt = word.attempt(),
-                 .kind = kind_of(word.state())});
-        }
-    });
+    const Position end =
+        protocol::for_each_lease(memory, report.index, [&](Position position, Lease word) {
+            if (word.state() == LeaseState::settled) {
+                ++settled_above;
+                return;
+            }
+            if (!found_oldest) oldest = position;
+            found_oldest = true;
+            if (word.is_held()) {
+                ++report.in_flight;
+            } else if (word.is_dead_pending()) {
+                ++report.dead_pending;
+            } else {
+                ++waiting;
+                if (word.state() == LeaseState::delayed) ++report.delayed;
+            }
+            if (report.leases.size() < most_leases) {
+                const unsigned member = word.member();
+                report.leases.push_back(
+                    {.position = position,
+                     .member = member == format::no_participant ? -1 : static_cast<int>(member),
+                     .attempt = word.attempt(),
+                     .kind = kind_of(word.state())});
+            }
+        });
     if (!found_oldest) oldest = end;
     report.position = end;
     report.backlog = waiting;
@@ -242,7 +254,7 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         }
     }
     int blocker = -1;
-    const Position gate_position = gate(memory, report.tail, &blocker);
+    const Position gate_position = protocol::gate(memory, report.tail, &blocker);
     if (before(report.tail, gate_position) || blocker < 0) return {};
     for (GroupReport& group : report.groups) {
         if (static_cast<int>(group.index) != blocker) continue;
@@ -277,7 +289,7 @@ const GroupReport* ChannelReport::find_group(const std::string& group) const {
 }
 
 Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
-    : memory_(watch_channel(channel, allow_foreign_owner)) {}
+    : memory_(protocol::watch_channel(channel, allow_foreign_owner)) {}
 
 ChannelReport Inspector::sample() const {
     const ChannelMemory& memory = *memory_;
@@ -326,7 +338,7 @@ ChannelReport Inspector::sample() const {
     report.tail = find_tail(memory);
     const SlotState last{memory.ring().at(report.tail).state.load(std::memory_order_acquire)};
     report.closed = last.is_at(report.tail) && last.phase() == Phase::closed;
-    report.oldest_retained = oldest_whole(memory, report.tail);
+    report.oldest_retained = protocol::oldest_whole(memory, report.tail);
     report.blocked_by = find_blocker(memory, report);
     return report;
 }

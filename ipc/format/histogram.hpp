@@ -16,7 +16,7 @@ constexpr std::size_t bucket_of(std::uint64_t nanoseconds) {
     if (nanoseconds < 4) return static_cast<std::size_t>(nanoseconds);
     const auto exponent = static_cast<unsigned>(std::bit_width(nanoseconds)) - 1;
     const std::size_t quarter = (nanoseconds >> (exponent - 2)) & 3;
-    const std::size_t bucket = 4 * (exponent - 1) + quarter;
+    const std::size_t bucket = std::size_t{4} * (exponent - 1) + quarter;
     return bucket < histogram_buckets ? bucket : histogram_buckets - 1;
 }
 

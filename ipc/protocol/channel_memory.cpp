@@ -10,20 +10,40 @@
 
 namespace ipc::inline v1::protocol {
 
+namespace {
+
+constexpr char name_remedy[] = "use 1 to 128 letters, digits, '.', '_' or '-'";
+
+bool is_name(const std::string& name) {
+    return !name.empty() && name.size() <= 128 &&
+           name.find_first_not_of(
+               "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+               "0123456789._-") == std::string::npos;
+}
+
+/// A name that may be anything, for a line of text.
+std::string quoted(const std::string& name) {
+    std::string shown = name.substr(0, 40);
+    for (char& c : shown) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+    }
+    return "'" + shown + (name.size() > 40 ? "...'" : "'");
+}
+
+}  // namespace
+
 std::string object_name(const std::string& channel) {
-    const bool good = !channel.empty() && channel.size() <= 128 &&
-                      channel.find_first_not_of(
-                          "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                          "0123456789._-") == std::string::npos;
-    if (!good) {
-        std::string shown = channel.substr(0, 40);
-        for (char& c : shown) {
-            if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
-        }
-        throw Error(Errc::bad_name, "'" + shown + "'", "not a valid name",
-                    "use 1 to 128 letters, digits, '.', '_' or '-'");
+    if (!is_name(channel)) {
+        throw Error(Errc::bad_name, quoted(channel), "not a valid name", name_remedy);
     }
     return "ipc." + channel;
+}
+
+void check_group_name(const std::string& channel, const std::string& group) {
+    if (!is_name(group)) {
+        throw Error(Errc::bad_name, channel, "group " + quoted(group) + ": not a valid name",
+                    name_remedy);
+    }
 }
 
 ChannelMemory::ChannelMemory(std::string name, os::TransientDescriptor object, Access access,

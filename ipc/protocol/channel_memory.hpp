@@ -138,6 +138,8 @@ private:
 
 /// "ipc." + name; throws Error(bad_name).
 IPC_API std::string object_name(const std::string& channel);
+/// Group names follow the same rules; throws Error(bad_name) about the channel.
+void check_group_name(const std::string& channel, const std::string& group);
 
 /// Runs `body`, turning what the operating system reports into an Error about this channel.
 template <class Body>

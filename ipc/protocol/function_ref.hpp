@@ -1,7 +1,6 @@
 #pragma once
 
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 namespace ipc::inline v1::protocol {
@@ -15,13 +14,10 @@ template <class Result, class... Arguments>
 class FunctionRef<Result(Arguments...)> {
 public:
     template <class Callable>
-    requires(!std::is_same_v<std::remove_cvref_t<Callable>, FunctionRef>)
-        FunctionRef(Callable&& callable)
-    noexcept
-        : object_(const_cast<void*>(static_cast<const void*>(std::addressof(callable)))),
-          call_([](void* object, Arguments... arguments) -> Result {
-              return (*static_cast<std::remove_reference_t<Callable>*>(object))(
-                  std::forward<Arguments>(arguments)...);
+    FunctionRef(const Callable& callable) noexcept
+        : object_(std::addressof(callable)),
+          call_([](const void* object, Arguments... arguments) -> Result {
+              return (*static_cast<const Callable*>(object))(std::forward<Arguments>(arguments)...);
           }) {}
 
     Result operator()(Arguments... arguments) const {
@@ -29,8 +25,8 @@ public:
     }
 
 private:
-    void* object_;
-    Result (*call_)(void*, Arguments...);
+    const void* object_;
+    Result (*call_)(const void*, Arguments...);
 };
 
 }  // namespace ipc::inline v1::protocol

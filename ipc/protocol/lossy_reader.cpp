@@ -5,13 +5,14 @@
 
 namespace ipc::inline v1::protocol {
 
-LossyReader::LossyReader(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options)
+LossyReader::LossyReader(const std::shared_ptr<ChannelMemory>& memory,
+                         const SubscribeOptions& options)
     : Reader(memory, join_alone(*memory, options), ReaderKind::lossy,
              options.participant.wait_policy),
       next_(group_->start.load(std::memory_order_relaxed)),
       shared_cursor_(false) {}
 
-LossyReader::LossyReader(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+LossyReader::LossyReader(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
                          const GroupOptions& options)
     : Reader(memory, join_group(*memory, group, options), ReaderKind::lossy,
              options.participant.wait_policy),

@@ -22,8 +22,8 @@ struct alignas(64) AlignedBlock {
 
 class IPC_API LossyReader final : public Reader {
 public:
-    LossyReader(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options);
-    LossyReader(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+    LossyReader(const std::shared_ptr<ChannelMemory>& memory, const SubscribeOptions& options);
+    LossyReader(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
                 const GroupOptions& options);
 
     Status try_receive(Received& out) override;

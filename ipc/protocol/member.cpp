@@ -26,7 +26,7 @@ std::uint64_t now_ms() {
 
 }  // namespace
 
-Member::Member(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
                const GroupOptions& options)
     : Reader(memory, join_group(*memory, group, checked(*memory, options)), ReaderKind::member,
              options.participant.wait_policy),

@@ -11,7 +11,7 @@ namespace ipc::inline v1::protocol {
 
 class IPC_API Member final : public Reader {
 public:
-    Member(std::shared_ptr<ChannelMemory> memory, const std::string& group,
+    Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
            const GroupOptions& options);
 
     Status try_receive(Received& out) override { return take(out, LeaseState::leased); }

@@ -1,6 +1,7 @@
 #include "ipc/protocol/region.hpp"
 
 #include <algorithm>
+#include <vector>
 
 #include "ipc/protocol/limit.hpp"
 
@@ -17,8 +18,12 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
       base_(base),
       size_(memory.layout().region_size),
       head_(format::round_up(self_.region_head.load(std::memory_order_relaxed), block_alignment)) {
-    // What earlier owners of this entry published may still be read: one run, up to their head.
-    Run inherited{head_, head_, 0, 0, false};
+    // What earlier owners of this entry published may still be read.
+    struct Block {
+        std::uint64_t start;
+        Position position;
+    };
+    std::vector<Block> blocks;
     const Ring ring = memory.ring();
     const Position near = memory.header().tail.load(std::memory_order_acquire);
     for (std::uint64_t i = 0; i < ring.capacity(); ++i) {
@@ -31,13 +36,19 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
         }
         std::uint64_t block = 0;
         format::copy_out(&block, slot.payload(), sizeof block);
-        const Position position = state.position(near);
         if (head_ - block > size_) continue;  // overwritten already, or damaged
-        inherited.start = std::min(inherited.start, block);
-        inherited.newest = inherited.has_message ? later_of(inherited.newest, position) : position;
-        inherited.has_message = true;
+        blocks.push_back({block, state.position(near)});
     }
-    if (inherited.has_message) runs_[count_++] = inherited;
+    std::sort(blocks.begin(), blocks.end(),
+              [](const Block& a, const Block& b) { return before(a.start, b.start); });
+    const std::size_t together = blocks.size() / (runs_.size() - 1) + 1;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+        if (i % together == 0)
+            run(count_++) = {blocks[i].start, head_, blocks[i].position, 0, true};
+        Run& last = run(count_ - 1);
+        last.newest = later_of(last.newest, blocks[i].position);
+        if (count_ > 1) run(count_ - 2).end = last.start;
+    }
 }
 
 Status Region::allocate(std::uint64_t length, std::uint64_t& block) {

@@ -289,7 +289,7 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
 
 Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options) {
     memory.check_fork();
-    object_name(name);  // group names follow the rules of channel names
+    check_group_name(memory.name(), name);
     const std::uint32_t flags = flags_of(options);
     const auto refuse = [&](const char* what, const char* remedy) {
         throw Error(Errc::bad_options, memory.name(), "group " + name + ": " + what, remedy);

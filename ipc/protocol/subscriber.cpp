@@ -4,7 +4,8 @@
 
 namespace ipc::inline v1::protocol {
 
-Subscriber::Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options)
+Subscriber::Subscriber(const std::shared_ptr<ChannelMemory>& memory,
+                       const SubscribeOptions& options)
     : Reader(memory, join_alone(*memory, options), ReaderKind::subscriber,
              options.participant.wait_policy),
       next_(group_->start.load(std::memory_order_relaxed)),

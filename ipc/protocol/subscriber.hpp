@@ -14,7 +14,7 @@ namespace ipc::inline v1::protocol {
 
 class IPC_API Subscriber final : public Reader {
 public:
-    Subscriber(std::shared_ptr<ChannelMemory> memory, const SubscribeOptions& options);
+    Subscriber(const std::shared_ptr<ChannelMemory>& memory, const SubscribeOptions& options);
     ~Subscriber() override {
         if (!is_inherited()) publish_position();
     }
