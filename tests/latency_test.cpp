@@ -1,0 +1,134 @@
+// Promises about time. They run alone, and judge by medians, since the machine may be shared.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/ipc.hpp"
+#include "ipc/os/clock.hpp"
+#include "tests/support/channel_name.hpp"
+#include "tests/support/child.hpp"
+
+namespace ipc {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Processor time a process used so far, ns.
+std::int64_t cpu_time(pid_t process) {
+    clockid_t clock = 0;
+    if (::clock_getcpuclockid(process, &clock) != 0) return 0;
+    timespec time{};
+    ::clock_gettime(clock, &time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
+TEST(Latency, AKilledMembersMessageReachesAParkedMemberWithin100Milliseconds) {
+    const test::ChannelName name("handover");
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto producer = channel.producer();
+    const GroupOptions manual{.ack = Ack::manual,
+                              .participant = {.wait_policy = WaitPolicy::parking()}};
+    std::vector<std::int64_t> times;
+    for (int round = 0; round < 9; ++round) {
+        test::Child victim([&] {
+            auto own = Channel<>::open(name);
+            auto member = own.join("workers", manual);
+            auto message = member.receive();
+            for (;;)
+                ::pause();
+        });
+        ASSERT_TRUE(test::eventually([&] {
+            const auto report = inspect(name);
+            return report.find_group("workers") != nullptr &&
+                   report.find_group("workers")->members == 1;
+        }));
+        ASSERT_TRUE(producer.send("job " + std::to_string(round)));
+        ASSERT_TRUE(
+            test::eventually([&] { return inspect(name).find_group("workers")->in_flight == 1; }));
+
+        // The survivor sleeps well before the victim dies.
+        int report[2];
+        ASSERT_EQ(::pipe(report), 0);
+        test::Child survivor([&] {
+            auto own = Channel<>::open(name);
+            auto member = own.join("workers", manual);
+            auto message = member.receive_for(20s);
+            const std::int64_t now = message ? os::now() : 0;
+            if (message && message.attempt() == 2) (void)message.ack();
+            (void)!::write(report[1], &now, sizeof now);
+        });
+        ASSERT_TRUE(test::eventually([&] {
+            const auto seen = inspect(name);
+            return std::any_of(seen.participants.begin(), seen.participants.end(),
+                               [](const ParticipantReport& participant) {
+                                   return participant.activity == Activity::waiting_for_message;
+                               });
+        }));
+        ::usleep(200'000);
+        const std::int64_t killed = os::now();
+        victim.kill();
+        std::int64_t received = 0;
+        ASSERT_EQ(::read(report[0], &received, sizeof received),
+                  static_cast<ssize_t>(sizeof received));
+        ::close(report[0]);
+        ::close(report[1]);
+        EXPECT_EQ(survivor.wait(), 0);
+        ASSERT_NE(received, 0);
+        times.push_back(received - killed);
+    }
+    std::sort(times.begin(), times.end());
+    RecordProperty("median_us", static_cast<int>(times[times.size() / 2] / 1000));
+    RecordProperty("max_us", static_cast<int>(times.back() / 1000));
+    EXPECT_LE(times[times.size() / 2], 100'000'000);
+    EXPECT_LE(times.back(), 1'000'000'000);
+}
+
+TEST(Latency, SixtyFourIdleConsumersTogetherUseLessThanAThousandthOfACore) {
+    const test::ChannelName name("idle");
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto producer = channel.producer();
+    std::vector<test::Child> consumers;
+    for (int i = 0; i < 64; ++i) {
+        consumers.emplace_back([&, i] {
+            auto own = Channel<>::open(name);
+            auto consumer =
+                own.join("group" + std::to_string(i % 8), {.lifetime = Lifetime::ephemeral});
+            while (consumer.receive()) {
+            }
+        });
+    }
+    const auto parked = [&] {
+        const auto report = inspect(name);
+        return std::count_if(report.participants.begin(), report.participants.end(),
+                             [](const ParticipantReport& participant) {
+                                 return participant.activity == Activity::waiting_for_message;
+                             });
+    };
+    ASSERT_TRUE(test::eventually([&] { return parked() == 64; }, 30));
+    ::sleep(2);  // past the grace of a sentinel that saw the joins
+    const auto used = [&] {
+        std::int64_t sum = 0;
+        for (const test::Child& consumer : consumers)
+            sum += cpu_time(consumer.pid());
+        return sum;
+    };
+    const std::int64_t before = used();
+    constexpr std::int64_t seconds = 12;
+    ::sleep(seconds);
+    const std::int64_t spent = used() - before;
+    RecordProperty("microseconds_per_second", static_cast<int>(spent / seconds / 1000));
+    EXPECT_LT(spent, seconds * 1'000'000);  // 0.1 % of one core
+    // All of them still listen.
+    ASSERT_TRUE(producer.close());
+    for (test::Child& consumer : consumers)
+        EXPECT_EQ(consumer.wait(), 0);
+}
+
+}
+}
