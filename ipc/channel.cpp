@@ -15,6 +15,18 @@ unsigned require_group(const protocol::ChannelMemory& memory, const std::string&
     return static_cast<unsigned>(index);
 }
 
+/// Empty when the entry is free, or has passed to a reader.
+std::string name_of_producer(const protocol::ChannelMemory& memory, unsigned index) {
+    using format::Role;
+    if (index >= memory.participants_used()) return {};
+    const auto& entry = memory.participant(index);
+    const auto role = static_cast<Role>(entry.role.load(std::memory_order_relaxed));
+    const bool produces = role == Role::shared_producer || role == Role::exclusive_producer;
+    const bool active = entry.state.load(std::memory_order_acquire) ==
+                        static_cast<std::uint8_t>(format::ParticipantState::active);
+    return produces && active ? format::load_name(entry.name) : std::string();
+}
+
 }  // namespace
 
 namespace protocol {
@@ -55,6 +67,19 @@ void ChannelBase::remove_group(const std::string& group) {
     protocol::end_group(*memory_, require_group(*memory_, group));
 }
 
+protocol::Reader* ChannelBase::make_member(const std::string& group,
+                                           const GroupOptions& options) const {
+    if (options.delivery == Delivery::lossy) {
+        return new protocol::LossyReader(memory_, group, options);
+    }
+    return new protocol::Member(memory_, group, options);
+}
+
+protocol::Reader* ChannelBase::make_subscriber(const SubscribeOptions& options) const {
+    if (options.delivery == Delivery::lossy) return new protocol::LossyReader(memory_, options);
+    return new protocol::Subscriber(memory_, options);
+}
+
 std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
                                              std::size_t count) const {
     using protocol::before;
@@ -90,9 +115,7 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
         received.extension = payload->extension;
         message.origin = protocol::origin_of(received);
         message.body.assign(copy.begin() + payload->extension, copy.begin() + payload->length);
-        if (state.producer() < memory.participants_used()) {
-            message.producer = format::load_name(memory.participant(state.producer()).name);
-        }
+        message.producer = name_of_producer(memory, state.producer());
         messages.push_back(std::move(message));
     }
     return messages;

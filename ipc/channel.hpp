@@ -19,7 +19,7 @@ namespace ipc::inline v1 {
 struct PeekedMessage {
     Position position = 0;
     std::chrono::nanoseconds published_at{};  ///< CLOCK_MONOTONIC; 0 = not stamped
-    std::string producer;  ///< name of the participant that published it, if known
+    std::string producer;  ///< who has its producer's table entry now, if that still produces
     std::vector<std::byte> body;
     std::optional<Origin> origin;
 };
@@ -46,6 +46,10 @@ public:
     std::vector<PeekedMessage> peek(std::optional<Position> from, std::size_t count) const;
 
 protected:
+    /// Readers with one reference, the caller's.
+    protocol::Reader* make_member(const std::string& group, const GroupOptions& options) const;
+    protocol::Reader* make_subscriber(const SubscribeOptions& options) const;
+
     explicit ChannelBase(std::shared_ptr<protocol::ChannelMemory> memory)
         : memory_(std::move(memory)) {}
 
@@ -88,17 +92,11 @@ public:
     /// Becomes a member of a named group, which is created if need be. Error(options_differ) when
     /// the group exists with other policies.
     Consumer<T> join(const std::string& group, const GroupOptions& options = {}) const {
-        if (options.delivery == Delivery::lossy) {
-            return Consumer<T>(new protocol::LossyReader(memory_, group, options));
-        }
-        return Consumer<T>(new protocol::Member(memory_, group, options));
+        return Consumer<T>(make_member(group, options));
     }
     /// A group of its own, which sees every message and ends with the handle.
     Consumer<T> subscribe(const SubscribeOptions& options = {}) const {
-        if (options.delivery == Delivery::lossy) {
-            return Consumer<T>(new protocol::LossyReader(memory_, options));
-        }
-        return Consumer<T>(new protocol::Subscriber(memory_, options));
+        return Consumer<T>(make_subscriber(options));
     }
 
 private:

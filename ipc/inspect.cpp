@@ -192,7 +192,9 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
         oldest = report.position;
     }
     const Position tail = find_tail(memory);
-    report.backlog += before(report.position, tail) ? tail - report.position : 0;
+    // The tail was read later than the position, by more than a ring if this process was interrupted.
+    if (before(report.position, tail)) report.backlog += tail - report.position;
+    report.backlog = std::min(report.backlog, memory.capacity());
     report.settled = report.settled_below - report.start + settled_above;
     report.delivered = report.position - report.start + report.redelivered;
     if (report.subscriber && only != nullptr && only->activity == Activity::running &&

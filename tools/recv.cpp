@@ -209,7 +209,8 @@ int run(int argc, char** argv) {
                 [](const std::string& name) {
                     return name.empty() ? std::string("the name is empty") : std::string();
                 },
-                ""));
+                ""))
+            ->type_name("GROUP");
     add_start(arguments, request.from, "Where a subscriber or a new group starts [latest]");
     arguments
         .add_option("--count", request.count,

@@ -65,17 +65,21 @@ int run(int argc, char** argv) {
     Tool tool("ipc-rm", "Removes channels, groups, or the backlog of groups.", examples);
     Request request;
     CLI::App& arguments = tool.arguments();
-    auto* what = arguments.add_option_group("What to remove")->require_option(1);
-    auto* channels = what->add_option("CHANNEL", request.channels, "Names of channels");
-    what->add_flag(
-        "--dead", request.dead,
-        "All channels without a living participant, unless a durable group has a backlog; "
-        "prints their names");
+    auto* channels = arguments.add_option("CHANNEL", request.channels, "Names of channels");
+    arguments
+        .add_flag("--dead", request.dead,
+                  "Remove all channels without living participants and durable groups; print them")
+        ->excludes(channels);
     auto* group =
         arguments.add_option("--group", request.group, "Remove this group, not the channel")
-            ->needs(channels);
+            ->needs(channels)
+            ->type_name("GROUP");
     arguments.add_flag("--purge", request.purge, "Remove the backlog, not the group")->needs(group);
     add_open_options(arguments, request.open);
+    arguments.callback([&request] {
+        if (request.channels.empty() && !request.dead)
+            throw CLI::RequiredError("CHANNEL or --dead");
+    });
 
     return tool.run(argc, argv,
                     [&](const Signals& signals) { return run(tool, request, signals); });

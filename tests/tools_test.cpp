@@ -1,0 +1,691 @@
+// The command-line tools, as their users start them: through a shell, in pipelines.
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <ostream>
+#include <random>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "ipc/format/histogram.hpp"
+#include "tools/monitor/model.hpp"
+#include "tools/monitor/render.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_file(const fs::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+void write_file(const fs::path& path, const std::string& text) {
+    std::ofstream(path, std::ios::binary) << text;
+}
+
+struct Result {
+    int exit_code;
+    std::string out;
+    std::string err;
+};
+
+std::ostream& operator<<(std::ostream& stream, const Result& result) {
+    return stream << "exit code " << result.exit_code << "\nstdout: " << result.out
+                  << "\nstderr: " << result.err;
+}
+
+class ToolsTest : public ::testing::Test {
+protected:
+    ToolsTest() {
+        const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+        const std::string name =
+            std::string("ipc-") + test->name() + "." + std::to_string(::getpid());
+        files_ = fs::temp_directory_path() / name;
+        // Channels of its own: `--dead` and the monitor concern all there are.
+        channels_ = fs::path("/dev/shm") / name;
+        fs::create_directories(files_);
+        fs::create_directories(channels_);
+    }
+    ~ToolsTest() override {
+        std::error_code ignored;
+        fs::remove_all(files_, ignored);
+        fs::remove_all(channels_, ignored);
+    }
+
+    /// Runs a script with bash, in the test's folder; "$out" and what the script needs are relative
+    /// to it.
+    Result run(const std::string& script) const {
+        write_file(files_ / "script", "export IPC_DIRECTORY='" + channels_.string() +
+                                          "' PATH='" IPC_TOOL_DIRECTORY "':\"$PATH\"\ncd '" +
+                                          files_.string() + "'\nset -o pipefail\n" + script + "\n");
+        const std::string base = files_.string();
+        const int status = std::system(("timeout -k 5 60 bash '" + base + "/script' > '" + base +
+                                        "/stdout' 2> '" + base + "/stderr' < /dev/null")
+                                           .c_str());
+        const int code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+        return {code, read_file(files_ / "stdout"), read_file(files_ / "stderr")};
+    }
+
+    fs::path file(const std::string& name) const { return files_ / name; }
+    fs::path object(const std::string& channel) const { return channels_ / ("ipc." + channel); }
+
+    /// Bytes of all values, as reproducible as they are irregular.
+    std::string random_bytes(std::size_t size) const {
+        std::mt19937_64 random(size);
+        std::string bytes(size, '\0');
+        for (char& byte : bytes)
+            byte = static_cast<char>(random());
+        return bytes;
+    }
+
+private:
+    fs::path files_;
+    fs::path channels_;
+};
+
+std::size_t count_lines(const std::string& text) {
+    return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// A failure is one line that names the tool, the subject and, after a semicolon, the remedy.
+void expect_error(const Result& result, int exit_code, const std::string& text) {
+    EXPECT_EQ(result.exit_code, exit_code) << result;
+    EXPECT_EQ(count_lines(result.err), 1U) << result;
+    EXPECT_NE(result.err.find(text), std::string::npos) << result;
+}
+
+// --- copies -------------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, CopiesABinaryFileWhenTheReaderStartsFirst) {
+    write_file(file("in"), random_bytes(5'000'001));
+    const Result result = run(
+        "ipc-recv x --raw > out & ipc-send x --raw --wait-for-readers 1 --close < in && wait $!");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.err, "");
+    EXPECT_TRUE(read_file(file("in")) == read_file(file("out")));
+}
+
+TEST_F(ToolsTest, CopiesABinaryFileWhenTheWriterStartsFirst) {
+    write_file(file("in"), random_bytes(5'000'001));
+    const Result result = run(
+        "ipc-send x --raw --wait-for-readers 1 --close < in & sleep 0.3; ipc-recv x --raw > out "
+        "&& wait $!");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_TRUE(read_file(file("in")) == read_file(file("out")));
+}
+
+TEST_F(ToolsTest, CopiesToSeveralReadersAndAGroup) {
+    write_file(file("in"), random_bytes(1'000'000));
+    const Result result = run(
+        "for i in 1 2; do ipc-recv x --raw > out$i & done; ipc-recv x --group g --raw > out3 &\n"
+        "ipc-send x --raw --exclusive --wait-for-readers 3 --close < in && wait");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    for (const char* out : {"out1", "out2", "out3"}) {
+        EXPECT_TRUE(read_file(file("in")) == read_file(file(out))) << out;
+    }
+}
+
+TEST_F(ToolsTest, CopiesThroughChannelsOfAllShapes) {
+    write_file(file("in"), random_bytes(100'000));
+    for (const char* shape : {"--capacity 1", "--capacity 2 --inline-size 8", "--region-size 0",
+                              "--region-size 4K", "--region-size 4M --capacity 4", "--temporary"}) {
+        const Result result =
+            run(std::string("ipc-recv x --raw > out & ipc-send x --raw ") + shape +
+                " --wait-for-readers 1 --close < in && wait $! && "
+                "{ ipc-rm x 2> /dev/null; true; }");
+        EXPECT_EQ(result.exit_code, 0) << shape << result;
+        EXPECT_TRUE(read_file(file("in")) == read_file(file("out"))) << shape;
+    }
+}
+
+TEST_F(ToolsTest, CopiesBlocks) {
+    write_file(file("in"), random_bytes(100'000));
+    for (const char* size : {"1", "7", "40", "4K", "100000"}) {
+        const Result result =
+            run(std::string("ipc-recv x --raw > out & ipc-send x --temporary --size ") + size +
+                " --wait-for-readers 1 --close < in && wait $!");
+        EXPECT_EQ(result.exit_code, 0) << size << result;
+        EXPECT_TRUE(read_file(file("in")) == read_file(file("out"))) << size;
+    }
+}
+
+TEST_F(ToolsTest, BlocksHaveTheSizeAskedFor) {
+    const Result result =
+        run("printf 'abcdefgh' | ipc-send x --size 3 --close && ipc-recv x --from earliest");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "abc\ndef\ngh\n");
+}
+
+TEST_F(ToolsTest, PassesAPipeOnAtOnce) {
+    // The reader ends with the first message, while the writer's input is still open.
+    const Result result =
+        run("ipc-recv x --raw --count 1 > out & reader=$!\n"
+            "(echo now; sleep 30) | ipc-send x --raw --wait-for-readers 1 & wait $reader; cat out");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "now\n");
+}
+
+// --- lines --------------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, LinesArriveAsLines) {
+    const Result result =
+        run("printf 'one\\n\\nthree\\0x\\nlast without newline' | ipc-send x --close\n"
+            "ipc-recv x --from earliest");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, std::string("one\n\nthree\0x\nlast without newline\n", 34));
+}
+
+TEST_F(ToolsTest, ManyLinesOfAllLengths) {
+    const Result result = run(
+        "awk 'BEGIN { for (i = 0; i < 20000; ++i) printf(\"%*d\\n\", i % 300, i); "
+        "printf(\"%*d\\n\", 300000, 1) }' > in\n"
+        "ipc-recv x > out & ipc-send x --wait-for-readers 1 --close < in && wait $! && cmp in out");
+    EXPECT_EQ(result.exit_code, 0) << result;
+}
+
+TEST_F(ToolsTest, ALineThatIsTooLongIsNamed) {
+    const Result result =
+        run("{ echo fine; head -c 100000 /dev/zero; } | ipc-send x --region-size 4K");
+    expect_error(result, 1, "line 2 is longer than");
+    EXPECT_NE(result.err.find("--region-size"), std::string::npos) << result;
+    EXPECT_EQ(run("ipc-recv x --from earliest --timeout 0").out, "fine\n");
+}
+
+TEST_F(ToolsTest, EmptyInputIsNoMessage) {
+    const Result result = run("ipc-send x --close < /dev/null && ipc-recv x --from earliest");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "");
+}
+
+TEST_F(ToolsTest, StartsWhereAsked) {
+    run("seq 10 | ipc-send x");
+    EXPECT_EQ(run("ipc-recv x --from earliest --count 2").out, "1\n2\n");
+    EXPECT_EQ(run("ipc-recv x --from 8 --timeout 0").out, "9\n10\n");
+    EXPECT_EQ(run("ipc-recv x --timeout 0").out, "");
+    EXPECT_EQ(run("ipc-recv x --from earliest --lossy --count 3 --raw").out, "123");
+}
+
+TEST_F(ToolsTest, TellsHowManyPositionsWereGone) {
+    const Result result =
+        run("seq 100 | ipc-send x --capacity 16 && ipc-recv x --from 0 --timeout 0");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_NE(result.err.find("positions were gone"), std::string::npos) << result;
+    EXPECT_EQ(result.out.substr(result.out.size() - 4), "100\n");
+}
+
+// --- groups -------------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, MembersShareAGroup) {
+    const Result result =
+        run("ipc-send x < /dev/null; for i in 1 2 3; do ipc-recv x --group g > out$i & done\n"
+            "until [ \"$(ipc-monitor --json --interval 0.01 | grep -c '\"consumer\"')\" = 3 ]; do "
+            ":; done\n"
+            "seq 3000 | ipc-send x --close && wait && sort -n out1 out2 out3 | cmp - <(seq 3000)");
+    EXPECT_EQ(result.exit_code, 0) << result;
+}
+
+TEST_F(ToolsTest, AcknowledgesWhatWasWrittenAndNothingElse) {
+    // The group exists before the messages do.
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 5 | ipc-send x");
+    const Result full = run("ipc-recv x --group g --count 2 > /dev/full");
+    expect_error(full, 1, "standard output");
+    EXPECT_EQ(run("ipc-recv x --group g --count 2").out, "1\n2\n");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "3\n4\n5\n");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "");
+}
+
+TEST_F(ToolsTest, AGroupTakesItsPoliciesAlong) {
+    run("ipc-send x < /dev/null\n"
+        "ipc-recv x --group g --timeout 0 --max-attempts 3 --lease-limit 9000 --dead-letter "
+        "x.dead");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").exit_code, 0);
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0 --max-attempts 3").exit_code, 0);
+    expect_error(run("ipc-recv x --group g --timeout 0 --max-attempts 4"), 1, "channel x");
+}
+
+TEST_F(ToolsTest, CountIsAPromise) {
+    run("seq 3 | ipc-send x --close");
+    const Result closed = run("ipc-recv x --from earliest --count 4");
+    expect_error(closed, 1, "3 of 4");
+    EXPECT_EQ(closed.out, "1\n2\n3\n");
+    EXPECT_EQ(run("ipc-recv x --from earliest").exit_code, 0);
+}
+
+// --- what goes wrong ----------------------------------------------------------------------------
+
+TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
+    for (const char* command :
+         {"ipc-send", "ipc-send x --size 0", "ipc-send x --raw --size 4", "ipc-send x --nonsense",
+          "ipc-recv", "ipc-recv x --from yesterday", "ipc-recv x --count 0",
+          "ipc-recv x --group ''", "ipc-recv x --max-attempts 3", "ipc-rm", "ipc-rm x --dead",
+          "ipc-rm --dead --group g", "ipc-rm x --purge", "ipc-peek", "ipc-peek x --redrive --json",
+          "ipc-monitor --interval 0"}) {
+        const Result result = run(command);
+        EXPECT_EQ(result.exit_code, 2) << command << result;
+        EXPECT_EQ(count_lines(result.err), 1U) << command << result;
+        EXPECT_EQ(result.out, "") << command;
+    }
+}
+
+TEST_F(ToolsTest, HelpShowsExamples) {
+    for (const char* tool : {"ipc-send", "ipc-recv", "ipc-rm", "ipc-peek", "ipc-monitor"}) {
+        const Result result = run(std::string(tool) + " --help");
+        EXPECT_EQ(result.exit_code, 0) << tool;
+        EXPECT_NE(result.out.find(std::string("Examples:\n  ")), std::string::npos) << result;
+        EXPECT_EQ(result.err, "");
+    }
+}
+
+TEST_F(ToolsTest, BadNamesAreRefused) {
+    for (const char* command : {"ipc-send a/b < /dev/null", "ipc-recv ../x --wait 0", "ipc-rm ''",
+                                "ipc-peek 'a b'", "ipc-recv x! --group g --wait 0"}) {
+        const Result result = run(command);
+        EXPECT_EQ(result.exit_code, 1) << command << result;
+        EXPECT_EQ(count_lines(result.err), 1U) << command << result;
+    }
+    run("ipc-send x < /dev/null");
+    EXPECT_EQ(run("ipc-recv x --group 'a b' --timeout 0").exit_code, 1);
+}
+
+TEST_F(ToolsTest, MissingChannels) {
+    expect_error(run("ipc-recv x --wait 0"), 1, "ipc-recv: channel x: ");
+    expect_error(run("ipc-send x --no-create"), 1, "ipc-send: channel x: ");
+    expect_error(run("ipc-peek x"), 1, "ipc-peek: channel x: ");
+    expect_error(run("ipc-rm x"), 1, "ipc-rm: channel x: ");
+}
+
+TEST_F(ToolsTest, SaysWhatItWaitsFor) {
+    EXPECT_NE(run("timeout 2 ipc-recv typo").err.find("waiting for channel typo"),
+              std::string::npos);
+    EXPECT_NE(run("timeout 2 ipc-send x --wait-for-readers 2").err.find("0 of 2"),
+              std::string::npos);
+}
+
+TEST_F(ToolsTest, OtherOptionsThanTheChannelHas) {
+    run("ipc-send x --capacity 64 < /dev/null");
+    EXPECT_EQ(run("ipc-send x < /dev/null").exit_code, 0);
+    EXPECT_EQ(run("ipc-send x --capacity 64 < /dev/null").exit_code, 0);
+    expect_error(run("ipc-send x --capacity 128 < /dev/null"), 1, "64");
+}
+
+TEST_F(ToolsTest, AClosedChannelTakesNoMore) {
+    run("ipc-send x --close < /dev/null");
+    expect_error(run("echo more | ipc-send x"), 1, "closed");
+}
+
+TEST_F(ToolsTest, ForeignAndDamagedObjects) {
+    write_file(object("text"), "not a channel");
+    run("echo a | ipc-send cut");
+    fs::resize_file(object("cut"), 4096);
+    for (const char* name : {"text", "cut"}) {
+        for (const char* command : {"ipc-send ", "ipc-recv ", "ipc-peek "}) {
+            const Result result = run(command + std::string(name) + " < /dev/null");
+            expect_error(result, 1, std::string("channel ") + name + ": ");
+        }
+    }
+    const Result table = run("ipc-monitor --once --interval 0.01");
+    EXPECT_EQ(table.exit_code, 0) << table;
+    EXPECT_NE(table.out.find("text  ! "), std::string::npos) << table;
+    const auto json = nlohmann::json::parse(run("ipc-monitor --json --interval 0.01").out);
+    for (const auto& channel : json["channels"])
+        EXPECT_TRUE(channel["problem"].is_string());
+    EXPECT_EQ(run("ipc-rm text cut").exit_code, 0);
+}
+
+// --- signals and broken pipes -------------------------------------------------------------------
+
+TEST_F(ToolsTest, SignalsEndAndDetach) {
+    run("mkfifo silence; ipc-send x < /dev/null");
+    for (const auto& [signal, code] : {std::pair("INT", 130), {"TERM", 143}, {"HUP", 129}}) {
+        for (const char* command : {"ipc-recv x", "ipc-recv x --group g", "ipc-send x <> silence",
+                                    "ipc-recv x --timeout 100", "ipc-recv missing"}) {
+            const Result result = run(std::string("timeout --preserve-status -s ") + signal +
+                                      " 0.2 bash -c 'exec " + command + "'");
+            EXPECT_EQ(result.exit_code, code) << signal << " " << command << result;
+        }
+    }
+    const auto json = nlohmann::json::parse(run("ipc-monitor --json --interval 0.01").out);
+    EXPECT_TRUE(json["channels"][0]["participants"].empty()) << json;
+}
+
+TEST_F(ToolsTest, ASignalEndsABlockedWrite) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 300000 | ipc-send x & sleep "
+        "0.2");
+    const Result result =
+        run("set -m; ipc-recv x --group g | (trap '' INT; sleep 3) & sleep 0.3\n"
+            "kill -INT -- -$!; start=$SECONDS; wait %1; exit $((SECONDS - start > 4))");
+    EXPECT_EQ(result.exit_code, 0) << result;
+}
+
+TEST_F(ToolsTest, HeadEndsTheReaderQuietly) {
+    run("seq 100000 | ipc-send x --capacity 131072");
+    const Result result = run("ipc-recv x --from earliest | head -1; exit ${PIPESTATUS[0]}");
+    EXPECT_EQ(result.exit_code, 128 + SIGPIPE) << result;
+    EXPECT_EQ(result.out, "1\n");
+    EXPECT_EQ(result.err, "");
+}
+
+TEST_F(ToolsTest, ClosedStandardStreams) {
+    run("seq 10 | ipc-send x");
+    expect_error(run("ipc-send x <&-"), 1, "standard input");
+    expect_error(run("ipc-recv x --from earliest --count 1 >&-"), 1, "standard output");
+    EXPECT_EQ(run("ipc-recv x --from earliest --count 1").out, "1\n");
+}
+
+// --- ipc-rm -------------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, RemovesChannelsAndGoesOnAfterAFailure) {
+    run("for i in 1 2; do ipc-send x$i < /dev/null; done");
+    const Result result = run("ipc-rm x1 missing x2");
+    expect_error(result, 1, "missing");
+    EXPECT_FALSE(fs::exists(object("x1")));
+    EXPECT_FALSE(fs::exists(object("x2")));
+}
+
+TEST_F(ToolsTest, RemovesAndPurgesGroups) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 5 | ipc-send x");
+    const Result purged = run("ipc-rm x --group g --purge");
+    EXPECT_EQ(purged.exit_code, 0) << purged;
+    EXPECT_EQ(purged.out, "x g: 5 messages purged\n");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "");
+    EXPECT_EQ(run("ipc-rm x --group g").exit_code, 0);
+    expect_error(run("ipc-rm x --group g"), 1, "channel x");
+    EXPECT_TRUE(fs::exists(object("x")));
+}
+
+TEST_F(ToolsTest, RemovesTheDeadOnly) {
+    run("ipc-send old < /dev/null; ipc-send kept < /dev/null; ipc-recv kept --group g --timeout 0");
+    const Result result =
+        run("ipc-recv used > out & sleep 0.1; ipc-send used --wait-for-readers 1 < /dev/null; "
+            "ipc-rm --dead; "
+            "kill $!; wait $!; true");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "old\n") << result;
+    EXPECT_TRUE(fs::exists(object("kept")));
+    EXPECT_TRUE(fs::exists(object("used")));
+}
+
+TEST_F(ToolsTest, RemovalIsToldToThoseWhoWait) {
+    const Result result =
+        run("ipc-recv x & ipc-send x --wait-for-readers 1 < /dev/null; ipc-rm x && wait $!");
+    expect_error(result, 1, "removed");
+}
+
+// --- ipc-peek -----------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, PeekShowsAndTakesNothing) {
+    run("printf 'hello\\nb\\033[31mred\\\\\\nthird\\n' | ipc-send x");
+    const Result table = run("ipc-peek x --count 2");
+    EXPECT_EQ(table.exit_code, 0) << table;
+    EXPECT_EQ(count_lines(table.out), 3U) << table;
+    EXPECT_NE(table.out.find("  hello\n"), std::string::npos) << table;
+    EXPECT_NE(table.out.find("b\\x1b[31mred\\\\"), std::string::npos) << table;
+    EXPECT_NE(run("ipc-peek x --from 2").out.find("third"), std::string::npos);
+    EXPECT_EQ(count_lines(run("ipc-recv x --from earliest --timeout 0").out), 3U);
+}
+
+TEST_F(ToolsTest, PeekSpeaksJson) {
+    run("printf 'text\\n\\377\\376\\000\\n' | ipc-send x");
+    const auto json = nlohmann::json::parse(run("ipc-peek x --json").out);
+    EXPECT_EQ(json["schema_version"], 1);
+    EXPECT_EQ(json["channel"], "x");
+    ASSERT_EQ(json["messages"].size(), 2U);
+    EXPECT_EQ(json["messages"][0]["text"], "text");
+    EXPECT_EQ(json["messages"][0]["position"], 0);
+    EXPECT_EQ(json["messages"][0]["size_bytes"], 4);
+    EXPECT_EQ(json["messages"][0]["producer"], "ipc-send");
+    EXPECT_EQ(json["messages"][1]["base64"], "//4A");
+}
+
+TEST_F(ToolsTest, DeadLettersComeBack) {
+    run("ipc-send x < /dev/null; ipc-send x.dead < /dev/null\n"
+        "ipc-recv x --group g --timeout 0 --max-attempts 1 --dead-letter x.dead; echo poison | "
+        "ipc-send x");
+    // Taken and given back once, the message has had its only attempt.
+    run("ipc-recv x --group g --count 1 > /dev/full; ipc-recv x --group g --timeout 0.2");
+    const auto json = nlohmann::json::parse(run("ipc-peek x.dead --json").out);
+    ASSERT_EQ(json["messages"].size(), 1U) << json;
+    EXPECT_EQ(json["messages"][0]["text"], "poison");
+    EXPECT_EQ(json["messages"][0]["origin"]["channel"], "x");
+    EXPECT_EQ(json["messages"][0]["origin"]["group"], "g");
+    EXPECT_EQ(json["messages"][0]["origin"]["attempts"], 1);
+    EXPECT_NE(run("ipc-peek x.dead").out.find("x/g 0, 1 attempts, "), std::string::npos);
+
+    const Result redriven = run("ipc-peek x.dead --redrive");
+    EXPECT_EQ(redriven.out, "x.dead: 1 messages sent back\n") << redriven;
+    EXPECT_EQ(run("ipc-recv x --group g --count 1").out, "poison\n");
+    EXPECT_EQ(run("ipc-peek x.dead --redrive").out, "x.dead: 0 messages sent back\n");
+}
+
+// --- ipc-monitor --------------------------------------------------------------------------------
+
+TEST_F(ToolsTest, MonitorPrintsATableOnce) {
+    run("ipc-send jobs < /dev/null; ipc-recv jobs --group workers --timeout 0; seq 5 | ipc-send "
+        "jobs");
+    for (const char* command :
+         {"ipc-monitor --once --interval 0.05", "ipc-monitor --interval 0.05"}) {
+        const Result result = run(command);
+        EXPECT_EQ(result.exit_code, 0) << result;
+        EXPECT_EQ(count_lines(result.out), 3U) << result;
+        EXPECT_NE(result.out.find("BACKLOG"), std::string::npos) << result;
+        EXPECT_NE(result.out.find("\njobs "), std::string::npos) << result;
+        EXPECT_NE(result.out.find("\n  workers "), std::string::npos) << result;
+        EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << result;
+    }
+    EXPECT_NE(run("ipc-monitor 'md.*' --once --interval 0.01").out.find("no channels"),
+              std::string::npos);
+    EXPECT_NE(run("ipc-monitor 'j*' --once --interval 0.01").out.find("jobs"), std::string::npos);
+}
+
+TEST_F(ToolsTest, MonitorSpeaksJson) {
+    run("ipc-send jobs < /dev/null; ipc-recv jobs --group workers --timeout 0; seq 5 | ipc-send "
+        "jobs\n"
+        "ipc-recv jobs --group workers --count 2");
+    const Result result = run("ipc-monitor --json --interval 0.05");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    const auto json = nlohmann::json::parse(result.out);
+    EXPECT_EQ(json["schema_version"], 1);
+    ASSERT_EQ(json["channels"].size(), 1U);
+    const auto& channel = json["channels"][0];
+    EXPECT_EQ(channel["name"], "jobs");
+    EXPECT_TRUE(channel["problem"].is_null());
+    EXPECT_EQ(channel["messages_in_total"], 5);
+    EXPECT_EQ(channel["bytes_in_total"], 5);
+    EXPECT_EQ(channel["messages_in_per_second"], 0);
+    EXPECT_EQ(channel["producers"], 0);
+    ASSERT_EQ(channel["groups"].size(), 1U);
+    const auto& group = channel["groups"][0];
+    EXPECT_EQ(group["name"], "workers");
+    EXPECT_EQ(group["backlog_messages"], 3);
+    EXPECT_EQ(group["in_flight_messages"], 0);
+    EXPECT_EQ(group["acked_total"], 2);
+    EXPECT_EQ(group["members"], 0);
+}
+
+TEST_F(ToolsTest, MonitorMeasuresRates) {
+    const Result result =
+        run("ipc-recv x > /dev/null & (while sleep 0.01; do echo hello; done) | ipc-send x & sleep "
+            "0.3\n"
+            "ipc-monitor --json --interval 0.5; kill $(jobs -p); wait");
+    const auto json = nlohmann::json::parse(result.out);
+    const auto& channel = json["channels"][0];
+    const std::int64_t rate = channel["messages_in_per_second"];
+    EXPECT_GT(rate, 5) << result;
+    EXPECT_LE(rate, 100) << result;
+    EXPECT_NEAR(static_cast<double>(channel["bytes_in_per_second"]),
+                5.0 * static_cast<double>(rate), 5.0);
+    EXPECT_GT(channel["groups"][0]["delivered_per_second"], 5);
+}
+
+TEST_F(ToolsTest, MonitorRefreshesOnATerminal) {
+    if (run("command -v script").exit_code != 0) GTEST_SKIP() << "no script(1) to make a terminal";
+    run("ipc-send jobs < /dev/null");
+    const Result result = run(
+        "script -qec 'stty rows 24 cols 60; timeout --foreground -s INT 1 ipc-monitor --interval "
+        "0.2' typescript; true");
+    const std::string screen = result.out;
+    std::size_t frames = 0;
+    for (std::size_t at = 0; (at = screen.find("\x1b[H", at)) != std::string::npos; ++at)
+        ++frames;
+    EXPECT_GE(frames, 3U) << result;
+    EXPECT_NE(screen.find("jobs"), std::string::npos) << result;
+}
+
+// --- the table ----------------------------------------------------------------------------------
+
+using namespace ipc::tools::monitor;
+
+constexpr std::int64_t second = 1'000'000'000;
+
+ipc::ChannelReport report_at(std::int64_t time) {
+    ipc::GroupReport workers;
+    workers.index = 0;
+    workers.name = "workers";
+    workers.durable = true;
+    workers.manual_ack = true;
+    workers.members = 3;
+    ipc::GroupReport tap;
+    tap.index = 1;
+    tap.subscriber = true;
+    tap.reliable = false;
+    tap.members = 1;
+
+    ipc::ChannelReport report;
+    report.name = "jobs";
+    report.channel_id = 7;
+    report.sampled_at_ns = time;
+    report.capacity = 1024;
+    report.reserved_bytes = 1 << 20;
+    ipc::ParticipantReport producer;
+    producer.role = ipc::ParticipantRole::shared_producer;
+    producer.alive = true;
+    ipc::ParticipantReport archiver;
+    archiver.index = 1;
+    archiver.name = "archiver";
+    archiver.pid = 4711;
+    archiver.alive = true;
+    archiver.group_index = 1;
+    report.participants = {producer, archiver};
+    report.groups = {workers, tap};
+    return report;
+}
+
+std::vector<ChannelView> example() {
+    const ipc::ChannelReport before = report_at(10 * second);
+    ipc::ChannelReport now = report_at(12 * second);
+    now.messages_in = 24'690;
+    now.bytes_in = 2'000'000;
+    now.blocked_by = "producers wait for group workers: member ipc-recv (pid 99) holds message 12";
+    ipc::GroupReport& workers = now.groups[0];
+    workers.backlog = 1024;
+    workers.in_flight = 3;
+    workers.delivered = 2400;
+    workers.acked = 2398;
+    workers.redelivered = 2;
+    workers.dead_lettered = 1;
+    workers.oldest_age_ns = 1'500'000'000;
+    workers.blocks_producers = true;
+    workers.service_time.assign(ipc::format::histogram_buckets, 0);
+    workers.service_time[ipc::format::bucket_of(2'000'000)] = 10;
+    now.groups[1].skipped = 123'456'789;
+
+    const auto sample = [](const ipc::ChannelReport& report) {
+        return Sample{.channel = report.name, .report = report, .problem = {}};
+    };
+    return compare({sample(before)},
+                   {Sample{.channel = "broken", .report = std::nullopt, .problem = "not a channel"},
+                    sample(now)});
+}
+
+TEST(MonitorTable, Golden) {
+    // clang-format off
+    EXPECT_EQ(render(example(), 200, 0),
+        "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   SKIP   DEAD  OLDEST  EXPECT  NOTE\n"
+        "broken  ! not a channel\n"
+        "jobs                1.0M     1  12345     977K\n"
+        "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s   673ms  blocks producers\n"
+        "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -       -  lossy\n"
+        "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12\n");
+    // clang-format on
+}
+
+TEST(MonitorTable, DropsColumnsWhereNarrow) {
+    // clang-format off
+    EXPECT_EQ(render(example(), 80, 0),
+        "CHANNEL, group     PROD   IN/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  OLDEST\n"
+        "broken  ! not a channel\n"
+        "jobs                  1  12345\n"
+        "  workers                          3     1024       3   1200   1199    1.5s\n"
+        "  archiver (4711)                  1        0       0      0      0       -\n"
+        "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12\n");
+    EXPECT_EQ(render(example(), 40, 0),
+        "CHANNEL, group     BACKLOG  OLDEST\n"
+        "broken  ! not a channel\n"
+        "jobs\n"
+        "  workers             1024    1.5s\n"
+        "  archiver (4711)        0       -\n"
+        "  ! producers wait for group workers: m~\n");
+    // clang-format on
+}
+
+TEST(MonitorTable, NeverExceedsTheTerminal) {
+    for (std::size_t width = 1; width < 200; ++width) {
+        const std::string text = render(example(), width, 3);
+        EXPECT_EQ(count_lines(text), 3U);
+        std::size_t start = 0;
+        for (std::size_t end = 0; (end = text.find('\n', start)) != std::string::npos;
+             start = end + 1) {
+            EXPECT_LE(end - start, width) << text;
+        }
+    }
+    EXPECT_NE(render(example(), 100, 3).find("... 4 more lines\n"), std::string::npos);
+}
+
+TEST(MonitorTable, NoChannels) {
+    EXPECT_NE(render({}, 80, 24).find("no channels"), std::string::npos);
+}
+
+TEST(MonitorModel, RatesArePerSecond) {
+    const ChannelView view = example()[1];
+    ASSERT_TRUE(view.rates.has_value());
+    EXPECT_DOUBLE_EQ(view.rates->messages_in, 12'345);
+    EXPECT_DOUBLE_EQ(view.rates->bytes_in, 1'000'000);
+    EXPECT_DOUBLE_EQ(view.groups[0].rates->out, 1200);
+    EXPECT_DOUBLE_EQ(view.groups[0].rates->acked, 1199);
+}
+
+TEST(MonitorModel, PredictsTheResponseTime) {
+    const GroupView group = example()[1].groups[0];
+    ASSERT_TRUE(group.service_time_ns.has_value());
+    const double service = static_cast<double>(*group.service_time_ns);
+    EXPECT_NEAR(service, 2e6, 0.25 * 2e6);
+    EXPECT_NEAR(static_cast<double>(group.predicted_response_ns.value()),
+                service + 1024 * service / 3, 10);
+}
+
+TEST(MonitorModel, KnowsNoRatesOfWhatIsNew) {
+    ipc::ChannelReport other = report_at(12 * second);
+    other.channel_id = 8;
+    const auto views =
+        compare({{.channel = "jobs", .report = report_at(10 * second), .problem = {}}},
+                {{.channel = "jobs", .report = other, .problem = {}}});
+    EXPECT_FALSE(views[0].rates.has_value());
+    EXPECT_FALSE(views[0].groups[0].rates.has_value());
+}
+
+}  // namespace
