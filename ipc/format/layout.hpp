@@ -82,14 +82,16 @@ struct Header {
     alignas(line) std::atomic<std::uint64_t> announcement;  ///< Announcement: readers asleep, close
     alignas(line) Parking room;                             ///< producers asleep or refused
     alignas(line) std::atomic<std::uint64_t> sentinel;      ///< Sentinel
-    alignas(line) std::atomic<std::uint32_t> removed;       ///< the name is gone; leave
-    std::atomic<std::uint32_t> participants_used;           ///< entries ever used; only grows
-    std::atomic<std::uint32_t> groups_used;                 ///< the same for groups
+    std::atomic<std::int64_t> swept_at;  ///< CLOCK_MONOTONIC ns of the last look after the dead
+    alignas(line) std::atomic<std::uint32_t> removed;  ///< the name is gone; leave
+    std::atomic<std::uint32_t> participants_used;      ///< entries ever used; only grows
+    std::atomic<std::uint32_t> groups_used;            ///< the same for groups
 };
 static_assert(sizeof(Preamble) == 280 && offsetof(Preamble, layout) == 40);
 static_assert(offsetof(Header, limit) == 384 && offsetof(Header, tail) == 512);
 static_assert(offsetof(Header, announcement) == 640 && offsetof(Header, room) == 768);
-static_assert(offsetof(Header, sentinel) == 896 && offsetof(Header, removed) == 1024);
+static_assert(offsetof(Header, sentinel) == 896 && offsetof(Header, swept_at) == 904 &&
+              offsetof(Header, removed) == 1024);
 static_assert(sizeof(Header) == 1152 && sizeof(Header) <= page);
 
 /// Lock bytes of the object: the registry's, then one for each participant index.

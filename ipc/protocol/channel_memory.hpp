@@ -109,6 +109,7 @@ public:
 
     bool name_still_means_this() const;
     bool is_removed() const { return header().removed.load(std::memory_order_relaxed) != 0; }
+    void mark_removed() { header().removed.store(1, std::memory_order_release); }
     /// Throws Error(forked) in a child that inherited this.
     void check_fork() const {
         if (fork_generation_ != os::fork_generation()) throw_forked();

@@ -79,9 +79,8 @@ bool is_anyone_alive(const ChannelMemory& memory) {
     return false;
 }
 
-/// A temporary channel whose last participant died, and one whose removal a death cut short.
+/// A temporary channel whose last participant died.
 bool is_left_over(const ChannelMemory& memory) {
-    if (memory.is_removed()) return true;
     return memory.preamble().temporary != 0 && memory.participants_used() != 0 &&
            !is_anyone_alive(memory);
 }
@@ -217,9 +216,11 @@ std::shared_ptr<ChannelMemory> watch_channel(const std::string& name, bool allow
 }
 
 void unlink_locked(ChannelMemory& memory) {
-    memory.header().removed.store(1, std::memory_order_release);
-    // Nobody else can have replaced the name: that takes the registry lock of this object.
+    // The name first: a refusal changes nothing. Should this process die before it told the
+    // participants, those that wait find out by themselves. Nobody else can have replaced the name:
+    // that takes the registry lock of this object.
     if (memory.name_still_means_this()) os::unlink_object(object_name(memory.name()));
+    memory.mark_removed();
     wake_everyone(memory);
 }
 

@@ -327,9 +327,7 @@ void Member::look_around() {
     }
     looked_around_ = now;
     until_look_around_ = look_around_interval_;
-    if (now - swept_ < fast_tick) return;
-    swept_ = now;
-    if (!is_watched_over(*memory_)) sweep(*memory_, index_, nullptr);
+    if (is_sweep_due(*memory_, now)) sweep(*memory_, index_, nullptr);
 }
 
 bool Member::has_news(bool thorough) {

@@ -144,7 +144,6 @@ private:
     std::uint32_t until_look_around_ = 1;
     std::uint32_t look_around_interval_ = 1;
     os::Nanoseconds looked_around_ = 0;
-    os::Nanoseconds swept_ = 0;
     os::Nanoseconds bury_again_ = 0;
     DeadLetterSink sink_;
 };

@@ -113,9 +113,7 @@ Status ProducerCore::why_not(const Patience& patience) const {
 /// A producer that is refused again and again never sleeps long enough to become the sentinel: it
 /// looks itself, now and then, whether a dead reader holds it up. Whether it looked.
 bool ProducerCore::look_after_the_dead() {
-    const os::Nanoseconds now = os::now();
-    if (now - swept_ < fast_tick) return false;
-    swept_ = now;
+    if (!is_sweep_due(*memory_, os::now())) return false;
     sweep(*memory_, index_, &ring_);
     return true;
 }

@@ -149,7 +149,6 @@ private:
     std::uint64_t messages_ = 0;
     std::uint64_t bytes_ = 0;
     Sampler sampler_;
-    os::Nanoseconds swept_ = 0;
     std::size_t inline_size_ = 0;
     unsigned index_ = 0;
     bool exclusive_ = false;

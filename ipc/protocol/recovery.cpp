@@ -157,7 +157,13 @@ void recover_leases(ChannelMemory& memory, unsigned dead) {
     });
 }
 
+bool is_sweep_due(const ChannelMemory& memory, os::Nanoseconds now) {
+    // A little later than the sentinel, which sleeps and has the time.
+    return now - memory.header().swept_at.load(std::memory_order_relaxed) > fast_tick * 5 / 4;
+}
+
 bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
+    memory.header().swept_at.store(os::now(), std::memory_order_relaxed);
     bool found_dead = false;
     const unsigned participants = memory.participants_used();
     for (unsigned i = 0; i < participants; ++i) {

@@ -18,6 +18,7 @@
 //   ephemeral group             the same, when its last member is dead            status to free
 //   forming group               the same                                          status to free
 
+#include "ipc/os/clock.hpp"
 #include "ipc/protocol/channel_memory.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -27,6 +28,12 @@ IPC_API bool is_abandoned(const ChannelMemory& memory, const Slot& slot, SlotSta
 
 /// Whether any live participant holds a lease, or a claimed slot stands in a reader's way.
 bool anything_in_flight(const ChannelMemory& memory);
+
+/// How often somebody looks after the dead while anything is in flight.
+constexpr os::Nanoseconds fast_tick = 50'000'000;
+
+/// Whether nobody looked for that long: the busy then look themselves, between two messages.
+bool is_sweep_due(const ChannelMemory& memory, os::Nanoseconds now);
 
 /// Looks once at everything that may need a survivor: dead participants, expired leases, due
 /// delays, missed hints and wake-ups. `writable` lets a producer repair slots too; null for

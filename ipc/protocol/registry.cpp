@@ -60,7 +60,8 @@ void tidy_completely(ChannelMemory& memory) {
 unsigned find_free_entry(ChannelMemory& memory) {
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
-        if (!is_active(memory.participant(i))) return i;
+        // A dying process gives up its registry lock and its life one after the other.
+        if (!is_active(memory.participant(i)) && !memory.is_alive(i)) return i;
     }
     if (used == memory.layout().max_participants) {
         throw Error(Errc::limit_reached, memory.name(),
@@ -353,7 +354,7 @@ void detach(ChannelMemory& memory, Attachment& attachment) noexcept {
         const Role role = role_of(entry);
         const unsigned index = entry.group.load(relaxed);
         free_entry(memory, attachment.index);
-        if (role == Role::consumer || role == Role::subscriber) {
+        if ((role == Role::consumer || role == Role::subscriber) && index < memory.groups_used()) {
             const GroupStatus status{memory.group(index).status.load(std::memory_order_acquire)};
             if (status.is_active() && !status.has(GroupStatus::durable) &&
                 !has_members(memory, index)) {
@@ -364,6 +365,8 @@ void detach(ChannelMemory& memory, Attachment& attachment) noexcept {
             tidy_completely(memory);
             if (!has_participants(memory)) unlink_locked(memory);
         }
+        // Before the registry: whoever locks it next finds the entry free in both respects.
+        attachment.life.release();
     } catch (const std::exception&) {
         // The lock byte below is what counts: without it the entry is a dead one's.
     }

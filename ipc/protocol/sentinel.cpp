@@ -64,7 +64,10 @@ os::Nanoseconds SentinelDuty::next_tick() {
                 beat(false);
             }
         }
-        next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
+        // Ticks go on from those of the predecessor: sleeps may be shorter than a tick.
+        next_ = mine_ && word_.is_fast()
+                    ? memory_.header().swept_at.load(std::memory_order_relaxed) + fast_tick
+                    : now + slow_tick;
     }
     return next_;
 }
@@ -91,11 +94,6 @@ void SentinelDuty::tick(bool due) {
     if (in_flight || called) fast_until_ = now + fast_grace;
     beat(now < fast_until_);
     next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
-}
-
-bool is_watched_over(const ChannelMemory& memory) {
-    const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
-    return !word.is_vacant() && word.is_fast() && !is_stale(word, os::now());
 }
 
 void call_sentinel(ChannelMemory& memory) {

@@ -13,7 +13,6 @@
 
 namespace ipc::inline v1::protocol {
 
-constexpr os::Nanoseconds fast_tick = 50'000'000;
 constexpr os::Nanoseconds slow_tick = 3'000'000'000;
 /// How long a sentinel goes on ticking fast after it last saw anything in flight.
 constexpr os::Nanoseconds fast_grace = 1'000'000'000;
@@ -46,9 +45,6 @@ private:
     os::Nanoseconds next_ = 0;
     os::Nanoseconds fast_until_ = 0;
 };
-
-/// Whether a sentinel ticks fast right now.
-bool is_watched_over(const ChannelMemory& memory);
 
 /// Slow part of watch_over.
 IPC_API void call_sentinel(ChannelMemory& memory);

@@ -129,7 +129,7 @@ Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             if (now >= spin_end) break;
             // Who spins for ever never parks: it looks after the dead itself.
             if (now >= look_closer) {
-                sweep(memory_, participant_, writable_);
+                if (is_sweep_due(memory_, now)) sweep(memory_, participant_, writable_);
                 if (ready(true)) return Status::ok;
                 look_closer = os::now() + fast_tick;
             }
@@ -183,7 +183,9 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         if (result == os::FutexResult::signalled && policy_.return_on_signal) {
             return ready(true) ? Status::ok : Status::interrupted;
         }
-        duty.tick(result == os::FutexResult::timed_out);
+        const bool by_time = result == os::FutexResult::timed_out;
+        duty.tick(by_time);
+        if (by_time && !memory_.name_still_means_this()) memory_.mark_removed();
     }
 }
 
