@@ -48,8 +48,7 @@ std::optional<Origin> origin_of(const Received& message) {
 }  // namespace protocol
 
 std::uint64_t ChannelBase::max_message_size() const {
-    const auto& layout = memory_->layout();
-    return std::max(layout.slot_size - format::slot_header_size, layout.region_size);
+    return format::largest_message(memory_->layout());
 }
 
 Outcome ChannelBase::close(std::chrono::nanoseconds wait) {
@@ -58,6 +57,8 @@ Outcome ChannelBase::close(std::chrono::nanoseconds wait) {
 
 std::uint64_t ChannelBase::purge(const std::string& group) {
     memory_->check_fork();
+    // The entry must not become another group's meanwhile.
+    const auto lock = protocol::RegistryLock::take(*memory_);
     return protocol::purge_group(*memory_, require_group(*memory_, group));
 }
 

@@ -299,7 +299,9 @@ public:
     }
 
     /// The next message; waits for one. Ends only with ok, closed, interrupted or removed. `closed`
-    /// comes after every message was delivered, in a group after every message was settled.
+    /// comes after every message was delivered; in a group after every message was settled, except
+    /// those that this member, or (with automatic acknowledgement) another one that waits itself,
+    /// still holds.
     Message<T> receive(std::stop_token stop = {}) {
         const auto patience = protocol::wait_for_ever(std::move(stop));
         return {*reader_, &patience};

@@ -119,7 +119,7 @@ void count_leases(const ChannelMemory& memory, GroupReport& report, Position& ol
     const Position end =
         protocol::for_each_lease(memory, report.index, [&](Position position, Lease word) {
             if (word.state() == LeaseState::settled) {
-                ++settled_above;
+                if (found_oldest) ++settled_above;
                 return;
             }
             if (!found_oldest) oldest = position;
@@ -182,32 +182,36 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
     // Positions before the tail, so that a position taken later cannot exceed it.
     Position oldest = 0;
     std::uint64_t settled_above = 0;
-    report.settled_below = group.low_water.load(std::memory_order_acquire);
+    report.settled_below = group.low_water_mark(std::memory_order_acquire);
     const bool leases = report.reliable && !report.subscriber;
     if (leases) {
+        // The mark lags behind what is settled; whoever needs it moves it.
         count_leases(memory, report, oldest, settled_above);
+        report.settled_below = oldest;
     } else {
         report.position =
             report.reliable ? report.settled_below : group.cursor.load(std::memory_order_acquire);
         oldest = report.position;
     }
     const Position tail = find_tail(memory);
-    // The tail was read later than the position, by more than a ring if this process was interrupted.
+    // The tail was read later than the position, by more than a ring if this process was
+    // interrupted.
     if (before(report.position, tail)) report.backlog += tail - report.position;
     report.backlog = std::min(report.backlog, memory.capacity());
     report.settled = report.settled_below - report.start + settled_above;
-    report.delivered = report.position - report.start + report.redelivered;
+    const std::uint64_t taken = report.position - report.start;
+    report.delivered =
+        taken - std::min(taken, counters.passed_over.load(relaxed)) + report.redelivered;
     if (report.subscriber && only != nullptr && only->activity == Activity::running &&
         report.reliable && report.backlog != 0) {
         // Its mark is the oldest it holds; what it holds beyond that shows in no word.
         report.in_flight = 1;
         report.backlog -= 1;
     }
-    const std::uint64_t not_processed = report.rejected + report.dropped + report.aborted +
-                                        report.purged + (report.reliable ? 0 : report.skipped);
-    const std::uint64_t exhausted =
-        report.dead_lettered > report.rejected ? report.dead_lettered - report.rejected : 0;
-    report.acked = report.settled - std::min(report.settled, not_processed + exhausted);
+    const std::uint64_t not_processed = report.dead_lettered + report.dropped + report.aborted +
+                                        report.purged + report.not_understood +
+                                        (report.reliable ? 0 : report.skipped);
+    report.acked = report.settled - std::min(report.settled, not_processed);
     report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
     report.service_time = counts_of(group.service_time);
     report.response_time = counts_of(group.response_time);
@@ -255,11 +259,18 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
                    ", which stopped producer " + name_of(*owner) + " has claimed";
         }
     }
-    int blocker = -1;
-    const Position gate_position = protocol::gate(memory, report.tail, &blocker);
-    if (before(report.tail, gate_position) || blocker < 0) return {};
+    const GroupReport* slowest = nullptr;
+    for (const GroupReport& group : report.groups) {
+        if (!group.reliable) continue;
+        if (slowest == nullptr || before(group.settled_below, slowest->settled_below)) {
+            slowest = &group;
+        }
+    }
+    if (slowest == nullptr || before(report.tail, slowest->settled_below + report.capacity)) {
+        return {};
+    }
     for (GroupReport& group : report.groups) {
-        if (static_cast<int>(group.index) != blocker) continue;
+        if (&group != slowest) continue;
         group.blocks_producers = true;
         std::string sentence = "producers wait for " + name_of(group, report.participants);
         if (group.members == 0) return sentence + ", which has no members";
@@ -303,11 +314,13 @@ ChannelReport Inspector::sample() const {
     report.sampled_at_ns = os::now();
     report.capacity = memory.capacity();
     report.inline_size = memory.layout().slot_size - format::slot_header_size;
-    report.region_size = memory.layout().region_size;
+    report.region_size = memory.layout().region_size == 0
+                             ? 0
+                             : memory.layout().region_size - format::region_allowance;
     report.object_bytes = memory.layout().object_size;
     report.reserved_bytes = memory.reserved_bytes();
     report.temporary = preamble.temporary != 0;
-    report.removed = memory.is_removed() || !memory.name_still_means_this();
+    report.removed = memory.is_removed() || memory.is_unlinked();
     report.type_name = preamble.type_name;
     report.first = preamble.first_position;
 

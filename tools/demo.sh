@@ -34,7 +34,8 @@ clean_up() {
     for channel in "$lines" "$results"; do
         if [[ -e $shm/ipc.$channel ]]; then "$build/bin/ipc-rm" "$channel" 2>&3 || status=1; fi
     done
-    ((status == 0)) || cat "$work/shell.err" >&3 2>/dev/null || true
+    cat "$work"/*.err >&3 2>/dev/null || true
+    ((status == 0)) || cat "$work/shell.log" >&3 2>/dev/null || true
     rm -rf "$work"
     exit "$status"
 }
@@ -66,7 +67,6 @@ finish() {
     done
     wait "${processes[$name]}" 2>/dev/null || status=$?
     unset "processes[$name]"
-    cat "$work/$name.err" >&3
     ((status == expected)) || fail "$name ended with $status instead of $expected"
 }
 
@@ -84,9 +84,12 @@ if (($# == 0)); then
         fail "the build failed; its last lines are above"
     fi
 fi
+for program in examples/{publish_subscribe,work_queue,zero_copy} bin/{ipc-monitor,ipc-rm}; do
+    [[ -x $build/$program ]] || fail "$build/$program is missing; without a folder, this script builds it"
+done
 
 # What bash says of its own accord, as that a process was killed, is of interest after a failure only.
-exec 2>"$work/shell.err"
+exec 2>"$work/shell.log"
 
 repeats=10 seconds=5
 for ((i = 0; i < repeats; ++i)); do cat /usr/share/common-licenses/*; done >"$work/input"
@@ -96,11 +99,11 @@ stuck=$((rate / 2)) # the line that a worker hangs over, after half a second
 
 cat <<END
 Processes of one host exchange messages through rings in shared memory:
-* One publishes the texts in /usr/share/common-licenses, $repeats times over: $line_count lines
-  in $seconds seconds. Another archives every line.
-* Three workers share the lines. Each counts words, publishes the result, and only then
-  acknowledges the line. One more process adds the results up.
-ipc-monitor shows all queues from outside, and slows none of them down:
+* One publishes the texts in /usr/share/common-licenses, $repeats times over:
+  $line_count lines in $seconds seconds. Another archives every line.
+* Three workers share the lines. Each counts words, publishes the result, and
+  only then acknowledges the line. One more process adds the results up.
+ipc-monitor shows all queues without taking part:
 
 END
 
@@ -114,9 +117,9 @@ sleep 0.5
 
 cat <<END
 
-One worker hangs (FLIGHT, OLDEST): its result is out, its line is not acknowledged.
+One worker hangs (FLIGHT, OLDEST): its result is out, its line not acknowledged.
 END
-timeout 30 "$build/examples/work_queue" kill "$lines" "$stuck" 2>&3 | tee "$work/killed" ||
+timeout 20 "$build/examples/work_queue" kill "$lines" "$stuck" 2>&3 | tee "$work/killed" ||
     fail "no worker was caught with a lease"
 victim=$(sed -n 's/^Worker \([0-9]*\) .*/\1/p' "$work/killed")
 
@@ -139,11 +142,11 @@ cmp "$work/input" "$work/copy" >&3 || fail "the copy of the archive differs from
 check "left in $shm" "$left" ""
 
 cat <<END
-That line was counted twice, and the second result dropped by its sequence number.
+So that line was counted twice, and one result dropped by its sequence number.
 
-  words counted by the workers   $words_done   the same as wc -w says
-  lines counted by the workers   $lines_done    the same as wc -l says
-  bytes archived                 $byte_count  the same, byte for byte
-  bytes copied by zero_copy      $byte_count  the same, byte for byte; written in place
-Nothing was lost, nothing counted twice, and nothing is left in $shm.
+  lines counted by the workers   $lines_done    as wc -l says
+  words counted by the workers   $words_done   as wc -w says
+  bytes archived                 $byte_count  identical to the input
+  bytes copied by zero_copy      $byte_count  identical to the input
+A process was killed in mid-work: nothing is lost, nothing is left in $shm.
 END

@@ -62,6 +62,7 @@ struct GroupCounters {
     std::atomic<std::uint64_t> skipped;         ///< positions a lossy or late reader missed
     std::atomic<std::uint64_t> purged;          ///< removed from the backlog by purge
     std::atomic<std::uint64_t> not_understood;  ///< messages with unknown must-understand flags
+    std::atomic<std::uint64_t> passed_over;     ///< positions never handed out, for whatever reason
 };
 
 /// One entry of the group table, followed by its lease words and its deadlines.
@@ -77,13 +78,18 @@ struct Group {
 
     /// Every position before it is settled. Producers gate on it. Moved forward only: by a CAS over
     /// settled leases, or, for a subscriber, by a plain store of its owner.
-    alignas(line) std::atomic<std::uint64_t> low_water;
+    alignas(line) std::atomic<std::uint64_t> low_water;  ///< LowWater
 
     /// Where handing-out goes on; a hint that may lag, never trusted below low_water.
     alignas(line) std::atomic<std::uint64_t> cursor;
     std::atomic<std::uint64_t> returned;      ///< Hint: lowest position given back
     std::atomic<std::uint64_t> next_due;      ///< ms: no delayed message is due before; ~0 = none
     std::atomic<std::uint64_t> dead_pending;  ///< Hint: lowest position waiting for its dead letter
+
+    Position low_water_mark(std::memory_order order) const {
+        const LowWater mark{low_water.load(order)};
+        return mark.position(cursor.load(std::memory_order_relaxed));
+    }
 
     alignas(line) Parking parking;
 

@@ -13,7 +13,8 @@ void require(bool holds, const std::string& channel, const char* what) {
     if (!holds) throw Error(Errc::bad_options, channel, what, "choose a value in that range");
 }
 
-constexpr std::uint64_t max_region_size = std::uint64_t{1} << 32;
+// Lengths have 32 bits.
+constexpr std::uint64_t max_region_size = (std::uint64_t{1} << 32) - page - region_allowance;
 
 }  // namespace
 
@@ -22,7 +23,8 @@ Layout layout_of(const std::string& channel, const ChannelOptions& options) {
             "capacity must be 1 to 16777216 messages");
     require(options.inline_size >= 8 && options.inline_size <= 65512, channel,
             "inline_size must be 8 to 65512 bytes");
-    require(options.region_size < max_region_size, channel, "region_size must be below 4 GiB");
+    require(options.region_size <= max_region_size, channel,
+            "region_size must be at most 4 GiB - 8 KiB");
     require(options.max_participants >= 1 && options.max_participants <= max_participants, channel,
             "max_participants must be 1 to 4000");
     require(options.max_groups >= 1 && options.max_groups <= 1024, channel,
@@ -31,7 +33,8 @@ Layout layout_of(const std::string& channel, const ChannelOptions& options) {
     Layout layout{};
     layout.capacity = std::bit_ceil(options.capacity);
     layout.slot_size = round_up(slot_header_size + options.inline_size, slot_alignment);
-    layout.region_size = round_up(options.region_size, page);
+    layout.region_size =
+        options.region_size == 0 ? 0 : round_up(options.region_size, page) + region_allowance;
     layout.max_participants = options.max_participants;
     layout.max_groups = options.max_groups;
     layout.participants_offset = page;
@@ -77,12 +80,12 @@ void check(const std::string& channel, const Preamble& preamble, std::uint64_t o
     ChannelOptions options;
     Layout expected{};
     try {
-        if (layout.capacity > 1U << 24 || layout.region_size >= max_region_size + page) {
+        if (layout.capacity > 1U << 24 || layout.region_size > max_region_size + region_allowance) {
             throw Error(Errc::corrupt, channel, "impossible sizes");
         }
         options.capacity = static_cast<std::uint32_t>(layout.capacity);
         options.inline_size = preamble.inline_size;
-        options.region_size = layout.region_size;
+        options.region_size = layout.region_size == 0 ? 0 : layout.region_size - region_allowance;
         options.max_participants = layout.max_participants;
         options.max_groups = layout.max_groups;
         expected = layout_of(channel, options);

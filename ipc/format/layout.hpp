@@ -94,6 +94,18 @@ static_assert(offsetof(Header, sentinel) == 896 && offsetof(Header, swept_at) ==
               offsetof(Header, removed) == 1024);
 static_assert(sizeof(Header) == 1152 && sizeof(Header) <= page);
 
+/// Each region is larger than asked for by this much: a message of the largest size still fits when
+/// it comes with extension headers, as a dead letter does.
+constexpr std::uint64_t region_allowance = page;
+
+/// The longest message without extension headers, in bytes.
+constexpr std::uint64_t largest_message(const Layout& layout) {
+    const std::uint64_t in_slot = layout.slot_size - slot_header_size;
+    const std::uint64_t in_region =
+        layout.region_size == 0 ? 0 : layout.region_size - region_allowance;
+    return in_slot > in_region ? in_slot : in_region;
+}
+
 /// Lock bytes of the object: the registry's, then one for each participant index.
 constexpr std::uint64_t registry_lock_byte = 0;
 constexpr std::uint64_t participant_lock_byte(unsigned index) {

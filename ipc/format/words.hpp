@@ -102,6 +102,24 @@ struct Hint {
     }
 };
 
+/// Low-water mark: | position : 48 | incarnation of the group : 16 |. Participants who are no
+/// members move marks, too; the incarnation keeps one that was stopped meanwhile from moving a
+/// later group's.
+struct LowWater {
+    static constexpr unsigned position_bits = 48;
+    std::uint64_t bits;
+
+    static constexpr LowWater make(Position position, std::uint32_t incarnation) {
+        return {position << 16 | (incarnation & 0xFFFF)};
+    }
+    constexpr LowWater moved_to(Position position) const {
+        return {position << 16 | (bits & 0xFFFF)};
+    }
+    constexpr Position position(Position near) const {
+        return extend(bits >> 16, position_bits, near);
+    }
+};
+
 /// What a group is doing with one position.
 enum class LeaseState : std::uint8_t {
     settled = 0,         ///< done: acknowledged, dropped, aborted, or before the group's start
@@ -146,11 +164,14 @@ struct Lease {
     }
 };
 
-/// Announcement: | sequence : 62 | close requested : 1 | pending : 1 |. The sequence changes with
-/// every announcement, so that a waker clears exactly the announcement it saw.
+/// Announcement: | sequence : 62 | note : 1 | pending : 1 |. In the channel's word the note is a
+/// request to close; at the producers' place it says that one of them waits for its region rather
+/// than for a slot. The sequence changes with every announcement, so that a waker clears exactly
+/// the announcement it saw.
 struct Announcement {
     static constexpr std::uint64_t pending = 1;
     static constexpr std::uint64_t close_requested = 2;
+    static constexpr std::uint64_t region_wanted = 2;
     static constexpr std::uint64_t sequence_step = 4;
 };
 

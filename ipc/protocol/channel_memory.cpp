@@ -148,6 +148,11 @@ std::uint64_t ChannelMemory::reserved_bytes() const {
     return static_cast<std::uint64_t>(status.st_blocks) * 512;
 }
 
+bool ChannelMemory::is_unlinked() const {
+    struct stat status {};
+    return ::fstat(probe_.get(), &status) == 0 && status.st_nlink == 0;
+}
+
 bool ChannelMemory::name_still_means_this() const {
     const auto status = os::status_of_name(object_name(name_));
     return status && status->identity == identity_;

@@ -107,6 +107,8 @@ public:
     /// Memory the object really takes, in bytes.
     std::uint64_t reserved_bytes() const;
 
+    /// Whether the object has lost its name, wherever this process may look for it.
+    bool is_unlinked() const;
     bool name_still_means_this() const;
     bool is_removed() const { return header().removed.load(std::memory_order_relaxed) != 0; }
     void mark_removed() { header().removed.store(1, std::memory_order_release); }

@@ -6,6 +6,7 @@
 
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/member.hpp"
+#include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1::protocol {
 namespace {
@@ -47,16 +48,18 @@ DeadLetterSink::DeadLetterSink(std::string channel, std::uint64_t channel_id, st
       group_(std::move(group)),
       target_(std::move(target)) {}
 
-bool DeadLetterSink::publish(std::span<const std::byte> body, Position position, unsigned attempts,
-                             DeadLetterReason reason) {
+Status DeadLetterSink::publish(std::span<const std::byte> body, Position position,
+                               unsigned attempts, DeadLetterReason reason) {
     if (!producer_ || producer_->memory()->is_removed()) {
         producer_.reset();
         try {
-            producer_ =
-                std::make_unique<ProducerCore>(open_channel(target_, {}, {.any_type = true}), false,
-                                               ParticipantOptions{.name = "dead letters"});
-        } catch (const Error&) {
-            return false;  // stays pending, and visible, until the target can take it
+            auto target = open_channel(target_, {}, {.any_type = true});
+            // Never wait here: the worker goes on.
+            if (target->registry_is_locked()) return Status::full;
+            producer_ = std::make_unique<ProducerCore>(std::move(target), false,
+                                                       ParticipantOptions{.name = "dead letters"});
+        } catch (const std::exception&) {
+            return Status::removed;  // the message stays pending until there is a target
         }
     }
     alignas(8) std::byte extension[origin_extension_size] = {};
@@ -74,7 +77,7 @@ bool DeadLetterSink::publish(std::span<const std::byte> body, Position position,
     const Sent sent = producer_->send_with(
         body.data(), body.size(), {extension, static_cast<std::uint16_t>(sizeof extension)},
         Patience::none());
-    return static_cast<bool>(sent);
+    return sent.status();
 }
 
 void refuse_dead_letter_cycle(const std::string& channel, const std::string& target) {
@@ -118,9 +121,15 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                   options);
     std::map<std::string, std::unique_ptr<ProducerCore>> producers;
     std::uint64_t moved = 0;
+    // What becomes a dead letter again meanwhile waits for the next time.
+    const Position end = find_tail(*member.memory());
     while (moved < most) {
         Received message;
         if (member.try_receive(message) != Status::ok) break;
+        if (!before(message.position, end)) {
+            (void)member.nack(message, 0);
+            break;
+        }
         const auto origin = find_origin({message.data, message.extension});
         const std::string to = !target.empty() ? target : origin ? origin->channel : "";
         try {

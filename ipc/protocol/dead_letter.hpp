@@ -36,9 +36,9 @@ public:
                    std::string target);
 
     bool is_configured() const { return !target_.empty(); }
-    /// False when the target is missing, full or closed.
-    bool publish(std::span<const std::byte> body, Position position, unsigned attempts,
-                 DeadLetterReason reason);
+    /// ok; too_large for ever; anything else: the target is missing, full or closed now.
+    Status publish(std::span<const std::byte> body, Position position, unsigned attempts,
+                   DeadLetterReason reason);
 
 private:
     std::string channel_;

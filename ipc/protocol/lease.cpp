@@ -6,7 +6,8 @@ namespace ipc::inline v1::protocol {
 
 bool advance_low_water(const ChannelMemory& memory, unsigned group_index) {
     Group& group = memory.group(group_index);
-    Position low = group.low_water.load(std::memory_order_acquire);
+    format::LowWater mark{group.low_water.load(std::memory_order_acquire)};
+    const Position low = mark.position(group.cursor.load(std::memory_order_relaxed));
     Position position = low;
     while (position - low < memory.capacity()) {
         const Lease word{memory.lease(group_index, position).load(std::memory_order_acquire)};
@@ -14,7 +15,8 @@ bool advance_low_water(const ChannelMemory& memory, unsigned group_index) {
         ++position;
     }
     return position != low &&
-           group.low_water.compare_exchange_strong(low, position, std::memory_order_acq_rel);
+           group.low_water.compare_exchange_strong(mark.bits, mark.moved_to(position).bits,
+                                                   std::memory_order_acq_rel);
 }
 
 void set_hint(std::atomic<std::uint64_t>& word, Position position) {
@@ -50,10 +52,25 @@ std::uint64_t deadline_of(const ChannelMemory& memory, unsigned group, Position 
     return tag.belongs_to(word) ? tag.milliseconds() : 0;
 }
 
-void store_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
+void set_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease owned,
+                  Lease next, std::uint64_t milliseconds) {
+    auto& deadline = memory.deadline(group, position);
+    const std::uint64_t wanted = format::DeadlineTag::make(milliseconds, next).bits;
+    std::uint64_t seen = deadline.load(std::memory_order_acquire);
+    // Whoever got the lease since sets the deadline after the word, so one of the two checks fails.
+    while (memory.lease(group, position).load(std::memory_order_acquire) == owned.bits &&
+           !deadline.compare_exchange_weak(seen, wanted, std::memory_order_acq_rel)) {
+    }
+}
+
+bool start_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
                     std::uint64_t milliseconds) {
-    memory.deadline(group, position)
-        .store(format::DeadlineTag::make(milliseconds, word).bits, std::memory_order_release);
+    auto& deadline = memory.deadline(group, position);
+    std::uint64_t seen = deadline.load(std::memory_order_acquire);
+    if (format::DeadlineTag{seen}.belongs_to(word)) return false;
+    deadline.compare_exchange_strong(seen, format::DeadlineTag::make(milliseconds, word).bits,
+                                     std::memory_order_acq_rel);
+    return true;
 }
 
 void note_due(Group& group, std::uint64_t milliseconds) {
@@ -73,18 +90,37 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
     if (!lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
         return false;
     }
-    memory.group(group).counters.aborted.fetch_add(1, std::memory_order_relaxed);
+    auto& counters = memory.group(group).counters;
+    counters.aborted.fetch_add(1, std::memory_order_relaxed);
+    counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
 
+void wake_if_finished(ChannelMemory& memory, unsigned group) {
+    const Position end = for_each_lease(memory, group, [](Position, Lease) {});
+    const SlotState state{memory.ring().at(end).state.load(std::memory_order_acquire)};
+    if (state.is_at(end) && state.phase() == Phase::closed) {
+        wake_group(memory, group, static_cast<int>(memory.participants_used()));
+    }
+}
+
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self) {
-    const Position low = memory.group(group).low_water.load(std::memory_order_acquire);
+    const Position low = memory.group(group).low_water_mark(std::memory_order_acquire);
+    const GroupStatus status{memory.group(group).status.load(std::memory_order_acquire)};
+    // With automatic acknowledgement a member may hold its last message while it asks for the next:
+    // two of them would wait for each other.
+    const auto is_waiting = [&](unsigned member) {
+        return !status.has(GroupStatus::manual_ack) && member < memory.participants_used() &&
+               memory.participant(member).activity.load(std::memory_order_acquire) ==
+                   static_cast<std::uint8_t>(format::Activity::waiting_for_message) &&
+               memory.is_alive(member);
+    };
     for (Position position = low; before(position, end) && position - low < memory.capacity();
          ++position) {
         const Lease word{memory.lease(group, position).load(std::memory_order_acquire)};
         if (!is_taken_or_done(memory, word, position)) return false;
         const bool done = word.state() == LeaseState::settled || word.is_dead_pending() ||
-                          (word.is_held() && word.member() == self);
+                          (word.is_held() && (word.member() == self || is_waiting(word.member())));
         if (!done) return false;
     }
     return true;

@@ -46,7 +46,12 @@ bool give_back(ChannelMemory& memory, unsigned group, Position position, Lease f
 /// Due time of a delayed word; 0 when its tag does not belong to the word (not written yet).
 std::uint64_t deadline_of(const ChannelMemory& memory, unsigned group, Position position,
                           Lease word);
-void store_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
+/// Sets the deadline of the word `next`, provided that the lease word is still `owned`: a late
+/// owner must not overwrite the deadline of its successor.
+void set_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease owned,
+                  Lease next, std::uint64_t milliseconds);
+/// For a word that has none, as its owner was stopped before it set one; whether that is so.
+bool start_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
                     std::uint64_t milliseconds);
 /// Lowers the time before which no delayed message of the group is due.
 void note_due(Group& group, std::uint64_t milliseconds);
@@ -58,22 +63,15 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
 /// dead letter: then nothing will be handed to `self` any more.
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self);
 
-/// Counts of the words in [low-water, end of what was handed out).
-struct LeaseCounts {
-    std::uint64_t held = 0;
-    std::uint64_t returned = 0;
-    std::uint64_t delayed = 0;
-    std::uint64_t dead_pending = 0;
-    std::uint64_t settled = 0;
-    Position end = 0;  ///< first position not handed out
-};
+/// After a position was settled: on a closed channel, members that wait for nothing else may end.
+void wake_if_finished(ChannelMemory& memory, unsigned group);
 
 /// Calls `visit(position, word)` for every word of the window that was handed out; returns its end.
 template <class Visit>
 Position for_each_lease(const ChannelMemory& memory, unsigned group_index, Visit&& visit) {
     const Group& group = memory.group(group_index);
     const Position cursor = group.cursor.load(std::memory_order_acquire);
-    const Position low = group.low_water.load(std::memory_order_acquire);
+    const Position low = group.low_water_mark(std::memory_order_acquire);
     Position position = low;
     for (; position - low < memory.capacity(); ++position) {
         const Lease word{memory.lease(group_index, position).load(std::memory_order_acquire)};

@@ -38,8 +38,9 @@ void initialise(const os::Mapping& control, const os::Mapping& slots,
 std::string describe(const format::Layout& layout, bool temporary) {
     return "capacity " + std::to_string(layout.capacity) + ", slots of " +
            std::to_string(layout.slot_size) + " bytes, regions of " +
-           std::to_string(layout.region_size) + " bytes, " +
-           std::to_string(layout.max_participants) + " participants, " +
+           std::to_string(layout.region_size == 0 ? 0
+                                                  : layout.region_size - format::region_allowance) +
+           " bytes, " + std::to_string(layout.max_participants) + " participants, " +
            std::to_string(layout.max_groups) + " groups" + (temporary ? ", temporary" : "");
 }
 
@@ -98,6 +99,12 @@ bool was_left_over(ChannelMemory& memory) {
     return true;
 }
 
+/// Takes back a name whose channel this process could not use after all.
+void discard(const std::string& file, os::ObjectIdentity identity) {
+    const auto status = os::status_of_name(file);
+    if (status && status->identity == identity) os::unlink_object(file);
+}
+
 std::shared_ptr<ChannelMemory> try_create(const std::string& name, const ChannelOptions& options,
                                           const MessageType& type, const OpenOptions& how) {
     const std::string file = object_name(name);
@@ -134,13 +141,18 @@ std::shared_ptr<ChannelMemory> try_create(const std::string& name, const Channel
                 os::Mapping::map(object.get(), layout.data_offset, layout.regions_offset, true, {});
             initialise(control, slots, preamble);
         }
+        const os::ObjectIdentity identity = os::status_of(object.get()).identity;
         if (!os::link_into_place(object.get(), file)) return nullptr;
         try {
             return std::make_shared<ChannelMemory>(name, std::move(object), Access::take_part, how);
         } catch (const Error& error) {
             // Removed by another process right after it got its name.
-            if (error.code() != Errc::removed) throw;
-            return nullptr;
+            if (error.code() == Errc::removed) return nullptr;
+            discard(file, identity);
+            throw;
+        } catch (...) {
+            discard(file, identity);
+            throw;
         }
     });
 }
@@ -196,10 +208,12 @@ std::shared_ptr<ChannelMemory> open_or_create_channel(const std::string& name,
         if (was_left_over(*memory)) continue;
         check_type(*memory, type);
         const bool temporary = memory->preamble().temporary != 0;
-        if (!(memory->layout() == wanted) || temporary != options.temporary) {
+        const bool same_start = memory->preamble().first_position == options.first_position;
+        if (!(memory->layout() == wanted) || temporary != options.temporary || !same_start) {
             throw Error(Errc::options_differ, name,
                         "exists with " + describe(memory->layout(), temporary) + "; asked for " +
-                            describe(wanted, options.temporary),
+                            describe(wanted, options.temporary) +
+                            (same_start ? "" : " and another first_position"),
                         "use the same options in all programs, or open without options");
         }
         return memory;

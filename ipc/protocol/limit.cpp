@@ -14,7 +14,7 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.gates()) continue;
         // Acquire: what the group's readers did with the slots happened before they are reused.
-        const Position low = group.low_water.load(std::memory_order_acquire);
+        const Position low = group.low_water_mark(std::memory_order_acquire);
         if (before(low, lowest)) {
             lowest = low;
             if (blocker != nullptr) *blocker = static_cast<int>(i);

@@ -23,14 +23,14 @@ bool LossyReader::move_cursor(Position to) {
     if (!shared_cursor_) {
         next_ = to;
         group_->cursor.store(to, std::memory_order_relaxed);
-        group_->low_water.store(to, std::memory_order_relaxed);
+        store_mark(to);
         return true;
     }
     Position expected = next_;
     const bool moved =
         group_->cursor.compare_exchange_strong(expected, to, std::memory_order_acq_rel);
     next_ = moved ? to : expected;
-    if (moved) group_->low_water.store(to, std::memory_order_relaxed);
+    if (moved) store_mark(to);
     return moved;
 }
 
@@ -43,6 +43,7 @@ void LossyReader::catch_up() {
     if (move_cursor(target)) {
         skipped_ += missed;
         group_->counters.skipped.fetch_add(missed, std::memory_order_relaxed);
+        group_->counters.passed_over.fetch_add(missed, std::memory_order_relaxed);
     }
 }
 
@@ -60,14 +61,19 @@ Status LossyReader::look(SlotState& state) {
     }
     if (state.phase() == Phase::closed) return Status::closed;
     if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) {
+        if (memory_->is_removed() || is_gone()) return Status::removed;
         return Status::empty;
     }
-    if (move_cursor(next_ + 1)) group_->counters.aborted.fetch_add(1, std::memory_order_relaxed);
+    if (move_cursor(next_ + 1)) {
+        group_->counters.aborted.fetch_add(1, std::memory_order_relaxed);
+        group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
+    }
     return Status::full;
 }
 
 Status LossyReader::peek(Received& out) {
     memory_->check_fork();
+    if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
     for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         SlotState state{};
         const Status status = look(state);
@@ -84,6 +90,7 @@ Status LossyReader::peek(Received& out) {
             return Status::ok;
         } else {
             group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
+            group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
             move_cursor(next_ + 1);
         }
     }
@@ -92,7 +99,7 @@ Status LossyReader::peek(Received& out) {
 
 Status LossyReader::try_receive(Received& out) {
     memory_->check_fork();
-    if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
+    if (is_gone()) return Status::removed;
     for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         Received seen;
         if (const Status status = peek(seen); status != Status::ok) return status;

@@ -18,6 +18,7 @@ const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& opt
     return options;
 }
 
+constexpr std::uint64_t longest_delay_ms = std::uint64_t{1} << 39;  // 17 years; tags hold 40 bits
 constexpr os::Nanoseconds burial_pause = 1'000'000'000;
 
 std::uint64_t now_ms() {
@@ -39,7 +40,7 @@ Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& 
 
 Position Member::position() const {
     return later_of(group_->cursor.load(std::memory_order_relaxed),
-                    group_->low_water.load(std::memory_order_relaxed));
+                    group_->low_water_mark(std::memory_order_relaxed));
 }
 
 Status Member::walk(Received& out, Position position, LeaseState as) {
@@ -51,11 +52,11 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
         if (before(state.position(position), position)) break;
         if (!state.is_at(position)) {
             // Gone: this member slept over it.
-            position = later_of(position + 1, group_->low_water.load(std::memory_order_acquire));
+            position = later_of(position + 1, group_->low_water_mark(std::memory_order_acquire));
             continue;
         }
         if (state.phase() == Phase::closed) {
-            make_room(true);
+            make_room();
             return is_finished(*memory_, group_index_, position, index_) ? Status::closed
                                                                          : Status::empty;
         }
@@ -71,7 +72,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
         ++position;
         group_->cursor.store(position, std::memory_order_relaxed);
     }
-    make_room(true);
+    make_room();
     return Status::empty;
 }
 
@@ -136,7 +137,6 @@ bool Member::take_again(Received& out, Position position, Lease seen, LeaseState
         lose();
         return false;
     }
-    group_->counters.redelivered.fetch_add(1, std::memory_order_relaxed);
     if (!state.is_ready_at(position)) {
         refuse(position, mine);
         return false;
@@ -152,14 +152,17 @@ void Member::refuse(Position position, Lease mine) {
         std::memory_order_acq_rel);
     lose();
     group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
+    if (mine.attempt() <= 1) group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
+    after_settling(position);
 }
 
 void Member::start_limit(Position position, Lease mine) {
-    store_deadline(*memory_, group_index_, position, mine, now_ms() + lease_limit_ms_);
+    set_deadline(*memory_, group_index_, position, mine, mine, now_ms() + lease_limit_ms_);
 }
 
 bool Member::hand_out(Received& message) {
     if (message.handed) return true;
+    if (is_gone()) return false;
     Lease expected = message.lease;
     const Lease mine = expected.to(LeaseState::leased, expected.attempt(), index_);
     if (!lease_of(message.position)
@@ -168,6 +171,7 @@ bool Member::hand_out(Received& message) {
     }
     message.lease = mine;
     message.handed = true;
+    if (mine.attempt() > 1) count_redelivery();
     if (lease_limit_ms_ != 0) start_limit(message.position, mine);
     return true;
 }
@@ -183,9 +187,13 @@ void Member::release(Received& message) {
 
 Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
     memory_->check_fork();
+    if (has_ended()) {
+        lose();
+        return Status::lease_lost;
+    }
     if (delay_ms != 0) {
         const std::uint64_t due = now_ms() + delay_ms;
-        store_deadline(*memory_, group_index_, message.position, next, due);
+        set_deadline(*memory_, group_index_, message.position, message.lease, next, due);
         note_due(*group_, due);
     }
     const bool mine = give_back(*memory_, group_index_, message.position, message.lease, next);
@@ -198,6 +206,7 @@ Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
 }
 
 Status Member::nack(Received& message, std::uint64_t delay_ms) {
+    delay_ms = std::min(delay_ms, longest_delay_ms);
     const LeaseState state = delay_ms == 0 ? LeaseState::returned : LeaseState::delayed;
     return give_up(message, message.lease.to(state, message.lease.attempt(), no_participant),
                    delay_ms);
@@ -205,6 +214,10 @@ Status Member::nack(Received& message, std::uint64_t delay_ms) {
 
 Status Member::reject(Received& message) {
     memory_->check_fork();
+    if (has_ended()) {
+        lose();
+        return Status::lease_lost;
+    }
     Lease expected = message.lease;
     const Lease pending = expected.to(LeaseState::dead_rejected, expected.attempt(), index_);
     if (!lease_of(message.position)
@@ -230,7 +243,8 @@ Status Member::renew(Received& message) {
 }
 
 bool Member::held(const Received& message) const {
-    if (lease_of(message.position).load(std::memory_order_acquire) != message.lease.bits) {
+    if (has_ended() ||
+        lease_of(message.position).load(std::memory_order_acquire) != message.lease.bits) {
         return false;
     }
     if (lease_limit_ms_ == 0) return true;
@@ -242,36 +256,36 @@ bool Member::held(const Received& message) const {
 /// between repeats the copy rather than loses the message. What cannot be copied now stays pending,
 /// nobody's.
 void Member::bury(Position position, Lease pending) {
-    bool done = !sink_.is_configured();
-    if (!done) {
+    auto& counters = group_->counters;
+    std::atomic<std::uint64_t>* counter = &counters.dropped;
+    if (sink_.is_configured()) {
         const Slot& slot = ring_.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};
         Received message;
-        if (!state.is_ready_at(position) || !locate(slot, state, message)) {
-            done = true;
-        } else {
+        if (state.is_ready_at(position) && locate(slot, state, message)) {
             const bool rejected = pending.state() == LeaseState::dead_rejected;
-            done = sink_.publish(
+            const Status status = sink_.publish(
                 {message.data + message.extension, message.length - message.extension}, position,
                 pending.attempt(),
                 rejected ? DeadLetterReason::rejected : DeadLetterReason::attempts_exhausted);
+            if (status == Status::ok) {
+                counter = &counters.dead_lettered;
+            } else if (status != Status::too_large) {
+                // A message that no room will ever be enough for is dropped; any other waits.
+                bury_again_ = os::now() + burial_pause;
+                give_back(*memory_, group_index_, position, pending,
+                          pending.to(pending.state(), pending.attempt(), no_participant));
+                return;
+            }
         }
     }
     Lease expected = pending;
-    if (done) {
-        if (lease_of(position).compare_exchange_strong(
-                expected.bits, pending.to(LeaseState::settled, pending.attempt(), index_).bits,
-                std::memory_order_acq_rel)) {
-            auto& counters = group_->counters;
-            (sink_.is_configured() ? counters.dead_lettered : counters.dropped)
-                .fetch_add(1, std::memory_order_relaxed);
-        }
-        after_settling(position);
-    } else {
-        bury_again_ = os::now() + burial_pause;
-        give_back(*memory_, group_index_, position, expected,
-                  pending.to(pending.state(), pending.attempt(), no_participant));
+    if (lease_of(position).compare_exchange_strong(
+            expected.bits, pending.to(LeaseState::settled, pending.attempt(), index_).bits,
+            std::memory_order_acq_rel)) {
+        counter->fetch_add(1, std::memory_order_relaxed);
     }
+    after_settling(position);
 }
 
 /// Tries again what could not be dead-lettered before; whether anything was tried.
@@ -298,30 +312,23 @@ bool Member::bury_pending() {
     return true;
 }
 
-void Member::make_room(bool wake) {
-    const Position before_move = group_->low_water.load(std::memory_order_relaxed);
-    if (!advance_low_water(*memory_, group_index_)) return;
-    if (wake || producers_announced(*memory_, needs_fence_)) {
-        wake_producers(*memory_, group_->low_water.load(std::memory_order_relaxed) - before_move);
-    }
+/// Moves the low-water mark, and wakes producers whoever moved it: a producer that did so on its
+/// way to sleep wakes nobody.
+void Member::make_room() {
+    const Position former = group_->low_water_mark(std::memory_order_relaxed);
+    advance_low_water(*memory_, group_index_);
+    if (!producers_announced(*memory_, needs_fence_)) return;
+    const Position now = group_->low_water_mark(std::memory_order_relaxed);
+    wake_producers(*memory_, std::max<std::uint64_t>(1, now - former));
 }
 
-/// The last lease of a closed channel was settled: members that wait for nothing else may end.
-void Member::wake_if_finished() {
-    const Position next = position();
-    const SlotState state{ring_.at(next).state.load(std::memory_order_acquire)};
-    if (state.is_at(next) && state.phase() == Phase::closed) {
-        wake_group(*memory_, group_index_, static_cast<int>(memory_->participants_used()));
-    }
-}
-
-/// Now and then, about once a millisecond: when no sentinel ticks, a busy member looks after the
-/// dead.
+/// Now and then, about once a millisecond but at least at every 16th message: when no sentinel
+/// ticks, a busy member looks after the dead.
 void Member::look_around() {
     const os::Nanoseconds now = os::now();
     const os::Nanoseconds since = now - looked_around_;
     if (since < 500'000) {
-        look_around_interval_ = std::min(look_around_interval_ * 2, 4096U);
+        look_around_interval_ = std::min(look_around_interval_ * 2, 16U);
     } else if (since > 2'000'000) {
         look_around_interval_ = since > 20'000'000 ? 1 : std::max(look_around_interval_ / 2, 1U);
     }

@@ -26,6 +26,10 @@ public:
 
     Status ack(Received& message) override {
         memory_->check_fork();
+        if (has_ended()) [[unlikely]] {
+            lose();
+            return Status::lease_lost;
+        }
         Lease expected = message.lease;
         const Lease settled = expected.to(LeaseState::settled, expected.attempt(), index_);
         // EDGE settle: releases what this member read from the slot.
@@ -53,6 +57,8 @@ private:
         memory_->check_fork();
         if (--until_look_around_ == 0) [[unlikely]]
             look_around();
+        if (is_gone()) [[unlikely]]
+            return Status::removed;
         if (group_->returned.load(std::memory_order_relaxed) != 0 ||
             group_->next_due.load(std::memory_order_relaxed) != ~std::uint64_t{0} ||
             group_->dead_pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
@@ -60,7 +66,7 @@ private:
         }
         // The cursor is a hint: this member may hold what stands there, and others what follows.
         const Position position = later_of(group_->cursor.load(std::memory_order_relaxed),
-                                           group_->low_water.load(std::memory_order_relaxed));
+                                           group_->low_water_mark(std::memory_order_relaxed));
         const Slot& slot = ring_.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (state.is_ready_at(position)) [[likely]] {
@@ -90,20 +96,30 @@ private:
     /// after all.
     bool accept(Received& out, Position position, const Slot& slot, SlotState state, Lease mine) {
         // The slot again, now that the lease keeps it: what was seen READY before may be long gone.
-        if (slot.state.load(std::memory_order_acquire) != state.bits || !locate(slot, state, out))
-            [[unlikely]] {
+        // And the group: without it nothing does.
+        if (slot.state.load(std::memory_order_acquire) != state.bits || is_gone() ||
+            !locate(slot, state, out)) [[unlikely]] {
             refuse(position, mine);
             return false;
         }
         out.position = position;
         out.lease = mine;
         out.handed = mine.state() == LeaseState::leased;
+        if (out.handed && mine.attempt() > 1) [[unlikely]]
+            count_redelivery();
         sample(slot, out);
         if (lease_limit_ms_ != 0) [[unlikely]]
             start_limit(position, mine);
         watch_over(*memory_);
         count(out.length);
         return true;
+    }
+
+    /// Whether the group ended, asked after reading a message: without the group nothing kept it
+    /// whole.
+    bool has_ended() const {
+        std::atomic_thread_fence(std::memory_order_acquire);
+        return is_gone();
     }
 
     // `held` is non-zero from before the first lease is taken until after the last is settled.
@@ -116,10 +132,10 @@ private:
 
     void after_settling(Position position) {
         const bool waited_for = producers_announced(*memory_, needs_fence_);
-        if (((position + 1) & (step_ - 1)) == 0 || waited_for) make_room(waited_for);
+        if (((position + 1) & (step_ - 1)) == 0 || waited_for) make_room();
         if ((group_->parking.announcement.load(std::memory_order_relaxed) &
              format::Announcement::pending) != 0) [[unlikely]] {
-            wake_if_finished();
+            wake_if_finished(*memory_, group_index_);
         }
     }
 
@@ -127,9 +143,11 @@ private:
     bool take_again(Received& out, Position position, Lease seen, LeaseState as);
     Status walk(Received& out, Position position, LeaseState as);
     void refuse(Position position, Lease mine);
+    void count_redelivery() {
+        group_->counters.redelivered.fetch_add(1, std::memory_order_relaxed);
+    }
     void start_limit(Position position, Lease mine);
-    void make_room(bool wake);
-    void wake_if_finished();
+    void make_room();
     void look_around();
     void bury(Position position, Lease pending);
     bool bury_pending();

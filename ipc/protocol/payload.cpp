@@ -11,7 +11,7 @@ std::optional<Payload> locate_in_region(const ChannelMemory& memory, const Slot&
     const std::uint64_t offset = block % size;
     if (offset % 8 != 0 || descriptor.length() > size - offset) return std::nullopt;
     return Payload{memory.data() + memory.region_offset(state.producer()) + offset,
-                   descriptor.length(), static_cast<std::uint16_t>(descriptor.extension())};
+                   descriptor.length(), static_cast<std::uint16_t>(descriptor.extension()), true};
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -12,6 +12,7 @@ struct Payload {
     const std::byte* data;
     std::uint32_t length;
     std::uint16_t extension;  ///< bytes of extension headers at its start
+    bool in_region;
 };
 
 IPC_API std::optional<Payload> locate_in_region(const ChannelMemory& memory, const Slot& slot,
@@ -33,7 +34,7 @@ inline std::optional<Payload> locate_payload(const ChannelMemory& memory, std::s
     if (descriptor.length() > inline_size) [[unlikely]]
         return std::nullopt;
     return Payload{slot.payload(), descriptor.length(),
-                   static_cast<std::uint16_t>(descriptor.extension())};
+                   static_cast<std::uint16_t>(descriptor.extension()), false};
 }
 
 }  // namespace ipc::inline v1::protocol

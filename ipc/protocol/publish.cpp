@@ -1,5 +1,6 @@
 #include "ipc/protocol/publish.hpp"
 
+#include <algorithm>
 #include <thread>
 
 #include "ipc/protocol/recovery.hpp"
@@ -7,19 +8,31 @@
 #include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1::protocol {
+namespace {
+
+constexpr os::Nanoseconds claim_pause = 2'000'000;
+
+}  // namespace
 
 ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
-                           const ParticipantOptions& options)
-    : memory_(std::move(memory)), exclusive_(exclusive) {
+                           const ParticipantOptions& options, bool with_region)
+    : memory_(std::move(memory)), exclusive_(exclusive), with_region_(with_region) {
     data_ = memory_->map_data_writable();
     ring_ = memory_->ring_of(data_);
-    attachment_ = attach_producer(*memory_, exclusive, options.name);
+    attachment_ = attach_producer(*memory_, exclusive, options.name, with_region);
     index_ = attachment_.index;
-    about(memory_->name(), "preparing a producer's memory", [&] {
-        memory_->make_resident(data_.data(), memory_->layout().regions_offset, true);
-        memory_->make_resident(data_.data() + memory_->region_offset(index_),
-                               memory_->layout().region_size, true);
-    });
+    try {
+        about(memory_->name(), "preparing a producer's memory", [&] {
+            memory_->make_resident(data_.data(), memory_->layout().regions_offset, true);
+            if (with_region) {
+                memory_->make_resident(data_.data() + memory_->region_offset(index_),
+                                       memory_->layout().region_size, true);
+            }
+        });
+    } catch (...) {
+        detach(*memory_, attachment_);
+        throw;
+    }
     needs_fence_ = attachment_.needs_fence;
     self_ = &memory_->participant(index_);
     messages_ = self_->published.load(std::memory_order_relaxed);
@@ -28,6 +41,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     inline_size_ = memory_->preamble().type.alignment > 8
                        ? 0
                        : memory_->layout().slot_size - format::slot_header_size;
+    largest_ = format::largest_message(memory_->layout());
     next_ = find_tail(*memory_);
     limit_ = next_;
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
@@ -61,10 +75,23 @@ bool ProducerCore::look_for_room() {
         }
     }
     limit_ = refresh_limit(*memory_, next_);
-    return before(next_, limit_);
+    if (!before(next_, limit_)) return false;
+    // On a channel that is always full this is the only room there is for the mark.
+    const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &
+                        format::Announcement::close_requested) != 0;
+    if (!exclusive_ || !asked) return true;
+    install_closed(ring_.at(next_));
+    return false;
 }
 
-Slot* ProducerCore::claim_shared() {
+void ProducerCore::install_closed(Slot& slot) {
+    slot.state.store(SlotState::make(next_, index_, Phase::closed).bits, std::memory_order_release);
+    closed_ = true;
+    limit_ = next_;
+    wake_everyone(*memory_);
+}
+
+Slot* ProducerCore::claim_shared(Phase install) {
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
@@ -75,9 +102,10 @@ Slot* ProducerCore::claim_shared() {
         if (at == next_ - ring_.capacity()) {
             // Of the previous lap. A claim there is still being written, unless its owner is dead.
             if (seen.phase() == Phase::claimed && !is_abandoned(*memory_, slot, seen)) {
+                blocked_by_claim_ = true;
                 return nullptr;
             }
-            const auto mine = SlotState::make(next_, index_, Phase::claimed);
+            const auto mine = SlotState::make(next_, index_, install);
             // Acquire: what was read to decide stays before the payload; EDGE limit did the rest.
             if (!slot.state.compare_exchange_strong(seen.bits, mine.bits,
                                                     std::memory_order_acq_rel)) {
@@ -118,9 +146,10 @@ bool ProducerCore::look_after_the_dead() {
     return true;
 }
 
-Status ProducerCore::claim(const Patience& patience, Slot*& slot) {
+Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
     const auto ready = [&](bool) {
-        slot = claim_now();
+        blocked_by_claim_ = false;
+        slot = claim_now(install);
         return slot != nullptr || closed_;
     };
     if (ready(true)) return closed_ ? Status::closed : Status::ok;
@@ -128,13 +157,32 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot) {
     announce_shortage(*memory_);
     if (look_after_the_dead() && ready(true)) return closed_ ? Status::closed : Status::ok;
     if (const Status status = why_not(patience); status != Status::ok) return status;
-    const Status status = waiter_->wait(ready, patience.deadline, patience.stop, next_);
-    if (closed_) return Status::closed;
-    return status == Status::timed_out ? patience.when_over : status;
+    os::Nanoseconds pause = claim_pause;
+    for (;;) {
+        // Who publishes a claim wakes readers, not producers that came around to it: look soon.
+        os::Deadline deadline = patience.deadline;
+        if (blocked_by_claim_) {
+            deadline.at = std::min(deadline.at, os::now() + pause);
+            pause = std::min(2 * pause, fast_tick);
+        }
+        const Status status = waiter_->wait(ready, deadline, patience.stop, next_);
+        if (status == Status::timed_out && !patience.deadline.passed()) continue;
+        pass_on_wake();
+        if (closed_) return Status::closed;
+        return status == Status::timed_out ? patience.when_over : status;
+    }
+}
+
+/// The wake that ended this wait may have been meant for room that others can use as well.
+void ProducerCore::pass_on_wake() {
+    if (producers_announced(*memory_, needs_fence_) && before(next_, gate(*memory_, next_))) {
+        wake_producers(*memory_, 1);
+    }
 }
 
 Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
                                const Patience& patience) {
+    if (size > largest_) return Status::too_large;
     const std::size_t length = size + extension.size;
     if (length <= inline_size_) {
         Slot* slot = nullptr;
@@ -145,9 +193,16 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         announce(1);
         return sent;
     }
+    // A slot first: a refusal must not cost space, nor the history that space would be taken from.
+    if (!before(next_, limit_) && !look_for_room()) {
+        announce_shortage(*memory_);
+        if (look_after_the_dead()) (void)look_for_room();
+        const Status why = why_not(patience);
+        if (why != Status::ok && !before(next_, limit_)) return why;
+    }
     std::uint64_t block = 0;
     std::byte* target = nullptr;
-    if (const Status status = loan(length, patience, block, target); status != Status::ok) {
+    if (const Status status = allocate(length, patience, block, target); status != Status::ok) {
         return status;
     }
     format::copy_in(target, extension.data, extension.size);
@@ -166,6 +221,16 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
     return sent;
 }
 
+/// Whether the channel ended, also when this producer did not meet the mark yet.
+bool ProducerCore::is_closed() {
+    if (!closed_) {
+        const Position tail = find_tail(*memory_);
+        const SlotState state{ring_.at(tail).state.load(std::memory_order_acquire)};
+        closed_ = state.is_at(tail) && state.phase() == Phase::closed;
+    }
+    return closed_;
+}
+
 Region& ProducerCore::region() {
     if (!region_) region_.emplace(*memory_, index_, data_.data() + memory_->region_offset(index_));
     return *region_;
@@ -173,11 +238,19 @@ Region& ProducerCore::region() {
 
 Status ProducerCore::loan(std::size_t size, const Patience& patience, std::uint64_t& block,
                           std::byte*& data) {
+    if (size > largest_) return Status::too_large;
+    return allocate(size, patience, block, data);
+}
+
+Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
+                              std::byte*& data) {
     memory_->check_fork();
-    if (size > memory_->layout().region_size) return Status::too_large;
+    const std::uint64_t most = with_region_ ? memory_->layout().region_size : 0;
+    if (size > most) return Status::too_large;
     Status status = Status::full;
     const auto ready = [&](bool) {
         status = region().allocate(size, block);
+        if (status == Status::full && is_closed()) status = Status::closed;
         return status != Status::full;
     };
     const auto finish = [&] {
@@ -188,7 +261,8 @@ Status ProducerCore::loan(std::size_t size, const Patience& patience, std::uint6
         announce_shortage(*memory_);
         if (look_after_the_dead() && ready(true)) return finish();
         if (const Status why = why_not(patience); why != Status::ok) return why;
-        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_);
+        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_, true);
+        pass_on_wake();
         if (waited != Status::ok) {
             return waited == Status::timed_out ? patience.when_over : waited;
         }
@@ -215,17 +289,14 @@ void ProducerCore::abandon_loan(std::uint64_t block) {
 Status ProducerCore::close(const Patience& patience) {
     memory_->check_fork();
     Slot* slot = nullptr;
-    // An exclusive producer needs room for the mark like for a message; a shared one claims it,
-    // so that the mark stands where no message can.
-    const Status status = claim(patience, slot);
+    // The mark needs room like a message. A shared producer installs it by the very CAS that would
+    // claim the position: had it claimed first, another could publish after it before the mark
+    // stood.
+    const Status status = claim(patience, slot, Phase::closed);
     if (status == Status::closed) return Status::ok;
     if (status != Status::ok) return status;
-    slot->state.store(SlotState::make(position_, index_, Phase::closed).bits,
-                      std::memory_order_release);
     next_ = position_;
-    closed_ = true;
-    limit_ = next_;
-    wake_everyone(*memory_);
+    install_closed(*slot);
     return Status::ok;
 }
 
@@ -233,7 +304,7 @@ Status close_channel(const std::shared_ptr<ChannelMemory>& memory, const Patienc
     memory->check_fork();
     for (;;) {
         try {
-            ProducerCore closer(memory, false, {.name = "close"});
+            ProducerCore closer(memory, false, {.name = "close"}, false);
             return closer.close(patience);
         } catch (const Error& error) {
             if (error.code() != Errc::producer_lives) throw;

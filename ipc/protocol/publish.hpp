@@ -46,8 +46,9 @@ struct Patience {
 
 class IPC_API ProducerCore {
 public:
+    /// Without a region it sends nothing that does not fit into a slot.
     ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
-                 const ParticipantOptions& options);
+                 const ParticipantOptions& options, bool with_region = true);
     ~ProducerCore();
     ProducerCore(const ProducerCore&) = delete;
     ProducerCore& operator=(const ProducerCore&) = delete;
@@ -94,7 +95,7 @@ public:
 
 private:
     /// The slot of the next position, claimed; null when there is no room now.
-    Slot* claim_now() {
+    Slot* claim_now(Phase install = Phase::claimed) {
         if (!before(next_, limit_)) [[unlikely]] {
             if (!look_for_room()) return nullptr;
         }
@@ -102,7 +103,7 @@ private:
             position_ = next_++;
             return &ring_.at(position_);
         }
-        return claim_shared();
+        return claim_shared(install);
     }
 
     /// Everything but the payload of a claimed slot, then READY.
@@ -131,12 +132,17 @@ private:
 
     void close_as_asked();
     bool look_for_room();
-    Slot* claim_shared();
-    Status claim(const Patience& patience, Slot*& slot);
+    void install_closed(Slot& slot);
+    bool is_closed();
+    Slot* claim_shared(Phase install);
+    Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
+    Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
+                    std::byte*& data);
     Status why_not(const Patience& patience) const;
     bool look_after_the_dead();
+    void pass_on_wake();
     Region& region();
 
     std::shared_ptr<ChannelMemory> memory_;
@@ -150,10 +156,13 @@ private:
     std::uint64_t bytes_ = 0;
     Sampler sampler_;
     std::size_t inline_size_ = 0;
+    std::size_t largest_ = 0;
     unsigned index_ = 0;
     bool exclusive_ = false;
+    bool with_region_ = true;
     bool needs_fence_ = false;
-    bool closed_ = false;  ///< met the mark that ends the channel
+    bool blocked_by_claim_ = false;  ///< the last look met a claim of the lap before
+    bool closed_ = false;            ///< met the mark that ends the channel
     Attachment attachment_;
     std::optional<Waiter> waiter_;
     std::optional<Region> region_;

@@ -1,5 +1,7 @@
 #include "ipc/protocol/reader.hpp"
 
+#include <thread>
+
 #include "ipc/protocol/recovery.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -21,10 +23,15 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       bytes_(self_->received_bytes.load(std::memory_order_relaxed)),
       attachment_(std::move(membership.attachment)),
       waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {
-    about(memory_->name(), "preparing a group's memory", [&] {
-        memory_->make_resident(reinterpret_cast<const std::byte*>(group_),
-                               memory_->layout().group_stride, true);
-    });
+    try {
+        about(memory_->name(), "preparing a group's memory", [&] {
+            memory_->make_resident(reinterpret_cast<const std::byte*>(group_),
+                                   memory_->layout().group_stride, true);
+        });
+    } catch (...) {
+        detach(*memory_, attachment_);
+        throw;
+    }
 }
 
 Reader::~Reader() {
@@ -32,6 +39,7 @@ Reader::~Reader() {
 }
 
 Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
+    unsigned turns = 0;
     for (;;) {
         const Status status = reserve ? try_reserve(out) : try_receive(out);
         if (status != Status::empty) return status;
@@ -41,6 +49,12 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         const auto ready = [this](bool thorough) { return has_news(thorough) || is_gone(); };
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
         if (waited != Status::ok) return waited;
+        // News that are none after all must not keep this wait beyond its end.
+        if (++turns % 64 == 0) {
+            if (patience.stop.stop_requested()) return Status::interrupted;
+            if (patience.deadline.passed()) return patience.when_over;
+            std::this_thread::yield();
+        }
     }
 }
 

@@ -26,6 +26,7 @@ struct Received {
     const std::byte* data = nullptr;  ///< payload, extension headers first
     std::uint32_t length = 0;
     std::uint16_t extension = 0;
+    bool in_region = false;
     bool handed = true;  ///< reached user code; false for the rest of a batch
     Position position = 0;
     Lease lease{};                  ///< members: the word that proves the lease
@@ -90,6 +91,7 @@ protected:
         out.data = payload->data;
         out.length = payload->length;
         out.extension = payload->extension;
+        out.in_region = payload->in_region;
         return true;
     }
     void sample(const Slot& slot, Received& out) const {
@@ -115,6 +117,12 @@ protected:
     bool slot_has_news(Position position, bool thorough) const;
     /// The group, or the channel, ended under this reader.
     bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }
+
+    /// For readers that are alone with their mark, or do not gate.
+    void store_mark(Position position) {
+        group_->low_water.store(format::LowWater::make(position, status_.incarnation()).bits,
+                                std::memory_order_release);  // EDGE settle
+    }
 
     std::shared_ptr<ChannelMemory> memory_;
     Ring ring_;

@@ -4,6 +4,7 @@
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/tail.hpp"
 #include "ipc/protocol/wait.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -47,7 +48,7 @@ void recover_claims(ChannelMemory& memory, const Ring& writable, unsigned dead) 
 
 /// A claim that producers have come around to: they wait for its owner.
 bool is_claimed_a_lap_before_the_tail(const ChannelMemory& memory) {
-    const Position tail = memory.header().tail.load(std::memory_order_relaxed);
+    const Position tail = find_tail(memory);
     const SlotState state{memory.ring().at(tail).state.load(std::memory_order_acquire)};
     return state.phase() == Phase::claimed && state.is_at(tail - memory.capacity());
 }
@@ -75,11 +76,10 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
         if (word.is_held()) {
             in_flight = true;
             if (limit_ms == 0) return;
-            const std::uint64_t due = deadline_of(memory, index, position, word);
-            if (due == 0) {
-                // Its owner was stopped before it wrote the deadline: the limit starts now.
-                store_deadline(memory, index, position, word, now + limit_ms);
-            } else if (now >= due && give_back(memory, index, position, word, after_loss(word))) {
+            // Its owner may have been stopped before it wrote the deadline: the limit starts now.
+            if (start_deadline(memory, index, position, word, now + limit_ms)) return;
+            if (now >= deadline_of(memory, index, position, word) &&
+                give_back(memory, index, position, word, after_loss(word))) {
                 group.counters.expired.fetch_add(1, std::memory_order_relaxed);
             }
         } else if (word.state() == LeaseState::returned) {
@@ -105,7 +105,7 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
         if (is_abandoned(memory, memory.ring().at(end), state)) settle_aborted(memory, index, end);
     }
     if (state.is_at(end)) available = true;
-    if (advance_low_water(memory, index)) wake_producers(memory, 1);
+    if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
     if (available && status.is_active()) wake_group(memory, index, 1);
     return in_flight;
 }
@@ -133,7 +133,7 @@ bool anything_in_flight(const ChannelMemory& memory) {
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;
         const Position next = later_of(group.cursor.load(std::memory_order_relaxed),
-                                       group.low_water.load(std::memory_order_relaxed));
+                                       group.low_water_mark(std::memory_order_relaxed));
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_relaxed)};
         if (state.is_at(next) && state.phase() == Phase::claimed) return true;
     }
@@ -159,7 +159,9 @@ void recover_leases(ChannelMemory& memory, unsigned dead) {
 
 bool is_sweep_due(const ChannelMemory& memory, os::Nanoseconds now) {
     // A little later than the sentinel, which sleeps and has the time.
-    return now - memory.header().swept_at.load(std::memory_order_relaxed) > fast_tick * 5 / 4;
+    // A time in the future is another clock's, or damage: that counts as never.
+    const std::int64_t last = memory.header().swept_at.load(std::memory_order_relaxed);
+    return last > now || last < now - fast_tick * 5 / 4;
 }
 
 bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
@@ -186,7 +188,7 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
             continue;
         }
         const Position next = status.has(GroupStatus::anonymous)
-                                  ? group.low_water.load(std::memory_order_acquire)
+                                  ? group.low_water_mark(std::memory_order_acquire)
                                   : group.cursor.load(std::memory_order_acquire);
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
         if (!before(state.position(next), next)) {
@@ -202,8 +204,9 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
     // A producer that was refused room, or waits for it, may have missed a wake-up.
     if ((memory.header().room.announcement.load(std::memory_order_relaxed) &
          format::Announcement::pending) != 0) {
-        const Position tail = memory.header().tail.load(std::memory_order_relaxed);
-        if (before(tail, gate(memory, tail))) wake_producers(memory, 1);
+        const Position tail = find_tail(memory);
+        const Position room = gate(memory, tail);
+        if (before(tail, room)) wake_producers(memory, room - tail);
     }
     return in_flight;
 }

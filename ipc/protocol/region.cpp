@@ -41,7 +41,7 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
     }
     std::sort(blocks.begin(), blocks.end(),
               [](const Block& a, const Block& b) { return before(a.start, b.start); });
-    const std::size_t together = blocks.size() / (runs_.size() - 1) + 1;
+    const std::size_t together = blocks.size() / (runs_.size() / 2) + 1;
     for (std::size_t i = 0; i < blocks.size(); ++i) {
         if (i % together == 0)
             run(count_++) = {blocks[i].start, head_, blocks[i].position, 0, true};
@@ -57,13 +57,11 @@ Status Region::allocate(std::uint64_t length, std::uint64_t& block) {
     std::uint64_t start = head_;
     if (start % size_ + need > size_) start = format::round_up(start, size_);  // never wraps around
     const std::uint64_t end = start + need;
-    while (count_ != 0 && end - oldest_byte() > size_) {
+    while (count_ != 0 && (end - oldest_byte() > size_ || count_ == runs_.size())) {
         if (const Status status = reclaim_oldest(); status != Status::ok) return status;
     }
     const bool extend =
-        count_ != 0 &&
-        (count_ == runs_.size() ||
-         (run(count_ - 1).end == start && end - run(count_ - 1).start <= size_ / runs_.size()));
+        count_ != 0 && run(count_ - 1).end == start && end - run(count_ - 1).start <= merge_below();
     if (extend) {
         run(count_ - 1).end = end;
         ++run(count_ - 1).loans;
@@ -71,6 +69,7 @@ Status Region::allocate(std::uint64_t length, std::uint64_t& block) {
         run(count_++) = {start, end, 0, 1, false};
     }
     head_ = end;
+    newest_block_ = start;
     // Before any slot can mention the block: a successor never hands these bytes out a second time
     // under the same position.
     self_.region_head.store(head_, std::memory_order_release);
@@ -80,7 +79,14 @@ Status Region::allocate(std::uint64_t length, std::uint64_t& block) {
 
 Status Region::reclaim_oldest() {
     Run& oldest = run(0);
-    if (oldest.loans != 0) return Status::own_loan;
+    if (oldest.loans != 0) {
+        // Also a reader may hold a message of this run; then it is not only this producer's doing.
+        const bool held =
+            oldest.has_message &&
+            before(gate(memory_, memory_.header().tail.load(std::memory_order_relaxed)),
+                   oldest.newest + memory_.capacity() + 1);
+        return held ? Status::full : Status::own_loan;
+    }
     if (oldest.has_message && !raise_limit(memory_, oldest.newest + memory_.capacity() + 1)) {
         return Status::full;
     }
@@ -105,7 +111,13 @@ void Region::published(std::uint64_t block, Position position) {
 }
 
 void Region::abandoned(std::uint64_t block) {
-    --run_of(block).loans;
+    Run& owner = run_of(block);
+    --owner.loans;
+    // The newest block's bytes can be taken back. The shared head stays: it may only be too high.
+    if (block != newest_block_ || owner.end != head_) return;
+    head_ = owner.end = block;
+    newest_block_ = ~std::uint64_t{0};
+    if (owner.start == owner.end && !owner.has_message) --count_;
 }
 
 }  // namespace ipc::inline v1::protocol

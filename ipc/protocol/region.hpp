@@ -47,6 +47,7 @@ private:
     Run& run(std::size_t i) { return runs_[(first_ + i) % runs_.size()]; }
     const Run& run(std::size_t i) const { return runs_[(first_ + i) % runs_.size()]; }
     Run& run_of(std::uint64_t block);
+    std::uint64_t merge_below() const { return size_ / (runs_.size() / 2 - 2); }
     Status reclaim_oldest();
 
     ChannelMemory& memory_;
@@ -54,7 +55,9 @@ private:
     std::byte* base_;
     std::uint64_t size_;
     std::uint64_t head_;
-    std::array<Run, 128> runs_{};
+    std::uint64_t newest_block_ = ~std::uint64_t{0};  ///< the one that ends at head_
+    // Adjacent runs together are longer than merge_below(), so that there are fewer than this.
+    std::array<Run, 256> runs_{};
     std::size_t first_ = 0;
     std::size_t count_ = 0;
 };

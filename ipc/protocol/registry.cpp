@@ -93,7 +93,8 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     Participant& entry = memory.participant(attachment.index);
     // Odd while it is written, whatever a predecessor that died here left.
     const std::uint32_t writing = entry.version.load(relaxed) | 1U;
-    entry.version.exchange(writing, std::memory_order_acq_rel);
+    entry.version.store(writing, relaxed);
+    std::atomic_thread_fence(std::memory_order_release);  // before anything below is visible
     entry.role.store(static_cast<std::uint8_t>(role), relaxed);
     entry.group.store(static_cast<std::uint16_t>(group), relaxed);
     entry.group_incarnation.store(incarnation, relaxed);
@@ -162,12 +163,32 @@ unsigned find_free_group(ChannelMemory& memory) {
     return used;
 }
 
-/// Marks the lease words of [from, end) settled, so that they count as done.
+/// Marks the lease words of [from, end) settled, so that they count as done. Generations go on from
+/// those of a former group: a recoverer that was stopped with one of its words in hand finds none
+/// like it.
 void settle_range(const ChannelMemory& memory, unsigned group, Position from, Position end) {
     for (Position position = from; position != end; ++position) {
-        const Lease word =
-            Lease::make(memory.lap_of(position), 0, 0, format::no_participant, LeaseState::settled);
-        memory.lease(group, position).store(word.bits, std::memory_order_release);
+        auto& lease = memory.lease(group, position);
+        const Lease former{lease.load(relaxed)};
+        const Lease word = Lease::make(memory.lap_of(position), 0, former.generation() + 1,
+                                       format::no_participant, LeaseState::settled);
+        memory.deadline(group, position).store(0, relaxed);
+        lease.store(word.bits, std::memory_order_release);
+    }
+}
+
+/// Figures are a group's own: a new one starts at zero.
+void reset_counters(Group& group) {
+    format::GroupCounters& counters = group.counters;
+    for (auto* counter :
+         {&counters.redelivered, &counters.returned, &counters.expired, &counters.rejected,
+          &counters.dead_lettered, &counters.dropped, &counters.aborted, &counters.skipped,
+          &counters.purged, &counters.not_understood, &counters.passed_over}) {
+        counter->store(0, relaxed);
+    }
+    for (auto* histogram : {&group.service_time, &group.response_time}) {
+        for (auto& count : histogram->counts)
+            count.store(0, relaxed);
     }
 }
 
@@ -191,9 +212,13 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     group.created_at.store(wall_clock(), relaxed);
     format::store_name(group.name, name);
     format::store_name(group.dead_letter, options.dead_letter);
+    reset_counters(group);
     group.start.store(low, relaxed);
     group.cursor.store(low, relaxed);
-    group.low_water.store(low, std::memory_order_release);  // after the words it guards
+    const auto mark = [incarnation](Position position) {
+        return format::LowWater::make(position, incarnation).bits;
+    };
+    group.low_water.store(mark(low), std::memory_order_release);  // after the words it guards
     group.returned.store(format::Hint::none().bits, relaxed);
     group.dead_pending.store(format::Hint::none().bits, relaxed);
     group.next_due.store(~std::uint64_t{0}, relaxed);
@@ -209,14 +234,13 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
         const Position asked = options.from.position;
         if (before(asked, oldest)) {
             membership.skipped = oldest - asked;
-            group.counters.skipped.fetch_add(membership.skipped, relaxed);
         }
         start = earlier_of(later_of(asked, oldest), later_of(find_tail(memory), oldest));
     }
     // `low` may be laps behind by now. Every word becomes "settled before start"; a producer that
     // moves the mark meanwhile does so by CAS from an older value, and not beyond start.
     if (leases) settle_range(memory, index, start - memory.capacity(), start);
-    group.low_water.store(start, std::memory_order_release);
+    group.low_water.store(mark(start), std::memory_order_release);
     group.start.store(start, relaxed);
     group.cursor.store(start, relaxed);
     membership.start = start;
@@ -258,7 +282,8 @@ RegistryLock RegistryLock::try_take(const ChannelMemory& memory) noexcept {
     }
 }
 
-Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name) {
+Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name,
+                           bool with_region) {
     memory.check_fork();
     const RegistryLock lock = RegistryLock::take(memory);
     tidy_completely(memory);
@@ -276,7 +301,7 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     }
     Attachment attachment = fill_entry(
         memory, exclusive ? Role::exclusive_producer : Role::shared_producer, 0, 0, name);
-    if (memory.layout().region_size != 0) {
+    if (with_region && memory.layout().region_size != 0) {
         try {
             memory.reserve(memory.layout().data_offset + memory.region_offset(attachment.index),
                            memory.layout().region_size, "reserving a producer's payload region");
@@ -391,16 +416,17 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
     const Position tail = find_tail(memory);
     std::uint64_t purged = 0;
+    std::uint64_t passed_over = 0;
     if (!status.has(GroupStatus::reliable)) {
         Position cursor = group.cursor.load(std::memory_order_acquire);
         while (before(cursor, tail)) {
             if (group.cursor.compare_exchange_weak(cursor, tail, std::memory_order_acq_rel)) {
-                purged = tail - cursor;
+                purged = passed_over = tail - cursor;
                 break;
             }
         }
     } else {
-        const Position low = group.low_water.load(std::memory_order_acquire);
+        const Position low = group.low_water_mark(std::memory_order_acquire);
         for (Position position = low; before(position, tail) && position - low < memory.capacity();
              ++position) {
             auto& lease = memory.lease(index, position);
@@ -410,16 +436,20 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
                 (is_taken_or_done(memory, word, position) &&
                  (word.state() == LeaseState::returned || word.state() == LeaseState::delayed));
             if (!waiting) continue;
+            const bool untouched = is_untouched(memory, word, position);
             const Lease settled =
                 Lease::make(memory.lap_of(position), word.attempt(), word.generation() + 1,
                             format::no_participant, LeaseState::settled);
             if (lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
                 ++purged;
+                if (untouched) ++passed_over;
             }
         }
         if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
+        wake_if_finished(memory, index);
     }
     group.counters.purged.fetch_add(purged, relaxed);
+    group.counters.passed_over.fetch_add(passed_over, relaxed);
     return purged;
 }
 

@@ -34,8 +34,9 @@ struct Attachment {
 };
 
 /// Takes an entry for a producer. Throws Error(limit_reached), or Error(producer_lives) when this
-/// or another producer is exclusive.
-Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name);
+/// or another producer is exclusive. `with_region`: reserves its payload region.
+Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name,
+                           bool with_region);
 
 struct Membership {
     Attachment attachment;

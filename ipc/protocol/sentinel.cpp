@@ -1,5 +1,6 @@
 #include "ipc/protocol/sentinel.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "ipc/os/futex.hpp"
@@ -29,8 +30,10 @@ bool is_stale(Sentinel word, os::Nanoseconds now) {
 SentinelDuty::~SentinelDuty() {
     if (!mine_) return;
     auto expected = word_.bits;
-    memory_.header().sentinel.compare_exchange_strong(expected, Sentinel::vacant().bits,
-                                                      std::memory_order_acq_rel);
+    const bool resigned = memory_.header().sentinel.compare_exchange_strong(
+        expected, Sentinel::vacant().bits, std::memory_order_acq_rel);
+    // Others may still hold leases: hand over, if anybody sleeps.
+    if (resigned && word_.is_fast()) call_sentinel(memory_);
 }
 
 bool SentinelDuty::take(Sentinel seen, bool fast) {
@@ -47,26 +50,28 @@ void SentinelDuty::beat(bool fast) {
     mine_ = take(word_, fast);
 }
 
+/// Slow already: whoever takes a lease from here on calls. One taken before is seen by the scan,
+/// since the barrier stands between. Whether there was one; then the duty is fast.
+bool SentinelDuty::look_closely() {
+    os::heavy_barrier();
+    if (!anything_in_flight(memory_)) return false;
+    beat(true);
+    return mine_;
+}
+
 os::Nanoseconds SentinelDuty::next_tick() {
     const os::Nanoseconds now = os::now();
     if (!mine_) {
         const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
         const bool free = seen.is_vacant() || seen.participant() == participant_ ||
                           is_stale(seen, now) || seen.participant() >= memory_.participants_used();
-        mine_ = free && take(seen, true);
-        if (mine_) {
-            // A lease taken from here on sees a fast sentinel; one taken before is seen by the
-            // scan, since the barrier stands between.
-            os::heavy_barrier();
-            if (anything_in_flight(memory_)) {
-                fast_until_ = now + fast_grace;
-            } else {
-                beat(false);
-            }
-        }
+        mine_ = free && take(seen, false);
+        if (mine_ && look_closely()) fast_until_ = now + fast_grace;
         // Ticks go on from those of the predecessor: sleeps may be shorter than a tick.
         next_ = mine_ && word_.is_fast()
-                    ? memory_.header().swept_at.load(std::memory_order_relaxed) + fast_tick
+                    ? std::clamp(memory_.header().swept_at.load(std::memory_order_relaxed),
+                                 now - fast_tick, now) +
+                          fast_tick
                     : now + slow_tick;
     }
     return next_;
@@ -92,7 +97,12 @@ void SentinelDuty::tick(bool due) {
     if (now < next_ && !called) return;
     const bool in_flight = sweep(memory_, participant_, writable_);
     if (in_flight || called) fast_until_ = now + fast_grace;
-    beat(now < fast_until_);
+    if (now < fast_until_) {
+        beat(true);
+    } else {
+        beat(false);
+        if (mine_ && look_closely()) fast_until_ = now + fast_grace;
+    }
     next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
 }
 

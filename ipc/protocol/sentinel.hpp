@@ -35,6 +35,7 @@ public:
 private:
     bool take(format::Sentinel seen, bool fast);
     void beat(bool fast);
+    bool look_closely();
 
     ChannelMemory& memory_;
     unsigned participant_;

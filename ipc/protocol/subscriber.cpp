@@ -51,6 +51,7 @@ Status Subscriber::look(Received& out) {
 /// There is no message for this reader at next_: go on after it.
 void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
     counter.fetch_add(1, std::memory_order_relaxed);
+    group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     if (held_ == 0) {
         oldest_ = next_ + 1;
     } else {
@@ -74,7 +75,8 @@ void Subscriber::release_out_of_order(Position position) {
 void Subscriber::publish_position() {
     if (oldest_ == published_) return;
     const std::uint64_t freed = oldest_ - published_;
-    group_->low_water.store(oldest_, std::memory_order_release);  // EDGE settle
+    group_->cursor.store(oldest_, std::memory_order_relaxed);
+    store_mark(oldest_);
     published_ = oldest_;
     if (producers_announced(*memory_, needs_fence_)) wake_producers(*memory_, freed);
 }

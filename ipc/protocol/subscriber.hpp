@@ -2,7 +2,8 @@
 
 // A subscriber: the only reader of its own anonymous group, gating. It reads messages in place and
 // stores the oldest position it still holds as the group's low-water mark: a plain store, at least
-// once every `step` messages, at once when a producer announced that it waits, and before it parks.
+// once every `step` messages, at once after a message in a region and when a producer announced
+// that it waits, and before it parks.
 //
 // EDGE settle: the mark is stored with release after the last read of what it gives up.
 
@@ -35,7 +36,9 @@ public:
         } else {
             release_out_of_order(message.position);
         }
-        if (oldest_ - published_ >= step_ || producers_announced(*memory_, needs_fence_)) {
+        // A few large messages fill a region long before a step of slots.
+        if (oldest_ - published_ >= step_ || message.in_region ||
+            producers_announced(*memory_, needs_fence_)) {
             publish_position();
         }
     }

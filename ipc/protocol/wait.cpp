@@ -13,16 +13,27 @@ using format::Announcement;
 
 constexpr os::Nanoseconds slice = 10'000'000;  ///< of a sleeper that cannot execute the barrier
 
-void announce_in(std::atomic<std::uint64_t>& word) {
+void announce_in(std::atomic<std::uint64_t>& word, std::uint64_t note = 0) {
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    while (!word.compare_exchange_weak(seen,
-                                       (seen + Announcement::sequence_step) | Announcement::pending,
-                                       std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    while (!word.compare_exchange_weak(
+        seen, (seen + Announcement::sequence_step) | Announcement::pending | note,
+        std::memory_order_acq_rel, std::memory_order_relaxed)) {
     }
 }
 
 void clear_exactly(std::atomic<std::uint64_t>& word, std::uint64_t seen) {
     word.compare_exchange_strong(seen, seen & ~Announcement::pending, std::memory_order_acq_rel);
+}
+
+/// The clock is read rarely while spinning: a reading takes as long as several looks.
+constexpr int looks_per_reading = 64;
+
+/// When a delayed message of the group may be due.
+os::Nanoseconds due_in(const Group& group) {
+    const std::uint64_t due = group.next_due.load(std::memory_order_acquire);
+    constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
+    return due >= longest ? os::Deadline::never().at
+                          : static_cast<os::Nanoseconds>(due) * 1'000'000;
 }
 
 /// Steps 4 and 5 of a waker at one place; false when somebody may still sleep there unwoken.
@@ -79,6 +90,12 @@ void wake_group(ChannelMemory& memory, unsigned group, int count) {
 }
 
 void wake_producers(ChannelMemory& memory, std::uint64_t count) {
+    auto& word = memory.header().room.announcement;
+    // One that waits for its region would swallow the wake meant for another that waits for a slot.
+    if ((word.load(std::memory_order_acquire) & Announcement::region_wanted) != 0) {
+        word.fetch_and(~Announcement::region_wanted, std::memory_order_acq_rel);
+        count = std::numeric_limits<int>::max();
+    }
     wake_at(memory.header().room,
             static_cast<int>(std::min<std::uint64_t>(count, std::numeric_limits<int>::max())));
 }
@@ -109,33 +126,15 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
       writable_(writable) {}
 
 Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
-                    const std::stop_token& stop, Position position) {
+                    const std::stop_token& stop, Position position, bool for_region) {
+    note_ = for_region ? Announcement::region_wanted : 0;
+    // What comes this soon is not worth telling, nor asking the clock.
     if (spin_ > 0) {
-        // The clock is read rarely: a reading takes as long as several looks.
-        constexpr int looks_per_reading = 64;
-        const os::Nanoseconds start = os::now();
-        const bool for_ever = spin_ == std::numeric_limits<os::Nanoseconds>::max();
-        const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;
-        os::Nanoseconds look_closer = start + fast_tick;
-        for (;;) {
-            for (int i = 0; i < looks_per_reading; ++i) {
-                if (ready(false)) return Status::ok;
-                os::cpu_relax();
-            }
-            const os::Nanoseconds now = os::now();
-            if (stop.stop_requested()) return Status::interrupted;
-            if (memory_.is_removed()) return Status::removed;
-            if (!deadline.is_never() && now >= deadline.at) return Status::timed_out;
-            if (now >= spin_end) break;
-            // Who spins for ever never parks: it looks after the dead itself.
-            if (now >= look_closer) {
-                if (is_sweep_due(memory_, now)) sweep(memory_, participant_, writable_);
-                if (ready(true)) return Status::ok;
-                look_closer = os::now() + fast_tick;
-            }
+        for (int i = 0; i < looks_per_reading; ++i) {
+            if (ready(false)) return Status::ok;
+            os::cpu_relax();
         }
     }
-
     Participant& self = memory_.participant(participant_);
     self.waiting_position.store(position, std::memory_order_relaxed);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
@@ -143,15 +142,43 @@ Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         static_cast<std::uint8_t>(place_ == room_place ? format::Activity::waiting_for_room
                                                        : format::Activity::waiting_for_message),
         std::memory_order_release);
-    const Status status = park(ready, deadline, stop);
+    Status status = spin(ready, deadline, stop);
+    if (status == Status::empty) status = park(ready, deadline, stop);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
     self.activity.store(static_cast<std::uint8_t>(format::Activity::running),
                         std::memory_order_release);
     return status;
 }
 
+/// ok, or what ends the wait; empty when the budget is used up.
+Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+                    const std::stop_token& stop) {
+    if (spin_ <= 0) return Status::empty;
+    const os::Nanoseconds start = os::now();
+    const bool for_ever = spin_ == std::numeric_limits<os::Nanoseconds>::max();
+    const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;
+    os::Nanoseconds look_closer = start + fast_tick;
+    for (;;) {
+        for (int i = 0; i < looks_per_reading; ++i) {
+            if (ready(false)) return Status::ok;
+            os::cpu_relax();
+        }
+        const os::Nanoseconds now = os::now();
+        if (stop.stop_requested()) return Status::interrupted;
+        if (memory_.is_removed()) return Status::removed;
+        if (!deadline.is_never() && now >= deadline.at) return Status::timed_out;
+        if (now >= spin_end) return Status::empty;
+        // Who spins for ever never parks: it looks after the dead itself.
+        if (now >= look_closer) {
+            if (is_sweep_due(memory_, now)) sweep(memory_, participant_, writable_);
+            if (ready(true)) return Status::ok;
+            look_closer = os::now() + fast_tick;
+        }
+    }
+}
+
 void Waiter::announce() {
-    announce_in(parking_at(memory_, place_).announcement);
+    announce_in(parking_at(memory_, place_).announcement, note_);
     if (place_ != room_place) announce_in(memory_.header().announcement);
 }
 
@@ -176,6 +203,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         if (deadline.passed()) return Status::timed_out;
 
         os::Nanoseconds wake_at = duty.next_tick();
+        if (place_ != room_place) wake_at = std::min(wake_at, due_in(memory_.group(place_ - 1)));
         if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
         wake_at = std::min(wake_at, deadline.at);
         const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
@@ -185,7 +213,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         }
         const bool by_time = result == os::FutexResult::timed_out;
         duty.tick(by_time);
-        if (by_time && !memory_.name_still_means_this()) memory_.mark_removed();
+        if (by_time && memory_.is_unlinked()) memory_.mark_removed();
     }
 }
 

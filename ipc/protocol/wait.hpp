@@ -92,11 +92,12 @@ public:
     /// the channel. `ready(thorough)` is called often with false, which must be cheap, and with
     /// true after each sleep, when it may make system calls.
     Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
-                const std::stop_token& stop, Position position);
+                const std::stop_token& stop, Position position, bool for_region = false);
 
     const WaitPolicy& policy() const { return policy_; }
 
 private:
+    Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     void announce();
 
@@ -105,7 +106,8 @@ private:
     unsigned place_;
     WaitPolicy policy_;
     os::Nanoseconds spin_;
-    const Ring* writable_;  ///< producers': lets a sweep repair slots; else null
+    std::uint64_t note_ = 0;  ///< of the announcement
+    const Ring* writable_;    ///< producers': lets a sweep repair slots; else null
 };
 
 }  // namespace ipc::inline v1::protocol

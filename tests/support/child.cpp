@@ -20,7 +20,9 @@ int decode(int status) {
 
 }
 
-Child::Child(const std::function<void()>& body) : pid_(::fork()) {
+Child::Child(const std::function<void()>& body) : pid_(-1) {
+    std::fflush(nullptr);  // or the child would print it again
+    pid_ = ::fork();
     if (pid_ < 0) throw std::system_error(errno, std::system_category(), "fork");
     if (pid_ != 0) return;
     int code = 0;

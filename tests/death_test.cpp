@@ -1,0 +1,1090 @@
+// What happens when a process dies, or stops, at the worst moment. States that exist only between
+// two instructions are built by hand (tests/support/torn.hpp).
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/ipc.hpp"
+#include "ipc/os/clock.hpp"
+#include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/registry.hpp"
+#include "tests/support/channel_name.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/shared_value.hpp"
+#include "tests/support/torn.hpp"
+
+namespace ipc::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::int64_t millisecond = 1'000'000;
+
+const GroupOptions manual{.ack = Ack::manual, .from = Start::earliest()};
+
+struct Progress {
+    std::atomic<int> step{0};
+    std::atomic<std::int64_t> time{0};
+    std::atomic<unsigned> attempt{0};
+    std::atomic<std::uint64_t> position{0};
+    std::atomic<std::uint64_t> count{0};
+    std::atomic<bool> stop{false};
+};
+
+bool reaches(const SharedValue<Progress>& progress, int step, double seconds = 20) {
+    return eventually([&] { return progress->step >= step; }, seconds);
+}
+
+/// A child that joins `group`, takes one message, and holds it until it is killed.
+Child start_holder(const std::string& channel, const std::string& group,
+                   const SharedValue<Progress>& progress, const GroupOptions& options = manual) {
+    return Child([&channel, group, &progress, options] {
+        auto member = Channel<>::open(channel).join(group, options);
+        progress->step = 1;
+        for (;;) {
+            auto message = member.try_receive();
+            if (!message) continue;
+            progress->step = 2;
+            wait_for_the_end();
+        }
+    });
+}
+
+/// A child that waits in receive(), and notes when and what it got.
+Child start_receiver(const std::string& channel, const std::string& group,
+                     const SharedValue<Progress>& progress) {
+    return Child([&channel, group, &progress] {
+        auto member = Channel<>::open(channel).join(group, [] {
+            GroupOptions options = manual;
+            options.participant.wait_policy = WaitPolicy::parking();
+            return options;
+        }());
+        auto message = member.receive();
+        progress->time = os::now();
+        require(static_cast<bool>(message), "received nothing");
+        progress->attempt = message.attempt();
+        progress->position = message.position();
+        require(static_cast<bool>(message.ack()), "lost the lease");
+        progress->step = 1;
+    });
+}
+
+std::int64_t median(std::vector<std::int64_t> times) {
+    std::sort(times.begin(), times.end());
+    return times[times.size() / 2];
+}
+
+// -------------------------------------------------------------------------------------- members
+
+TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedAfterwardsWithin100Ms) {
+    const ChannelName name;
+    auto producer = Channel<>::create(name).producer();
+    std::vector<std::int64_t> latencies;
+    { auto group = Channel<>::open(name).join("workers", manual); }
+    for (int round = 0; round < 9; ++round) {
+        SCOPED_TRACE(round);
+        const SharedValue<Progress> held;
+        const SharedValue<Progress> received;
+        const Position position = producer.send("job").position();
+        Child holder = start_holder(name, "workers", held);
+        ASSERT_TRUE(reaches(held, 2));
+        Child receiver = start_receiver(name, "workers", received);
+        ASSERT_TRUE(eventually([&] { return is_parked(name, receiver.pid()); }));
+        const std::int64_t start = os::now();
+        holder.kill();
+        ASSERT_TRUE(reaches(received, 1));
+        EXPECT_EQ(receiver.wait(), 0);
+        EXPECT_EQ(received->attempt, 2U);
+        EXPECT_EQ(received->position, position);
+        latencies.push_back(received->time - start);
+    }
+    EXPECT_LT(median(latencies), 100 * millisecond);
+}
+
+TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::vector<std::int64_t> latencies;
+    { auto group = Channel<>::open(name).join("workers", manual); }
+    for (int round = 0; round < 9; ++round) {
+        SCOPED_TRACE(round);
+        const SharedValue<Progress> held;
+        const SharedValue<Progress> received;
+        Child holder = start_holder(name, "workers", held);
+        ASSERT_TRUE(reaches(held, 1));
+        Child receiver = start_receiver(name, "workers", received);
+        ASSERT_TRUE(eventually([&] { return is_parked(name, receiver.pid()); }));
+        // Published without waking anybody, so that the one that polls gets it.
+        protocol::ProducerCore producer(memory_of(name), false, {});
+        const Sent sent = producer.try_send_inline("job", 3);
+        ASSERT_TRUE(sent);
+        ASSERT_TRUE(reaches(held, 2));
+        const std::int64_t start = os::now();
+        holder.kill();
+        ASSERT_TRUE(reaches(received, 1));
+        EXPECT_EQ(receiver.wait(), 0);
+        EXPECT_EQ(received->attempt, 2U);
+        EXPECT_EQ(received->position, sent.position());
+        latencies.push_back(received->time - start);
+    }
+    EXPECT_LT(median(latencies), 100 * millisecond);
+}
+
+TEST(DeathOfAMember, OfABatchOnlyMessagesHandedOutAreChargedAnAttempt) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    for (int i = 0; i < 5; ++i)
+        ASSERT_TRUE(producer.send(std::to_string(i)));
+    const SharedValue<Progress> progress;
+    Child child([&] {
+        auto member = Channel<>::open(name).join("workers", manual);
+        auto batch = member.receive_batch(5);
+        require(batch.size() == 5, "a batch of five");
+        auto message = batch.begin();
+        ++message;  // the first two are in user code now
+        progress->step = 1;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    child.kill();
+    auto member = channel.join("workers", manual);
+    for (int i = 0; i < 5; ++i) {
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), std::to_string(i));
+        EXPECT_EQ(message.attempt(), i < 2 ? 2U : 1U) << i;
+        EXPECT_TRUE(message.ack());
+    }
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+}
+
+TEST(DeathOfAMember, AMessageThatKillsEveryWorkerEndsAfterItsAttempts) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    GroupOptions options = manual;
+    options.max_attempts = 3;
+    ASSERT_TRUE(producer.send("poison"));
+    for (unsigned attempt = 1; attempt <= 3; ++attempt) {
+        Child worker([&] {
+            auto member = Channel<>::open(name).join("workers", options);
+            auto message = member.receive_for(10s);
+            require(message && message.text() == "poison" && message.attempt() == attempt,
+                    "expected the poison, charged once for each death");
+            die();
+        });
+        ASSERT_EQ(worker.wait(), 128 + SIGKILL);
+    }
+    ASSERT_TRUE(producer.send("food"));
+    auto member = channel.join("workers", options);
+    auto message = member.receive_for(10s);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message.text(), "food");
+    EXPECT_TRUE(message.ack());
+    EXPECT_EQ(inspect(name).find_group("workers")->dropped, 1U);
+}
+
+TEST(DeathOfAMember, ItsUnsentDeadLettersAreSentByAnother) {
+    const ChannelName name;
+    const ChannelName target("target");
+    auto channel = Channel<>::create(name);
+    ASSERT_TRUE(channel.producer().send("bad"));
+    GroupOptions options = manual;
+    options.dead_letter = target;
+    const SharedValue<Progress> progress;
+    Child child([&] {
+        auto member = Channel<>::open(name).join("workers", options);
+        auto message = member.receive_for(10s);
+        require(static_cast<bool>(message.reject()), "rejected");  // the target is missing
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    EXPECT_EQ(inspect(name).find_group("workers")->dead_pending, 1U);
+    auto letters = Channel<>::create(target).join("letters", {.from = Start::earliest()});
+    auto member = channel.join("workers", options);
+    ASSERT_TRUE(eventually([&] {
+        EXPECT_EQ(member.receive_for(50ms).status(), Status::timed_out);
+        return inspect(target).tail != 0;
+    }));
+    auto letter = letters.receive_for(10s);
+    ASSERT_TRUE(letter);
+    EXPECT_EQ(letter.text(), "bad");
+    ASSERT_TRUE(letter.origin());
+    EXPECT_EQ(letter.origin()->channel, name.str());
+    EXPECT_EQ(letter.origin()->attempts, 1U);
+    EXPECT_TRUE(eventually([&] { return inspect(name).find_group("workers")->settled == 1; }));
+}
+
+TEST(DeathOfAMember, ADeadLetterCopiedButNotSettledIsCopiedAgain) {
+    const ChannelName name;
+    const ChannelName target("target");
+    auto channel = Channel<>::create(name);
+    auto letters = Channel<>::create(target).join("letters", {.from = Start::earliest()});
+    ASSERT_TRUE(channel.producer().send("bad"));
+    GroupOptions options = manual;
+    options.dead_letter = target;
+    Child child([&] {
+        auto member = Channel<>::open(name).join("workers", options);
+        auto message = member.receive_for(10s);
+        // The word turns dead-pending in this member's name; then it dies.
+        auto memory = memory_of(name);
+        auto& word = memory->lease(0, 0);
+        const format::Lease lease{word.load()};
+        word = lease.to(format::LeaseState::dead_rejected, lease.attempt(), lease.member()).bits;
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    auto member = channel.join("workers", options);
+    EXPECT_EQ(member.receive_for(200ms).status(), Status::timed_out);
+    auto letter = letters.receive_for(10s);
+    ASSERT_TRUE(letter);
+    EXPECT_EQ(letter.text(), "bad");
+}
+
+TEST(DeathOfAMember, WhatOthersSettledBehindItsLeaseStaysSettled) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto producer = channel.producer();
+    { auto group = channel.join("workers", manual); }
+    ASSERT_TRUE(producer.send("0"));
+    const SharedValue<Progress> progress;
+    Child holder = start_holder(name, "workers", progress);
+    ASSERT_TRUE(reaches(progress, 2));
+    auto member = channel.join("workers", manual);
+    for (int i = 1; i < 4; ++i) {
+        ASSERT_TRUE(producer.try_send(std::to_string(i)));
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), std::to_string(i));
+        EXPECT_TRUE(message.ack());
+    }
+    EXPECT_EQ(producer.try_send("4").status(), Status::full) << "message 0 is held";
+    holder.kill();
+    {
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), "0");
+        EXPECT_EQ(message.attempt(), 2U);
+        EXPECT_TRUE(message.ack());
+    }
+    EXPECT_TRUE(producer.send_for("4", 10s));
+    auto message = member.receive_for(10s);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message.text(), "4");
+}
+
+TEST(StoppedMember, LosesItsLeaseToTheTimeLimitAndIsTold) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 200ms;
+    ASSERT_TRUE(channel.producer().send("job"));
+    const SharedValue<Progress> progress;
+    Child slow([&] {
+        auto member = Channel<>::open(name).join("workers", options);
+        auto message = member.receive_for(10s);
+        require(static_cast<bool>(message), "received");
+        progress->step = 1;
+        ::raise(SIGSTOP);
+        require(!message.held(), "held() tells");
+        require(message.ack().status() == Status::lease_lost, "a late ack is told");
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    auto member = channel.join("workers", options);
+    auto message = member.receive_for(10s);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message.attempt(), 2U);
+    EXPECT_TRUE(message.ack());
+    slow.resume();
+    EXPECT_EQ(slow.wait(), 0);
+}
+
+TEST(StoppedMember, SleepsThroughManyLapsWhileOthersGoOn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 8});
+    auto producer = channel.producer();
+    auto member = channel.join("workers", {.from = Start::earliest()});
+    const SharedValue<Progress> progress;
+    Child sleeper([&] {
+        auto other = Channel<>::open(name).join("workers", {.from = Start::earliest()});
+        while (!progress->stop) {
+            auto message = other.receive_for(20ms);
+            if (message) progress->count += 1;
+        }
+    });
+    std::uint64_t sent = 0;
+    std::uint64_t received = 0;
+    for (int round = 0; round < 20; ++round) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(round % 5));
+        sleeper.stop();
+        // One that was stopped with a lease holds the ring: then it has to go on.
+        for (int i = 0; i < 200; ++i) {
+            auto status = producer.try_send(std::to_string(sent)).status();
+            if (status == Status::ok) ++sent;
+            if (auto message = member.try_receive()) ++received;
+        }
+        sleeper.resume();
+        while (auto message = member.try_receive())
+            ++received;
+    }
+    ASSERT_TRUE(eventually([&] {
+        if (auto message = member.try_receive()) ++received;
+        return received + progress->count == sent;
+    })) << received
+        << " + " << progress->count << " of " << sent;
+    progress->stop = true;
+    EXPECT_EQ(sleeper.wait(), 0);
+    EXPECT_GT(sent, 1000U);
+    const auto report = inspect(name);
+    EXPECT_EQ(report.find_group("workers")->settled, sent);
+    EXPECT_EQ(report.find_group("workers")->redelivered, 0U);
+}
+
+// ------------------------------------------------------------------------------------- producers
+
+TEST(DeathOfAnExclusiveProducer, MidPublishLeavesNothingAndASuccessorContinues) {
+    for (const std::uint32_t capacity : {1U, 2U, 64U}) {
+        SCOPED_TRACE(capacity);
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = capacity});
+        auto subscriber = channel.subscribe();
+        for (int generation = 0; generation < 5; ++generation) {
+            Child child([&] {
+                auto own = Channel<>::open(name);
+                auto producer = own.exclusive_producer();
+                require(static_cast<bool>(producer.send_for(std::to_string(generation), 10s)),
+                        "sent");
+                // Half a message: bytes of a slot it may write, without READY. With capacity 1 the
+                // only slot still belongs to the reader.
+                if (own.capacity() > 1) {
+                    auto memory = memory_of(name);
+                    const os::Mapping data = memory->map_data_writable();
+                    auto& slot = memory->ring_of(data).at(static_cast<Position>(generation) + 1);
+                    format::copy_in(slot.payload(), "torn", 4);
+                    slot.descriptor = format::Descriptor::make(4, 0, 0).bits;
+                }
+                die();
+            });
+            ASSERT_EQ(child.wait(), 128 + SIGKILL);
+            auto message = subscriber.receive_for(10s);
+            ASSERT_TRUE(message);
+            EXPECT_EQ(message.text(), std::to_string(generation));
+            EXPECT_EQ(message.position(), static_cast<Position>(generation));
+            message.release();
+            EXPECT_EQ(subscriber.try_receive().status(), Status::empty);
+        }
+    }
+}
+
+TEST(DeathOfAnExclusiveProducer, ASuccessorIsRefusedWhileItLivesAndAdmittedWhenItIsDead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const SharedValue<Progress> progress;
+    Child child([&] {
+        auto producer =
+            Channel<>::open(name).exclusive_producer({.name = "the first", .wait_policy = {}});
+        progress->step = 1;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    try {
+        auto refused = channel.exclusive_producer();
+        FAIL() << "two exclusive producers";
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::producer_lives);
+        EXPECT_NE(std::string(error.what()).find("the first"), std::string::npos) << error.what();
+        EXPECT_NE(std::string(error.what()).find(std::to_string(child.pid())), std::string::npos);
+    }
+    child.stop();  // a stopped process is alive
+    EXPECT_THROW(channel.producer(), Error);
+    child.kill();
+    EXPECT_TRUE(channel.exclusive_producer().send("successor"));
+}
+
+TEST(DeathOfAProducer, AnExclusiveSuccessorContinuesAfterItsClaim) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto subscriber = channel.subscribe();
+    Child child([&] {
+        TornProducer torn(name);
+        const Position position = torn.claim();
+        torn.write(position, "torn");
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    auto producer = channel.exclusive_producer();
+    const Sent sent = producer.send("whole");
+    EXPECT_EQ(sent.position(), 1U);
+    auto message = subscriber.receive_for(10s);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message.text(), "whole");
+    EXPECT_EQ(message.position(), 1U);
+    EXPECT_EQ(inspect(name).aborted, 1U);
+}
+
+/// Readers and producers that were there before, and meet the claim of a dead producer.
+TEST(DeathOfAProducer, BetweenClaimAndReadyReadersSkipItAndProducersPassIt) {
+    for (const std::uint32_t capacity : {1U, 2U, 8U}) {
+        SCOPED_TRACE(capacity);
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = capacity});
+        auto producer = channel.producer();
+        auto subscriber = channel.subscribe();
+        auto lossy = channel.subscribe({.delivery = Delivery::lossy});
+        auto member = channel.join("workers");
+        auto ready = channel.join("lossy-workers", {.delivery = Delivery::lossy});
+        for (int lap = 0; lap < 12; ++lap) {
+            SCOPED_TRACE(lap);
+            Child child([&] {
+                TornProducer torn(name);
+                torn.write(torn.claim(), "torn");
+                die();
+            });
+            ASSERT_EQ(child.wait(), 128 + SIGKILL);
+            // In a ring of one the readers have to pass the claim before its slot is reused.
+            const auto sent = capacity == 1 ? Sent(Status::full) : producer.try_send("whole");
+            EXPECT_EQ(static_cast<bool>(sent), capacity > 1);
+            for (Consumer<>* reader : {&subscriber, &lossy, &member, &ready}) {
+                auto message = reader->try_receive();
+                ASSERT_EQ(message.status(), capacity > 1 ? Status::ok : Status::empty);
+                if (!message) continue;
+                EXPECT_EQ(message.text(), "whole");
+                EXPECT_EQ(message.position(), sent.position());
+            }
+            if (capacity == 1) {
+                ASSERT_TRUE(producer.try_send("next"));
+                for (Consumer<>* reader : {&subscriber, &lossy, &member, &ready}) {
+                    auto message = reader->try_receive();
+                    ASSERT_TRUE(message);
+                    EXPECT_EQ(message.text(), "next");
+                }
+            }
+        }
+        EXPECT_EQ(lossy.skipped(), 0U);
+    }
+}
+
+TEST(DeathOfAProducer, ProducersPassItsClaimsWhenTheyComeAroundTheRing) {
+    for (const std::uint32_t capacity : {1U, 2U, 4U, 32U}) {
+        SCOPED_TRACE(capacity);
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = capacity});
+        auto producer = channel.producer();
+        for (std::uint32_t i = 0; i < 5 * capacity + 3; ++i)
+            ASSERT_TRUE(producer.try_send("before"));
+        const std::uint32_t claims = std::max(1U, capacity / 2);
+        Child child([&] {
+            TornProducer torn(name);
+            for (std::uint32_t i = 0; i < claims; ++i)
+                torn.write(torn.claim(), "torn");
+            die();
+        });
+        ASSERT_EQ(child.wait(), 128 + SIGKILL);
+        for (std::uint32_t i = 0; i < 5 * capacity + 3; ++i)
+            ASSERT_TRUE(producer.try_send("after"));
+        for (const PeekedMessage& message : channel.peek({}, 1000)) {
+            const auto* text = reinterpret_cast<const char*>(message.body.data());
+            EXPECT_NE(std::string(text, message.body.size()), "torn");
+        }
+    }
+}
+
+TEST(DeathOfAProducer, ReadersParkedBehindItsClaimGetWhatFollows) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const SharedValue<Progress> claimed;
+    const SharedValue<Progress> received;
+    auto producer = channel.producer();
+    { auto group = channel.join("workers", manual); }
+    Child owner([&] {
+        TornProducer torn(name);
+        torn.claim();
+        claimed->step = 1;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(claimed, 1));
+    const Position position = producer.send("next").position();
+    Child member = start_receiver(name, "workers", received);
+    Child subscriber([&] {
+        auto reader = Channel<>::open(name).subscribe({.from = Start::earliest()});
+        auto message = reader.receive();
+        require(message && message.text() == "next", "received the next message");
+    });
+    ASSERT_TRUE(eventually([&] { return is_parked(name, member.pid()); }));
+    ASSERT_TRUE(eventually([&] { return is_parked(name, subscriber.pid()); }));
+    EXPECT_EQ(received->step, 0);
+    const std::int64_t start = os::now();
+    owner.kill();
+    EXPECT_EQ(member.wait(), 0);
+    EXPECT_EQ(received->position, position);
+    EXPECT_EQ(received->attempt, 1U);
+    EXPECT_EQ(subscriber.wait(), 0);
+    EXPECT_LT(os::now() - start, 2000 * millisecond) << "a claim is in flight: fast ticks";
+}
+
+TEST(DeathOfAProducer, BetweenReadyAndTheWakeSleepersStillGetTheMessage) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const SharedValue<Progress> received;
+    { auto group = channel.join("workers", manual); }
+    Child member = start_receiver(name, "workers", received);
+    Child subscriber([&] {
+        SubscribeOptions options;
+        options.participant.wait_policy = WaitPolicy::parking();
+        auto reader = Channel<>::open(name).subscribe(options);
+        auto message = reader.receive();
+        require(message && message.text() == "visible", "received the message");
+    });
+    Child lossy([&] {
+        SubscribeOptions options{.delivery = Delivery::lossy};
+        options.participant.wait_policy = WaitPolicy::parking();
+        auto reader = Channel<>::open(name).subscribe(options);
+        auto message = reader.receive();
+        require(message && message.text() == "visible", "received the message");
+    });
+    for (const Child* child : {&member, &subscriber, &lossy}) {
+        ASSERT_TRUE(eventually([&] { return is_parked(name, child->pid()); }));
+    }
+    Child producer([&] {
+        protocol::ProducerCore core(memory_of(name), false, {});
+        require(static_cast<bool>(core.try_send_inline("visible", 7)), "published");
+        die();
+    });
+    ASSERT_EQ(producer.wait(), 128 + SIGKILL);
+    const auto all_have_it = [&] {
+        return !member.is_running() && !subscriber.is_running() && !lossy.is_running();
+    };
+    ASSERT_TRUE(eventually(all_have_it, 15)) << "slow ticks come every 3 s";
+    EXPECT_EQ(member.wait() + subscriber.wait() + lossy.wait(), 0);
+}
+
+std::string body_of(std::uint64_t number) {
+    return std::string(static_cast<std::size_t>(1000 + number * 137 % 1000),
+                       static_cast<char>('a' + number % 26));
+}
+
+TEST(DeathOfAProducer, ItsRegionStaysReadableAndItsSuccessorDoesNotOverwriteIt) {
+    const ChannelName name;
+    auto channel =
+        Channel<>::create(name, {.capacity = 64, .region_size = 12288, .max_participants = 3});
+    auto subscriber = channel.subscribe();
+    const SharedValue<Progress> sent;
+    std::uint64_t received = 0;
+    for (int generation = 0; generation < 200; ++generation) {
+        SCOPED_TRACE(generation);
+        // Each sends what there is room for, at most three, and dies with a loan.
+        Child child([&] {
+            auto producer = Channel<>::open(name).producer();
+            for (int i = 0; i < 3 && producer.try_send(body_of(sent->count)); ++i)
+                sent->count += 1;
+            auto loan = producer.try_loan(700);
+            if (loan) loan.bytes()[0] = std::byte{'X'};
+            die();
+        });
+        ASSERT_EQ(child.wait(), 128 + SIGKILL);
+        // Reads as far as some generations behind.
+        while (received + static_cast<std::uint64_t>(generation % 5) < sent->count) {
+            auto message = subscriber.receive_for(10s);
+            ASSERT_TRUE(message);
+            ASSERT_EQ(message.text(), body_of(received));
+            ++received;
+        }
+        if (received == sent->count) {
+            ASSERT_EQ(subscriber.try_receive().status(), Status::empty);
+        }
+    }
+    EXPECT_GT(received, 200U);
+}
+
+TEST(DeathOfAProducer, ASuccessorUsesTheRoomOfItsRegionThatWasRead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(
+        name, {.capacity = 64, .region_size = std::uint64_t{16} << 10, .max_participants = 3});
+    auto subscriber = channel.subscribe();
+    Child child([&] {
+        auto producer = Channel<>::open(name).producer();
+        for (int i = 0; i < 4; ++i)
+            require(static_cast<bool>(producer.try_send(std::string(3000, 'x'))), "sent");
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    auto producer = channel.producer();
+    int sent = 0;
+    while (producer.try_send(std::string(3000, 'y')))
+        ++sent;
+    // Now that it was refused, what a reader releases is known at once. One message stays unread.
+    for (int i = 0; i < 3; ++i)
+        ASSERT_TRUE(subscriber.receive_for(10s));
+    while (producer.send_for(std::string(3000, 'y'), 100ms))
+        ++sent;
+    EXPECT_GE(sent, 3) << "12 of 16 KiB were read";
+    EXPECT_EQ(subscriber.receive_for(10s).text(), std::string(3000, 'x'));
+}
+
+TEST(DeathOfAProducer, ARequestToCloseIsHonouredByWhoComesNext) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto subscriber = channel.subscribe();
+    const SharedValue<Progress> progress;
+    Child child([&] {
+        auto producer = Channel<>::open(name).exclusive_producer();
+        require(static_cast<bool>(producer.send("last")), "sent");
+        progress->step = 1;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    EXPECT_EQ(channel.close(50ms).status(), Status::timed_out);
+    child.kill();
+    EXPECT_TRUE(channel.close(10s));
+    EXPECT_EQ(subscriber.receive_for(10s).text(), "last");
+    EXPECT_EQ(subscriber.receive_for(10s).status(), Status::closed);
+}
+
+// ------------------------------------------------------------------------ the dead and the gates
+
+enum class Reader { subscriber, ephemeral_group };
+enum class Way { waits, waits_briefly, polls };
+using Gate = std::tuple<Reader, Way>;
+
+class DeadReader : public ::testing::TestWithParam<Gate> {};
+
+TEST_P(DeadReader, NoLongerGatesProducers) {
+    const auto [kind, way] = GetParam();
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto producer = channel.producer();
+    const SharedValue<Progress> progress;
+    Child reader([&, kind = kind] {
+        auto own = Channel<>::open(name);
+        auto consumer =
+            kind == Reader::subscriber
+                ? own.subscribe()
+                : own.join("passing", {.lifetime = Lifetime::ephemeral, .ack = Ack::manual});
+        progress->step = 1;
+        auto message = consumer.receive();
+        progress->step = 2;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    for (int i = 0; i < 4; ++i)
+        ASSERT_TRUE(producer.send("held"));
+    ASSERT_TRUE(reaches(progress, 2));
+    ASSERT_EQ(producer.try_send("full").status(), Status::full);
+    reader.kill();
+    switch (way) {
+        case Way::waits: EXPECT_TRUE(producer.send_for("waits", 15s)); break;
+        case Way::waits_briefly:
+            EXPECT_TRUE(
+                eventually([&] { return static_cast<bool>(producer.send_for("brief", 20ms)); }));
+            break;
+        case Way::polls:
+            EXPECT_TRUE(eventually([&] { return static_cast<bool>(producer.try_send("poll")); }));
+            break;
+    }
+    EXPECT_TRUE(inspect(name).groups.empty());
+}
+
+std::string name_of(const ::testing::TestParamInfo<Gate>& each) {
+    const auto [kind, way] = each.param;
+    return std::string(kind == Reader::subscriber ? "Subscriber" : "EphemeralGroup") +
+           (way == Way::waits           ? "WhenTheyWait"
+            : way == Way::waits_briefly ? "WhenTheyWaitBriefly"
+                                        : "WhenTheyPoll");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, DeadReader,
+    ::testing::Combine(::testing::Values(Reader::subscriber, Reader::ephemeral_group),
+                       ::testing::Values(Way::waits, Way::waits_briefly, Way::polls)),
+    name_of);
+
+TEST(DeathOfAReader, AfterMakingRoomAndBeforeTheWakeAProducerStillGoesOn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 2});
+    const SharedValue<Progress> progress;
+    { auto group = channel.join("workers", manual); }
+    ASSERT_TRUE(channel.producer().send("0"));
+    ASSERT_TRUE(channel.producer().send("1"));
+    Child producer([&] {
+        ParticipantOptions options{.name = "sender", .wait_policy = WaitPolicy::parking()};
+        auto own = Channel<>::open(name).producer(options);
+        require(static_cast<bool>(own.send_for("2", 30s)), "sent");
+    });
+    ASSERT_TRUE(eventually([&] { return is_parked(name, producer.pid()); }));
+    Child member([&] {
+        auto memory = memory_of(name);
+        auto own = Channel<>::open(name).join("workers", manual);
+        auto message = own.receive_for(10s);
+        require(message && message.position() == 0, "received");
+        // The first half of an acknowledgement.
+        auto& word = memory->lease(0, 0);
+        const format::Lease lease{word.load()};
+        word = lease.to(format::LeaseState::settled, lease.attempt(), lease.member()).bits;
+        die();
+    });
+    ASSERT_EQ(member.wait(), 128 + SIGKILL);
+    EXPECT_TRUE(eventually([&] { return !producer.is_running(); }, 15));
+    EXPECT_EQ(producer.wait(), 0);
+}
+
+TEST(DurableGroup, KeepsItsBacklogAndItsGateWithoutLivingMembers) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    Child member([&] {
+        auto own = Channel<>::open(name).join("workers", manual);
+        die();
+    });
+    ASSERT_EQ(member.wait(), 128 + SIGKILL);
+    auto producer = channel.producer();
+    for (int i = 0; i < 4; ++i)
+        ASSERT_TRUE(producer.send(std::to_string(i)));
+    EXPECT_EQ(producer.send_for("full", 300ms).status(), Status::timed_out);
+    const auto report = inspect(name);
+    ASSERT_NE(report.find_group("workers"), nullptr);
+    EXPECT_EQ(report.find_group("workers")->backlog, 4U);
+    EXPECT_NE(report.blocked_by.find("workers"), std::string::npos) << report.blocked_by;
+}
+
+// -------------------------------------------------------------------------------------- entries
+
+TEST(EntriesOfTheDead, AreReusedWhateverTheirOwnersDid) {
+    const ChannelName name;
+    auto channel = Channel<>::create(
+        name, {.capacity = 8, .region_size = 4096, .max_participants = 4, .max_groups = 3});
+    { auto group = channel.join("workers", {.from = Start::earliest()}); }
+    for (int round = 0; round < 60; ++round) {
+        SCOPED_TRACE(round);
+        Child child([&] {
+            auto own = Channel<>::open(name);
+            switch (round % 6) {
+                case 0: {
+                    auto producer = own.producer();
+                    (void)producer.try_send(std::string(1000, 'x'));
+                    die();
+                }
+                case 1: {
+                    auto member = own.join("workers", {.from = Start::earliest()});
+                    auto message = member.try_receive();
+                    die();
+                }
+                case 2: {
+                    auto subscriber = own.subscribe({.from = Start::earliest()});
+                    auto message = subscriber.try_receive();
+                    die();
+                }
+                case 3: {
+                    TornProducer torn(name);
+                    if (round < 30) torn.claim();
+                    die();
+                }
+                case 4: {
+                    auto lossy = own.subscribe({.delivery = Delivery::lossy});
+                    die();
+                }
+                default: {
+                    auto member = own.join("passing", {.lifetime = Lifetime::ephemeral});
+                    die();
+                }
+            }
+        });
+        ASSERT_EQ(child.wait(), 128 + SIGKILL);
+        auto member = channel.join("workers", {.from = Start::earliest()});
+        while (auto message = member.try_receive()) {
+        }
+    }
+    auto one = channel.producer();
+    auto two = channel.subscribe();
+    auto three = channel.join("workers", {.from = Start::earliest()});
+    auto four = channel.producer();
+    const auto report = inspect(name);
+    EXPECT_EQ(report.participants.size(), 4U);
+    EXPECT_EQ(report.groups.size(), 2U);
+    EXPECT_THROW(channel.producer(), Error);
+}
+
+TEST(EntriesOfTheDead, AreWholeAgainAfterADeathWhileOneWasFilledIn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    Child child([&] {
+        auto memory = memory_of(name);
+        auto attachment = protocol::attach_producer(*memory, false, "half", true);
+        // As killed inside the rewriting of an entry that is not visible yet.
+        memory->participant(attachment.index).state = 0;
+        memory->participant(attachment.index).version += 1;
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    auto subscriber = channel.subscribe(
+        {.delivery = {}, .from = {}, .participant = {.name = "whole", .wait_policy = {}}});
+    const auto report = inspect(name);
+    ASSERT_EQ(report.participants.size(), 1U);
+    EXPECT_EQ(report.participants[0].name, "whole");
+    EXPECT_EQ(report.participants[0].pid, ::getpid());
+    EXPECT_EQ(report.participants[0].role, ParticipantRole::subscriber);
+    EXPECT_EQ(report.producers(), 0U);
+}
+
+TEST(EntriesOfTheDead, AGroupWhoseFirstMemberDiedWhileFormingItIsFormedAnew) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4, .max_groups = 1});
+    auto producer = channel.producer();
+    Child child([&] {
+        auto memory = memory_of(name);
+        auto own = Channel<>::open(name).join("workers");
+        auto& status = memory->group(0).status;
+        const format::GroupStatus seen{status.load()};
+        status =
+            format::GroupStatus::make(seen.incarnation(), seen.flags(), format::GroupState::forming)
+                .bits;
+        die();
+    });
+    ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    for (int i = 0; i < 4; ++i)
+        ASSERT_TRUE(producer.send_for(std::to_string(i), 15s));
+    ASSERT_TRUE(producer.send_for("4", 15s)) << "a group that never formed holds nobody back";
+    auto member = channel.join("workers", {.from = Start::latest()});
+    ASSERT_TRUE(producer.send("5"));
+    EXPECT_EQ(member.receive_for(10s).text(), "5");
+}
+
+TEST(EntriesOfTheDead, ARecovererThatDiesLeavesTheRestToTheNext) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64, .max_participants = 40});
+    auto producer = channel.producer();
+    { auto group = channel.join("workers", manual); }
+    for (int round = 0; round < 15; ++round) {
+        SCOPED_TRACE(round);
+        for (int i = 0; i < 40; ++i)
+            ASSERT_TRUE(producer.try_send(std::to_string(i)));
+        // Many dead with much to recover ...
+        Child dead([&] {
+            auto own = Channel<>::open(name);
+            std::vector<Consumer<>> members;
+            std::vector<Message<>> messages;
+            for (int i = 0; i < 10; ++i) {
+                members.push_back(own.join("workers", manual));
+                for (int k = 0; k < 4; ++k)
+                    messages.push_back(members.back().receive_for(10s));
+            }
+            die();
+        });
+        ASSERT_EQ(dead.wait(), 128 + SIGKILL);
+        // ... and recoverers killed on the way.
+        for (int i = 0; i < 8; ++i) {
+            Child recoverer([&] {
+                auto member = Channel<>::open(name).join("workers", manual);
+                wait_for_the_end();
+            });
+            std::this_thread::sleep_for(std::chrono::microseconds(137 * (i + round)));
+            recoverer.kill();
+        }
+        auto member = channel.join("workers", manual);
+        std::set<std::string> seen;
+        while (seen.size() < 40) {
+            auto message = member.receive_for(10s);
+            ASSERT_TRUE(message) << seen.size();
+            EXPECT_EQ(message.attempt(), 2U);
+            EXPECT_TRUE(seen.insert(std::string(message.text())).second) << message.text();
+            EXPECT_TRUE(message.ack());
+        }
+        EXPECT_EQ(member.try_receive().status(), Status::empty);
+    }
+}
+
+// ------------------------------------------------------------------------- stopped, not dead
+
+Child start_stopped_claimant(const std::string& channel, const SharedValue<Progress>& progress) {
+    return Child([&channel, &progress] {
+        TornProducer torn(channel);
+        const Position position = torn.claim();
+        progress->position = position;
+        progress->step = 1;
+        ::raise(SIGSTOP);
+        torn.write(position, "late");
+        torn.make_ready(position);
+        progress->step = 2;
+        wait_for_the_end();
+    });
+}
+
+TEST(StoppedProducer, InsideAPublishIsWaitedForAndNamedAndNeverDeclaredDead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 8});
+    auto producer = channel.producer();
+    auto subscriber = channel.subscribe();
+    auto lossy = channel.subscribe({.delivery = Delivery::lossy});
+    auto member = channel.join("workers");
+    const SharedValue<Progress> progress;
+    Child stopped = start_stopped_claimant(name, progress);
+    ASSERT_TRUE(reaches(progress, 1));
+    stopped.stop();
+    ASSERT_TRUE(producer.send("after"));
+    for (Consumer<>* reader : {&subscriber, &lossy, &member}) {
+        EXPECT_EQ(reader->receive_for(200ms).status(), Status::timed_out);
+    }
+    const auto report = inspect(name);
+    EXPECT_NE(report.blocked_by.find(std::to_string(stopped.pid())), std::string::npos)
+        << report.blocked_by;
+    EXPECT_NE(report.blocked_by.find("torn"), std::string::npos) << report.blocked_by;
+    // The ring fills up behind it, and attaching recovers nothing of the living.
+    for (int i = 0; i < 6; ++i)
+        ASSERT_TRUE(producer.try_send("more"));
+    EXPECT_EQ(producer.send_for("full", 200ms).status(), Status::timed_out);
+    { auto another = channel.producer(); }
+    EXPECT_NE(inspect(name).blocked_by.find(std::to_string(stopped.pid())), std::string::npos);
+    EXPECT_EQ(inspect(name).aborted, 0U);
+
+    stopped.resume();
+    for (Consumer<>* reader : {&subscriber, &lossy, &member}) {
+        auto late = reader->receive_for(10s);
+        ASSERT_TRUE(late);
+        EXPECT_EQ(late.text(), "late");
+        EXPECT_EQ(late.position(), progress->position);
+        auto after = reader->receive_for(10s);
+        ASSERT_TRUE(after);
+        EXPECT_EQ(after.text(), "after");
+    }
+}
+
+TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    const SharedValue<Progress> progress;
+    Child stopped = start_stopped_claimant(name, progress);
+    ASSERT_TRUE(reaches(progress, 1));
+    stopped.stop();
+    const SharedValue<Progress> sent;
+    Child sender([&] {
+        auto producer = Channel<>::open(name).producer();
+        for (int i = 0; i < 3; ++i)
+            require(static_cast<bool>(producer.try_send("more")), "room in the ring");
+        require(producer.try_send("full").status() == Status::full, "comes to the claim");
+        sent->step = 1;
+        require(static_cast<bool>(producer.send_for("on", 30s)), "goes on");
+        sent->time = os::now();
+        sent->step = 2;
+    });
+    ASSERT_TRUE(reaches(sent, 1));
+    ASSERT_TRUE(eventually([&] { return is_parked(name, sender.pid()); }));
+    std::this_thread::sleep_for(200ms);
+    EXPECT_EQ(sent->step, 1);
+    const auto report = inspect(name);
+    EXPECT_NE(report.blocked_by.find(std::to_string(stopped.pid())), std::string::npos)
+        << "blocked by: '" << report.blocked_by << "'";
+    const std::int64_t start = os::now();
+    stopped.resume();
+    ASSERT_TRUE(reaches(sent, 2));
+    EXPECT_LT(sent->time - start, 1000 * millisecond) << "something is claimed: fast ticks";
+    EXPECT_EQ(sender.wait(), 0);
+}
+
+// ------------------------------------------------------------------------------------- sentinels
+
+TEST(DeathOfASentinel, AnotherSleeperTakesItsDutyAndRecoversLeases) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    { auto group = channel.join("workers", manual); }
+    ASSERT_TRUE(channel.producer().send("job"));
+    const SharedValue<Progress> held;
+    const SharedValue<Progress> first;
+    const SharedValue<Progress> second;
+    Child holder = start_holder(name, "workers", held);
+    ASSERT_TRUE(reaches(held, 2));
+    Child one = start_receiver(name, "workers", first);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, one.pid()); }));
+    Child two = start_receiver(name, "workers", second);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, two.pid()); }));
+    const auto memory = memory_of(name);
+    const format::Sentinel sentinel{memory->header().sentinel.load()};
+    ASSERT_FALSE(sentinel.is_vacant());
+    EXPECT_EQ(memory->participant(sentinel.participant()).pid, one.pid());
+    one.kill();
+    holder.kill();
+    ASSERT_TRUE(reaches(second, 1, 15)) << "sleepers check the sentinel every 3 s";
+    EXPECT_EQ(second->attempt, 2U);
+    EXPECT_EQ(two.wait(), 0);
+}
+
+TEST(DeathOfASentinel, ABusyMemberLooksAfterTheDeadInstead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    { auto group = channel.join("workers", manual); }
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("held"));
+    const SharedValue<Progress> held;
+    const SharedValue<Progress> parked;
+    Child holder = start_holder(name, "workers", held);
+    ASSERT_TRUE(reaches(held, 2));
+    Child sentinel = start_receiver(name, "workers", parked);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, sentinel.pid()); }));
+    sentinel.kill();
+    holder.kill();
+    auto member = channel.join("workers", manual);  // which may recover leases of the dead
+    bool found = false;
+    const auto poll = [&] {
+        auto message = member.try_receive();
+        if (message) found |= message.text() == "held";
+        return found;
+    };
+    EXPECT_TRUE(eventually(poll, 10));
+}
+
+TEST(DeathOfASentinel, ABusyMemberThatWasThereBeforeLooksAfterTheDeadInstead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("held"));
+    const SharedValue<Progress> held;
+    const SharedValue<Progress> parked;
+    Child holder = start_holder(name, "workers", held);
+    ASSERT_TRUE(reaches(held, 2));
+    Child sentinel = start_receiver(name, "workers", parked);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, sentinel.pid()); }));
+    sentinel.kill();
+    holder.kill();
+    bool found = false;
+    const auto poll = [&] {
+        auto message = member.try_receive();
+        if (message) found |= message.text() == "held";
+        return found;
+    };
+    EXPECT_TRUE(eventually(poll, 10));
+}
+
+TEST(StoppedSentinel, IsReplacedBySleepersThatGoOn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    { auto group = channel.join("workers", manual); }
+    ASSERT_TRUE(channel.producer().send("job"));
+    const SharedValue<Progress> held;
+    const SharedValue<Progress> first;
+    const SharedValue<Progress> second;
+    Child holder = start_holder(name, "workers", held);
+    ASSERT_TRUE(reaches(held, 2));
+    Child one = start_receiver(name, "workers", first);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, one.pid()); }));
+    Child two = start_receiver(name, "workers", second);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, two.pid()); }));
+    one.stop();
+    holder.kill();
+    // The stopped one is first in the queue of sleepers, so it may take a wake-up with it: the
+    // other one looks for itself.
+    EXPECT_TRUE(reaches(second, 1, 20));
+    EXPECT_EQ(second->attempt, 2U);
+}
+
+}
+}

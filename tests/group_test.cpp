@@ -1,0 +1,1443 @@
+// Groups: every policy of a named group, and what each way of settling a message means.
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/ipc.hpp"
+#include "tests/support/channel_name.hpp"
+#include "tests/support/child.hpp"
+
+namespace ipc::test {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+const GroupOptions manual{.ack = Ack::manual};
+
+/// What an Error says; fails the test when there is none.
+template <class Action>
+Errc refusal(Action&& action, std::string* what = nullptr) {
+    try {
+        action();
+    } catch (const Error& error) {
+        if (what != nullptr) *what = error.what();
+        return static_cast<Errc>(error.code().value());
+    }
+    ADD_FAILURE() << "was not refused";
+    return {};
+}
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+GroupReport report_of(const std::string& channel, const std::string& group) {
+    const ChannelReport report = inspect(channel);
+    const GroupReport* found = report.find_group(group);
+    if (found != nullptr) return *found;
+    ADD_FAILURE() << "no group " << group;
+    return {};
+}
+
+void send_numbers(Producer<>& producer, int from, int end) {
+    for (int i = from; i < end; ++i)
+        ASSERT_TRUE(producer.send(std::to_string(i)));
+}
+
+/// Texts of everything there is now; each is acknowledged.
+std::vector<std::string> drain(Consumer<>& consumer) {
+    std::vector<std::string> texts;
+    while (auto message = consumer.try_receive()) {
+        texts.emplace_back(message.text());
+        EXPECT_TRUE(message.ack());
+    }
+    return texts;
+}
+
+std::vector<std::string> numbers(int from, int end) {
+    std::vector<std::string> texts;
+    for (int i = from; i < end; ++i)
+        texts.push_back(std::to_string(i));
+    return texts;
+}
+
+// ---------------------------------------------------------------------------- who sees what
+
+TEST(Group, MembersShareTheMessagesAndNoneGetsOneTwice) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 256});
+    auto first = channel.join("workers");
+    auto second = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 200);
+    std::vector<std::string> seen;
+    std::size_t of_second = 0;
+    for (;;) {
+        auto one = first.try_receive();
+        auto two = second.try_receive();
+        if (!one && !two) break;
+        for (auto* message : {&one, &two}) {
+            if (!*message) continue;
+            EXPECT_EQ(message->attempt(), 1U);
+            EXPECT_EQ(std::to_string(message->position()), message->text());
+            seen.emplace_back(message->text());
+        }
+        if (two) ++of_second;
+    }
+    EXPECT_EQ(seen, numbers(0, 200));  // first deliveries follow the order of positions
+    EXPECT_EQ(of_second, 100U);
+}
+
+TEST(Group, EveryGroupSeesEveryMessage) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto red = channel.join("red");
+    auto blue = channel.join("blue", manual);
+    auto tap = channel.subscribe();
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 50);
+    EXPECT_EQ(drain(red), numbers(0, 50));
+    EXPECT_EQ(drain(blue), numbers(0, 50));
+    EXPECT_EQ(drain(tap), numbers(0, 50));
+}
+
+TEST(Group, ANewOneStartsWhereItAsks) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 20);
+    auto latest = channel.join("latest", {.from = Start::latest()});
+    auto earliest = channel.join("earliest", {.from = Start::earliest()});
+    auto seventh = channel.join("seventh", {.from = Start::at(7)});
+    EXPECT_EQ(latest.try_receive().status(), Status::empty);
+    EXPECT_EQ(drain(earliest), numbers(0, 20));
+    EXPECT_EQ(drain(seventh), numbers(7, 20));
+    EXPECT_EQ(seventh.skipped(), 0U);
+    send_numbers(producer, 20, 21);
+    EXPECT_EQ(drain(latest), numbers(20, 21));
+}
+
+TEST(Group, StartingAtAPositionThatIsGoneSkipsToTheOldestAndSaysHowFar) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 100);
+    auto member = channel.join("late", {.from = Start::at(3)});
+    const Position oldest = member.position();
+    EXPECT_GE(oldest, 84U);
+    EXPECT_LE(oldest, 85U);
+    EXPECT_EQ(member.skipped(), oldest - 3);
+    EXPECT_EQ(drain(member), numbers(static_cast<int>(oldest), 100));
+    EXPECT_EQ(report_of(name, "late").skipped, oldest - 3);
+}
+
+TEST(Group, WhereItStartsMattersToTheMemberThatCreatesItOnly) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 5);
+    auto first = channel.join("workers", {.from = Start::at(2)});
+    auto second = channel.join("workers", {.from = Start::earliest()});
+    EXPECT_EQ(drain(second), numbers(2, 5));
+}
+
+// -------------------------------------------------------------------------- lifetime and gating
+
+TEST(Group, ADurableOneKeepsItsPlaceAndBacklogWithoutMembers) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    {
+        auto member = channel.join("workers", manual);
+        send_numbers(producer, 0, 3);
+        EXPECT_TRUE(member.receive().ack());
+    }
+    send_numbers(producer, 3, 6);
+    EXPECT_EQ(report_of(name, "workers").backlog, 5U);
+    EXPECT_EQ(report_of(name, "workers").members, 0U);
+    auto member = channel.join("workers", manual);
+    EXPECT_EQ(drain(member), numbers(1, 6));
+}
+
+TEST(Group, ADurableOneGatesWithoutMembersAndAnEphemeralOneDoesNot) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto producer = channel.producer();
+    { auto ephemeral = channel.join("ephemeral", {.lifetime = Lifetime::ephemeral}); }
+    send_numbers(producer, 0, 10);
+    { auto durable = channel.join("durable"); }
+    send_numbers(producer, 10, 14);
+    EXPECT_EQ(producer.try_send("full").status(), Status::full);
+    auto durable = channel.join("durable");
+    EXPECT_EQ(drain(durable), numbers(10, 14));
+    EXPECT_TRUE(producer.try_send("room"));
+}
+
+TEST(Group, AnEphemeralOneEndsWithItsLastMemberAndNotBefore) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    const GroupOptions options{.lifetime = Lifetime::ephemeral};
+    {
+        auto second = channel.join("workers", options);
+        {
+            auto first = channel.join("workers", options);
+            send_numbers(producer, 0, 3);
+        }
+        ASSERT_NE(inspect(name).find_group("workers"), nullptr);
+        EXPECT_EQ(drain(second), numbers(0, 3));
+        send_numbers(producer, 3, 5);
+    }
+    EXPECT_EQ(inspect(name).find_group("workers"), nullptr);
+    auto next = channel.join("workers", options);
+    EXPECT_EQ(next.try_receive().status(), Status::empty);
+}
+
+TEST(Group, AMessageThatOutlivesItsConsumerKeepsTheMembership) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    GroupOptions options = manual;
+    options.lifetime = Lifetime::ephemeral;
+    auto message = [&] {
+        auto member = channel.join("workers", options);
+        send_numbers(producer, 0, 1);
+        return member.receive();
+    }();
+    EXPECT_EQ(message.text(), "0");
+    EXPECT_TRUE(message.held());
+    EXPECT_EQ(report_of(name, "workers").in_flight, 1U);
+    EXPECT_TRUE(message.ack());
+    EXPECT_EQ(inspect(name).find_group("workers"), nullptr);
+}
+
+TEST(Group, AReliableOneMakesProducersWaitUntilItIsDoneWithTheOldest) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 4);
+    auto zero = member.receive();
+    auto one = member.receive();
+    EXPECT_TRUE(one.ack());
+    EXPECT_EQ(producer.try_send("4").status(), Status::full);  // 0 is not settled
+    EXPECT_TRUE(zero.ack());
+    EXPECT_TRUE(producer.try_send("4"));
+    EXPECT_TRUE(producer.try_send("5"));
+    EXPECT_EQ(producer.try_send("6").status(), Status::full);
+    EXPECT_EQ(drain(member), numbers(2, 6));
+}
+
+// ------------------------------------------------------------------------------ acknowledgement
+
+TEST(Acknowledgement, AutomaticSettlesAMessageWhenItsObjectEnds) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    { auto message = member.receive(); }
+    auto second = member.receive();
+    EXPECT_EQ(second.text(), "1");
+    EXPECT_EQ(report_of(name, "workers").acked, 1U);
+    second.release();
+    EXPECT_EQ(report_of(name, "workers").acked, 2U);
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+}
+
+TEST(Acknowledgement, ManualGivesBackWhatIsDestroyedUnacknowledged) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto other = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    for (unsigned attempt = 1; attempt <= 3; ++attempt) {
+        auto message = member.receive_for(5s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), "0");
+        EXPECT_EQ(message.attempt(), attempt);
+    }
+    auto message = other.receive_for(5s);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message.attempt(), 4U);
+    EXPECT_TRUE(message.ack());
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+    EXPECT_EQ(other.try_receive().status(), Status::empty);
+}
+
+TEST(Acknowledgement, AMessageIsSettledOnce) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto message = member.receive();
+    EXPECT_TRUE(message.held());
+    EXPECT_TRUE(message.ack());
+    EXPECT_FALSE(message.held());
+    EXPECT_EQ(message.ack().status(), Status::not_leased);
+    EXPECT_EQ(message.nack().status(), Status::not_leased);
+    EXPECT_EQ(message.reject().status(), Status::not_leased);
+    EXPECT_EQ(message.renew().status(), Status::not_leased);
+    message.release();
+    EXPECT_EQ(report_of(name, "workers").settled, 1U);
+}
+
+TEST(Acknowledgement, OfANothingIsNotLeased) {
+    const ChannelName name;
+    auto member = Channel<>::create(name).join("workers", manual);
+    auto nothing = member.try_receive();
+    EXPECT_EQ(nothing.status(), Status::empty);
+    EXPECT_EQ(nothing.ack().status(), Status::not_leased);
+    EXPECT_EQ(nothing.nack(1s).status(), Status::not_leased);
+    EXPECT_FALSE(nothing.held());
+}
+
+TEST(Acknowledgement, MovingAMessageMovesTheRightToSettleIt) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    auto source = member.receive();
+    auto target = std::move(source);
+    EXPECT_FALSE(source.held());  // NOLINT(bugprone-use-after-move): what is left is the promise
+    EXPECT_TRUE(target.held());
+    target = member.receive();  // gives 0 back
+    EXPECT_EQ(target.text(), "1");
+    EXPECT_TRUE(target.ack());
+    auto again = member.receive_for(5s);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again.text(), "0");
+    EXPECT_EQ(again.attempt(), 2U);
+}
+
+TEST(Acknowledgement, NackGivesAnotherAttemptAtOnce) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    EXPECT_TRUE(member.receive().nack());
+    auto again = member.receive_for(5s);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again.text(), "0");
+    EXPECT_EQ(again.attempt(), 2U);
+    again.release();
+    EXPECT_EQ(drain(member), numbers(1, 2));
+}
+
+TEST(Acknowledgement, NackWithADelayHoldsTheMessageBackAndNothingElse) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    const auto start = Clock::now();
+    EXPECT_TRUE(member.receive().nack(300ms));
+    EXPECT_EQ(report_of(name, "workers").delayed, 1U);
+    EXPECT_EQ(report_of(name, "workers").backlog, 2U);
+    EXPECT_EQ(drain(member), numbers(1, 2));
+    auto again = Message<>(member.try_receive());
+    while (!again && Clock::now() - start < 10s)
+        again = member.try_receive();
+    ASSERT_TRUE(again);
+    EXPECT_GE(Clock::now() - start, 299ms);
+    EXPECT_EQ(again.text(), "0");
+    EXPECT_EQ(again.attempt(), 2U);
+    EXPECT_TRUE(again.ack());
+    EXPECT_EQ(report_of(name, "workers").delayed, 0U);
+}
+
+TEST(Acknowledgement, ADelayedMessageWakesAMemberThatSleepsSoonAfterItsTime) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    std::vector<Clock::duration> late;
+    for (int round = 0; round < 3; ++round) {
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message);
+        const auto start = Clock::now();
+        EXPECT_TRUE(message.nack(200ms));
+        auto again = member.receive_for(10s);
+        ASSERT_TRUE(again);
+        EXPECT_GE(Clock::now() - start, 199ms);
+        late.push_back(Clock::now() - start - 200ms);
+    }
+    // The sentinel ticks every 50 ms while anything is in flight or waits for its time.
+    EXPECT_LT(*std::min_element(late.begin(), late.end()), 500ms);
+}
+
+TEST(Acknowledgement, ASleepingMemberGetsWhatAnotherGivesBack) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto holder = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto held = holder.receive();
+    std::thread sleeper([&] {
+        auto member = channel.join("workers", options);
+        auto message = member.receive_for(20s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), "0");
+        EXPECT_EQ(message.attempt(), 2U);
+        EXPECT_TRUE(message.ack());
+    });
+    EXPECT_TRUE(eventually([&] {
+        for (const auto& participant : inspect(name).participants) {
+            if (participant.activity == Activity::waiting_for_message) return true;
+        }
+        return false;
+    }));
+    const auto start = Clock::now();
+    EXPECT_TRUE(held.nack());
+    sleeper.join();
+    EXPECT_LT(Clock::now() - start, 2s);
+}
+
+TEST(Acknowledgement, AttemptsAreCountedBeyondWhatTheirFieldHolds) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    auto other = member.receive();  // stays held meanwhile
+    for (unsigned attempt = 1; attempt <= 600; ++attempt) {
+        auto message = member.try_receive();
+        ASSERT_TRUE(message) << attempt;
+        ASSERT_EQ(message.text(), "1");
+        ASSERT_EQ(message.attempt(), std::min(attempt, 255U));
+        ASSERT_TRUE(message.nack());
+    }
+    EXPECT_TRUE(other.ack());
+    EXPECT_EQ(drain(member), numbers(1, 2));
+    EXPECT_EQ(report_of(name, "workers").acked, 2U);
+}
+
+// ------------------------------------------------------------------------- rejects, dead letters
+
+TEST(Reject, WithoutADeadLetterChannelDropsAndCounts) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 4);
+    EXPECT_TRUE(member.receive().reject());
+    EXPECT_EQ(drain(member), numbers(1, 4));
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.rejected, 1U);
+    EXPECT_EQ(report.dropped, 1U);
+    EXPECT_EQ(report.settled, 4U);
+    EXPECT_EQ(report.acked, 3U);
+    EXPECT_EQ(report.dead_lettered, 0U);
+}
+
+TEST(Reject, GoesToTheDeadLetterChannelWithItsOrigin) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto letters = Channel<>::create(dead).subscribe();
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.dead_letter = dead;
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    const std::string large(5000, 'L');
+    for (const std::string& text : {std::string("small"), std::string(), large}) {
+        SCOPED_TRACE(text.size());
+        const Position position = producer.send(text).position();
+        EXPECT_TRUE(member.receive().nack());
+        auto message = member.receive_for(5s);
+        ASSERT_TRUE(message);
+        EXPECT_TRUE(message.reject());
+        auto letter = letters.try_receive();
+        ASSERT_TRUE(letter);
+        EXPECT_EQ(letter.text(), text);
+        const auto origin = letter.origin();
+        ASSERT_TRUE(origin);
+        EXPECT_EQ(origin->channel, name.str());
+        EXPECT_EQ(origin->channel_id, inspect(name).channel_id);
+        EXPECT_EQ(origin->group, "workers");
+        EXPECT_EQ(origin->position, position);
+        EXPECT_EQ(origin->attempts, 2U);
+        EXPECT_EQ(origin->reason, "rejected");
+    }
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.rejected, 3U);
+    EXPECT_EQ(report.dead_lettered, 3U);
+    EXPECT_EQ(report.dropped, 0U);
+    EXPECT_EQ(report.acked, 0U);
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+}
+
+TEST(MaxAttempts, AreCheckedBeforeHandingOutAndThenTheMessageIsADeadLetter) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto letters = Channel<>::create(dead).subscribe();
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.max_attempts = 3;
+    options.dead_letter = dead;
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    std::vector<unsigned> attempts;
+    while (auto message = member.try_receive()) {
+        if (message.text() == "1") {
+            EXPECT_TRUE(message.ack());
+            continue;
+        }
+        attempts.push_back(message.attempt());
+        EXPECT_TRUE(message.nack());
+    }
+    EXPECT_EQ(attempts, (std::vector<unsigned>{1, 2, 3}));
+    auto letter = letters.try_receive();
+    ASSERT_TRUE(letter);
+    EXPECT_EQ(letter.text(), "0");
+    ASSERT_TRUE(letter.origin());
+    EXPECT_EQ(letter.origin()->attempts, 3U);
+    EXPECT_EQ(letter.origin()->reason, "attempts exhausted");
+    EXPECT_EQ(letters.try_receive().status(), Status::empty);
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.rejected, 0U);
+    EXPECT_EQ(report.dead_lettered, 1U);
+    EXPECT_EQ(report.acked, 1U);
+    EXPECT_EQ(report.redelivered, 2U);
+}
+
+TEST(MaxAttempts, WithoutADeadLetterChannelDropAndCount) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    GroupOptions options = manual;
+    options.max_attempts = 1;
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    for (int i = 0; i < 3; ++i) {
+        send_numbers(producer, i, i + 1);
+        auto message = member.receive_for(5s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.text(), std::to_string(i));
+        EXPECT_EQ(message.attempt(), 1U);
+        message.release();
+        EXPECT_EQ(member.try_receive().status(), Status::empty);
+    }
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.dropped, 3U);
+    EXPECT_EQ(report.settled, 3U);
+    EXPECT_EQ(report.acked, 0U);
+}
+
+/// Expects that the reject stays pending and visible while the worker goes on, until `repair`.
+void expect_pending_until(const std::string& dead,
+                          const std::function<void(Consumer<>& worker)>& repair) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    GroupOptions options = manual;
+    options.dead_letter = dead;
+    auto worker = channel.join("workers", options);
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("poison"));
+    ASSERT_TRUE(producer.send("good"));
+    ASSERT_TRUE(worker.receive().reject());
+    EXPECT_EQ(drain(worker), std::vector<std::string>{"good"});
+    GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.dead_pending, 1U);
+    EXPECT_EQ(report.dead_lettered, 0U);
+    EXPECT_EQ(report.rejected, 1U);
+    EXPECT_EQ(report.settled, 1U);
+    EXPECT_EQ(report.acked, 1U);
+    EXPECT_EQ(report.in_flight, 0U);
+    ASSERT_EQ(report.leases.size(), 1U);
+    EXPECT_EQ(report.leases[0].kind, LeaseKind::dead_rejected);
+    EXPECT_EQ(report.leases[0].position, 0U);
+
+    repair(worker);
+    EXPECT_TRUE(eventually([&] {
+        EXPECT_FALSE(worker.try_receive());
+        return report_of(name, "workers").dead_pending == 0;
+    }));
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.dead_lettered, 1U);
+    EXPECT_EQ(report.settled, 2U);
+    EXPECT_EQ(report.acked, 1U);
+    auto letters = Channel<>::open(dead).subscribe({.from = Start::earliest()});
+    auto letter = letters.try_receive();
+    while (letter && letter.text() != "poison")
+        letter = letters.try_receive();
+    ASSERT_TRUE(letter);
+    ASSERT_TRUE(letter.origin());
+    EXPECT_EQ(letter.origin()->channel, name.str());
+    EXPECT_EQ(letter.origin()->reason, "rejected");
+}
+
+TEST(DeadLetter, StaysPendingWhileItsTargetIsMissing) {
+    const ChannelName dead("dead");
+    expect_pending_until(dead, [&](Consumer<>&) { (void)Channel<>::create(dead); });
+}
+
+TEST(DeadLetter, StaysPendingWhileItsTargetIsFull) {
+    const ChannelName dead("dead");
+    auto target = Channel<>::create(dead, {.capacity = 2});
+    auto clerk = target.join("clerk");
+    auto filler = target.producer();
+    ASSERT_TRUE(filler.send("1"));
+    ASSERT_TRUE(filler.send("2"));
+    expect_pending_until(dead, [&](Consumer<>&) { EXPECT_EQ(drain(clerk), numbers(1, 3)); });
+}
+
+TEST(DeadLetter, StaysPendingWhileItsTargetIsClosedAndGoesToItsSuccessor) {
+    const ChannelName dead("dead");
+    auto target = Channel<>::create(dead);
+    EXPECT_TRUE(target.close());
+    expect_pending_until(dead, [&](Consumer<>&) {
+        EXPECT_TRUE(remove(dead));
+        (void)Channel<>::create(dead);
+    });
+}
+
+TEST(DeadLetter, GoesThroughWhileItsWorkersOnlyWait) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.dead_letter = dead;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto worker = channel.join("workers", options);
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("poison"));
+    ASSERT_TRUE(worker.receive().reject());
+    EXPECT_EQ(report_of(name, "workers").dead_pending, 1U);
+    auto letters = Channel<>::create(dead).subscribe({.from = Start::earliest()});
+    std::stop_source stop;
+    std::thread waiting(
+        [&] { EXPECT_EQ(worker.receive(stop.get_token()).status(), Status::interrupted); });
+    auto letter = letters.receive_for(8s);
+    EXPECT_TRUE(letter);
+    EXPECT_EQ(letter.status() == Status::ok ? letter.text() : "", "poison");
+    stop.request_stop();
+    waiting.join();
+}
+
+TEST(DeadLetter, CyclesAreRefusedAndLeaveNoGroupBehind) {
+    const ChannelName a("a");
+    const ChannelName b("b");
+    const ChannelName c("c");
+    auto channel_a = Channel<>::create(a);
+    auto channel_b = Channel<>::create(b);
+    auto channel_c = Channel<>::create(c);
+    const auto to = [](const ChannelName& target) {
+        return GroupOptions{.ack = Ack::manual, .dead_letter = target};
+    };
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)channel_a.join("self", to(a)); }, &what), Errc::bad_options);
+    EXPECT_TRUE(contains(what, a.str())) << what;
+    auto a_to_b = channel_a.join("workers", to(b));
+    EXPECT_EQ(refusal([&] { (void)channel_b.join("back", to(a)); }), Errc::bad_options);
+    auto b_to_c = channel_b.join("workers", to(c));
+    EXPECT_EQ(refusal([&] { (void)channel_c.join("back", to(a)); }), Errc::bad_options);
+    EXPECT_EQ(refusal([&] { (void)channel_c.join("back", to(b)); }), Errc::bad_options);
+    EXPECT_EQ(inspect(a).groups.size(), 1U);
+    EXPECT_EQ(inspect(b).groups.size(), 1U);
+    EXPECT_EQ(inspect(c).groups.size(), 0U);
+    EXPECT_TRUE(inspect(c).participants.empty());
+}
+
+TEST(DeadLetter, ATargetTooSmallForALetterIsRefusedAtOnceOrTakesItAnyway) {
+    // A letter is longer than its message by its origin.
+    const auto try_with = [](const ChannelOptions& options, std::size_t size) {
+        const ChannelName name;
+        const ChannelName dead("dead");
+        auto letters = Channel<>::create(dead, options).subscribe();
+        auto channel = Channel<>::create(name, options);
+        try {
+            auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = dead});
+            ASSERT_TRUE(channel.producer().send(std::string(size, 'x')));
+            EXPECT_TRUE(member.receive().reject());
+            EXPECT_EQ(letters.try_receive().size(), size);
+            EXPECT_EQ(report_of(name, "workers").dead_pending, 0U);
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Errc::bad_options);
+        }
+    };
+    try_with({.region_size = 4096}, 4096);
+    try_with({.region_size = 0}, 10);
+}
+
+TEST(DeadLetter, TwoChannelsMayShareATarget) {
+    const ChannelName a("a");
+    const ChannelName b("b");
+    const ChannelName dead("dead");
+    auto letters = Channel<>::create(dead).subscribe();
+    const GroupOptions options{.ack = Ack::manual, .dead_letter = dead};
+    for (const ChannelName* name : {&a, &b}) {
+        auto channel = Channel<>::create(*name);
+        auto member = channel.join("workers", options);
+        ASSERT_TRUE(channel.producer().send(name->str()));
+        ASSERT_TRUE(member.receive().reject());
+        auto letter = letters.try_receive();
+        ASSERT_TRUE(letter);
+        EXPECT_EQ(letter.text(), name->str());
+        EXPECT_EQ(letter.origin()->channel, name->str());
+    }
+}
+
+// ------------------------------------------------------------------------------------- redrive
+
+struct Redrive : testing::Test {
+    Redrive() : member(channel.join("workers", options())) {
+        auto producer = channel.producer();
+        send_numbers(producer, 0, 5);
+        for (int i = 0; i < 5; ++i)
+            EXPECT_TRUE(member.receive().reject());
+        EXPECT_EQ(report_of(name, "workers").dead_lettered, 5U);
+    }
+    GroupOptions options() const { return {.ack = Ack::manual, .dead_letter = dead}; }
+
+    ChannelName name;
+    ChannelName dead{"dead"};
+    Channel<> letters = Channel<>::create(dead);
+    Channel<> channel = Channel<>::create(name);
+    Consumer<> member;
+};
+
+TEST_F(Redrive, SendsDeadLettersBackToWhereTheyCameFromOldestFirst) {
+    EXPECT_EQ(redrive(dead), 5U);
+    EXPECT_EQ(drain(member), numbers(0, 5));
+    EXPECT_EQ(redrive(dead), 0U);
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+}
+
+TEST_F(Redrive, MovesAtMostAsManyAsAsked) {
+    EXPECT_EQ(redrive(dead, {}, 2), 2U);
+    EXPECT_EQ(drain(member), numbers(0, 2));
+    EXPECT_EQ(redrive(dead, {}, 100), 3U);
+    EXPECT_EQ(drain(member), numbers(2, 5));
+}
+
+TEST_F(Redrive, SendsAllToOneTargetWhenAsked) {
+    const ChannelName other("other");
+    auto reader = Channel<>::create(other).subscribe();
+    EXPECT_EQ(redrive(dead, other), 5U);
+    EXPECT_EQ(drain(reader), numbers(0, 5));
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+}
+
+TEST_F(Redrive, AMessageWithoutAnOriginIsAnErrorAndStays) {
+    const ChannelName plain("plain");
+    auto channel_plain = Channel<>::create(plain);
+    ASSERT_TRUE(channel_plain.producer().send("no letter"));
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)redrive(plain); }, &what), Errc::bad_options);
+    EXPECT_TRUE(contains(what, "origin")) << what;
+    EXPECT_EQ(redrive(plain, name), 1U);
+    EXPECT_EQ(drain(member), std::vector<std::string>{"no letter"});
+}
+
+TEST_F(Redrive, LeavesLettersInPlaceWhenTheirChannelIsGone) {
+    EXPECT_TRUE(remove(name));
+    EXPECT_EQ(refusal([&] { (void)redrive(dead); }), Errc::not_found);
+    EXPECT_EQ(report_of(dead, "redrive").backlog, 5U);
+    auto again = Channel<>::create(name);
+    auto reader = again.subscribe();
+    EXPECT_EQ(redrive(dead), 5U);
+    EXPECT_EQ(drain(reader), numbers(0, 5));
+}
+
+// --------------------------------------------------------------------------------- lease limit
+
+TEST(LeaseLimit, PassesAMessageOnAndALateAckIsToldSo) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 150ms;
+    auto slow = channel.join("workers", options);
+    auto other = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    const auto start = Clock::now();
+    auto late = slow.receive();
+    ASSERT_TRUE(late);
+    auto message = other.receive_for(10s);
+    ASSERT_TRUE(message);
+    EXPECT_GE(Clock::now() - start, 149ms);
+    EXPECT_EQ(message.text(), "0");
+    EXPECT_EQ(message.attempt(), 2U);
+    EXPECT_FALSE(late.held());
+    EXPECT_EQ(late.renew().status(), Status::lease_lost);
+    EXPECT_EQ(late.ack().status(), Status::lease_lost);
+    EXPECT_TRUE(message.ack());
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.expired, 1U);
+    EXPECT_EQ(report.returned, 1U);
+    EXPECT_EQ(report.acked, 1U);
+}
+
+TEST(LeaseLimit, LateNackAndRejectAreToldAsWell) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 50ms;
+    auto slow = channel.join("workers", options);
+    auto other = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    auto late_nack = slow.receive();
+    auto late_reject = slow.receive();
+    for (int i = 0; i < 2; ++i) {
+        auto message = other.receive_for(10s);
+        ASSERT_TRUE(message);
+        EXPECT_TRUE(message.ack());
+    }
+    EXPECT_EQ(late_nack.nack(1ms).status(), Status::lease_lost);
+    EXPECT_EQ(late_reject.reject().status(), Status::lease_lost);
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.acked, 2U);
+    EXPECT_EQ(report.rejected, 0U);
+    EXPECT_EQ(report.backlog, 0U);
+}
+
+TEST(LeaseLimit, HeldTellsBeforeAnybodyElseHasTheMessage) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 50ms;
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    const auto start = Clock::now();
+    auto message = member.receive();
+    const bool at_once = message.held();
+    if (Clock::now() - start < 49ms) {
+        EXPECT_TRUE(at_once);
+    }
+    EXPECT_TRUE(eventually([&] { return !message.held(); }));
+    EXPECT_GE(Clock::now() - start, 49ms);
+}
+
+TEST(LeaseLimit, RenewingKeepsTheMessage) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 1s;
+    auto worker = channel.join("workers", options);
+    auto other = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto message = worker.receive();
+    const auto start = Clock::now();
+    while (Clock::now() - start < 2500ms) {
+        ASSERT_TRUE(message.renew());
+        ASSERT_EQ(other.receive_for(100ms).status(), Status::timed_out);
+    }
+    EXPECT_TRUE(message.held());
+    EXPECT_TRUE(message.ack());
+    EXPECT_EQ(report_of(name, "workers").expired, 0U);
+}
+
+TEST(LeaseLimit, CountsAsAnAttempt) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 30ms;
+    options.max_attempts = 2;
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto first = member.receive();
+    auto second = member.receive_for(10s);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second.attempt(), 2U);
+    EXPECT_TRUE(eventually([&] {
+        EXPECT_FALSE(member.try_receive());
+        return report_of(name, "workers").dropped == 1;
+    }));
+    EXPECT_EQ(first.ack().status(), Status::lease_lost);
+    EXPECT_EQ(second.ack().status(), Status::lease_lost);
+}
+
+TEST(LeaseLimit, WithoutOneAMessageIsHeldForAsLongAsItsMemberLives) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto holder = channel.join("workers", manual);
+    auto other = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto message = holder.receive();
+    EXPECT_EQ(other.receive_for(300ms).status(), Status::timed_out);
+    EXPECT_TRUE(message.held());
+    EXPECT_TRUE(message.renew());
+    EXPECT_TRUE(message.ack());
+}
+
+// ------------------------------------------------------------------------------------- batches
+
+TEST(GroupBatch, ChargesAnAttemptOnlyForMessagesTheIterationReached) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 5);
+    {
+        auto batch = member.receive_batch(5);
+        ASSERT_EQ(batch.size(), 5U);
+        auto each = batch.begin();
+        EXPECT_EQ(each->text(), "0");
+        EXPECT_EQ(each->attempt(), 1U);
+        EXPECT_TRUE(each->ack());
+        ++each;
+        EXPECT_EQ(each->text(), "1");
+        const GroupReport report = report_of(name, "workers");
+        ASSERT_EQ(report.leases.size(), 4U);
+        EXPECT_EQ(report.leases[0].kind, LeaseKind::leased);
+        for (std::size_t i = 1; i < 4; ++i)
+            EXPECT_EQ(report.leases[i].kind, LeaseKind::reserved);
+        EXPECT_EQ(report.in_flight, 4U);
+    }
+    std::map<std::string, unsigned> attempts;
+    while (auto message = member.try_receive()) {
+        attempts[std::string(message.text())] = message.attempt();
+        EXPECT_TRUE(message.ack());
+    }
+    EXPECT_EQ(attempts,
+              (std::map<std::string, unsigned>{{"1", 2U}, {"2", 1U}, {"3", 1U}, {"4", 1U}}));
+    // A delivery that user code never saw is none.
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.redelivered, 1U);
+    EXPECT_EQ(report.delivered, 6U);
+    EXPECT_EQ(report.acked, 5U);
+}
+
+TEST(GroupBatch, AcknowledgesAllOfItAtOnce) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 7);
+    auto batch = member.receive_batch(5);
+    EXPECT_EQ(batch.size(), 5U);
+    EXPECT_EQ(batch.ack_all(), 5U);
+    EXPECT_EQ(report_of(name, "workers").acked, 5U);
+    EXPECT_EQ(drain(member), numbers(5, 7));
+}
+
+TEST(GroupBatch, IsIteratedInOrderAndAcknowledgedAutomatically) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 6);
+    {
+        std::vector<std::string> texts;
+        auto batch = member.try_receive_batch(4);
+        for (auto& message : batch)
+            texts.emplace_back(message.text());
+        EXPECT_EQ(texts, numbers(0, 4));
+    }
+    EXPECT_EQ(report_of(name, "workers").acked, 4U);
+    EXPECT_EQ(drain(member), numbers(4, 6));
+}
+
+TEST(GroupBatch, PassesOverMessagesWhoseLeaseRanOut) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 50ms;
+    auto slow = channel.join("workers", options);
+    auto other = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    auto batch = slow.receive_batch(3);
+    ASSERT_EQ(batch.size(), 3U);
+    std::set<std::string> taken;
+    while (taken.size() < 3) {
+        auto message = other.receive_for(10s);
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.attempt(), 1U) << "never reached user code before";
+        taken.emplace(message.text());
+        EXPECT_TRUE(message.ack());
+    }
+    for (auto& message : batch)
+        ADD_FAILURE() << "handed out " << message.text();
+    EXPECT_EQ(batch.ack_all(), 0U);
+}
+
+TEST(GroupBatch, OfNothingSaysWhy) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    EXPECT_EQ(member.try_receive_batch(4).status(), Status::empty);
+    EXPECT_EQ(member.receive_batch_for(4, 10ms).status(), Status::timed_out);
+    EXPECT_TRUE(channel.close());
+    EXPECT_EQ(member.receive_batch(4).status(), Status::closed);
+    EXPECT_TRUE(member.receive_batch(4).empty());
+}
+
+TEST(GroupBatch, WaitsForTheFirstMessageOnly) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    {
+        auto batch = member.receive_batch(100);
+        EXPECT_EQ(batch.size(), 1U);
+        EXPECT_EQ(batch.ack_all(), 1U);
+    }
+    std::thread later([&] { send_numbers(producer, 1, 2); });
+    auto batch = member.receive_batch_for(100, 20s);
+    later.join();
+    ASSERT_EQ(batch.size(), 1U);
+    EXPECT_EQ(batch.begin()->text(), "1");
+}
+
+// ---------------------------------------------------------------------------------- the policies
+
+TEST(GroupPolicies, AMismatchIsRefusedAndShowsBothSides) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto channel = Channel<>::create(name);
+    const GroupOptions options{
+        .ack = Ack::manual, .max_attempts = 5, .lease_limit = 700ms, .dead_letter = dead};
+    auto member = channel.join("workers", options);
+    const auto expect_refused = [&](auto&& change, const std::string& have,
+                                    const std::string& want) {
+        GroupOptions other = options;
+        change(other);
+        std::string what;
+        EXPECT_EQ(refusal([&] { (void)channel.join("workers", other); }, &what),
+                  Errc::options_differ);
+        EXPECT_TRUE(contains(what, have) && contains(what, want)) << what;
+        EXPECT_TRUE(contains(what, name.str()) && contains(what, "workers")) << what;
+        EXPECT_LT(what.find(have), what.rfind(want)) << what;
+    };
+    expect_refused([](auto& o) { o.lifetime = Lifetime::ephemeral; }, "durable", "ephemeral");
+    expect_refused([](auto& o) { o.ack = Ack::automatic; }, "manual ack", "automatic ack");
+    expect_refused([](auto& o) { o.max_attempts = 6; }, "max_attempts 5", "max_attempts 6");
+    expect_refused([](auto& o) { o.lease_limit = 701ms; }, "700 ms", "701 ms");
+    expect_refused([](auto& o) { o.dead_letter = "elsewhere"; }, dead.str(), "elsewhere");
+    expect_refused([](auto& o) { o.dead_letter.clear(); }, dead.str(), "nowhere");
+    expect_refused([](auto& o) { o = {.delivery = Delivery::lossy}; }, "reliable", "lossy");
+    EXPECT_EQ(report_of(name, "workers").members, 1U);
+    auto same = channel.join("workers", options);
+    EXPECT_EQ(report_of(name, "workers").members, 2U);
+}
+
+TEST(GroupPolicies, LossyGroupsHaveNoLeasesToAskFor) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const auto expect_refused = [&](GroupOptions options) {
+        options.delivery = Delivery::lossy;
+        EXPECT_EQ(refusal([&] { (void)channel.join("lossy", options); }), Errc::bad_options);
+    };
+    expect_refused({.ack = Ack::manual});
+    expect_refused({.max_attempts = 1});
+    expect_refused({.lease_limit = 1ms});
+    expect_refused({.dead_letter = "dead"});
+    EXPECT_TRUE(inspect(name).groups.empty());
+}
+
+TEST(GroupPolicies, OutOfRangeIsRefused) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    EXPECT_EQ(refusal([&] { (void)channel.join("g", {.max_attempts = 251}); }), Errc::bad_options);
+    EXPECT_EQ(refusal([&] { (void)channel.join("g", {.lease_limit = -1ms}); }), Errc::bad_options);
+    EXPECT_EQ(
+        refusal([&] { (void)channel.join("g", {.lease_limit = std::chrono::hours(24 * 60)}); }),
+        Errc::bad_options);
+    EXPECT_EQ(refusal([&] { (void)channel.join("g", {.dead_letter = "a/b"}); }), Errc::bad_name);
+    for (const std::string& bad : {std::string(), std::string("a b"), std::string("a/b"),
+                                   std::string(129, 'x'), std::string("\xC3\xBC")}) {
+        EXPECT_EQ(refusal([&] { (void)channel.join(bad); }), Errc::bad_name) << bad;
+    }
+    EXPECT_TRUE(inspect(name).groups.empty());
+    const std::string longest(128, 'x');
+    auto member = channel.join(longest, {.max_attempts = 250});
+    EXPECT_NE(inspect(name).find_group(longest), nullptr);
+}
+
+TEST(GroupPolicies, AreShownByInspect) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", {.lifetime = Lifetime::ephemeral,
+                                           .ack = Ack::manual,
+                                           .max_attempts = 9,
+                                           .lease_limit = 1234ms,
+                                           .dead_letter = "some.dead"});
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_TRUE(report.reliable && report.manual_ack && !report.durable && !report.subscriber);
+    EXPECT_EQ(report.max_attempts, 9U);
+    EXPECT_EQ(report.lease_limit_ms, 1234U);
+    EXPECT_EQ(report.dead_letter, "some.dead");
+}
+
+// ------------------------------------------------------------------------------------ lossy groups
+
+TEST(LossyGroup, SharesMessagesEachAtMostOnceAndNeverDelaysProducers) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    const GroupOptions lossy{.delivery = Delivery::lossy};
+    auto first = channel.join("lossy", lossy);
+    auto second = channel.join("lossy", lossy);
+    auto producer = channel.producer();
+    std::vector<std::string> seen;
+    for (int i = 0; i < 40; i += 4) {
+        send_numbers(producer, i, i + 4);
+        for (int turn = 0; turn < 2; ++turn) {
+            for (auto* member : {&first, &second}) {
+                auto message = member->try_receive();
+                ASSERT_TRUE(message);
+                EXPECT_EQ(message.nack().status(), Status::not_leased);
+                seen.emplace_back(message.text());
+            }
+        }
+    }
+    EXPECT_EQ(seen, numbers(0, 40));
+    for (int i = 40; i < 140; ++i)
+        ASSERT_TRUE(producer.try_send(std::to_string(i)));
+    std::vector<std::string> rest = drain(first);
+    ASSERT_FALSE(rest.empty());
+    EXPECT_EQ(first.skipped(), 100U - rest.size());
+    EXPECT_EQ(rest, numbers(140 - static_cast<int>(rest.size()), 140));
+    EXPECT_EQ(second.try_receive().status(), Status::empty);
+}
+
+TEST(LossyGroup, ADurableOneKeepsItsPlaceAsLongAsTheMessagesAreRetained) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    const GroupOptions lossy{.delivery = Delivery::lossy};
+    auto producer = channel.producer();
+    {
+        auto member = channel.join("lossy", lossy);
+        send_numbers(producer, 0, 2);
+        EXPECT_EQ(member.try_receive().text(), "0");
+    }
+    send_numbers(producer, 2, 4);
+    auto member = channel.join("lossy", lossy);
+    EXPECT_EQ(drain(member), numbers(1, 4));
+    EXPECT_EQ(member.skipped(), 0U);
+}
+
+// ----------------------------------------------------------------------------- purge, remove_group
+
+TEST(Purge, DropsTheBacklogAndLeavesWhatMembersHold) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 8});
+    auto member = channel.join("workers", manual);
+    auto other = channel.join("other", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 8);
+    auto held = member.receive();
+    EXPECT_TRUE(member.receive().nack());    // 1: back in the backlog
+    EXPECT_TRUE(member.receive().nack(1h));  // 1 again: delayed
+    auto acked = member.receive();
+    EXPECT_EQ(acked.text(), "2");
+    EXPECT_TRUE(acked.ack());
+    EXPECT_EQ(channel.purge("workers"), 6U);  // 1 and 3 to 7
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+    EXPECT_TRUE(held.held());
+    EXPECT_TRUE(held.ack());
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.purged, 6U);
+    EXPECT_EQ(report.backlog, 0U);
+    EXPECT_EQ(report.acked, 2U);
+    EXPECT_EQ(report.settled, 8U);
+    EXPECT_EQ(drain(other), numbers(0, 8));
+    send_numbers(producer, 8, 10);
+    EXPECT_EQ(drain(member), numbers(8, 10));
+}
+
+TEST(Purge, MakesRoomForAProducerThatWaits) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 2});
+    { auto member = channel.join("workers"); }
+    auto producer = channel.producer({.wait_policy = WaitPolicy::parking()});
+    send_numbers(producer, 0, 2);
+    std::thread sender([&] { EXPECT_TRUE(producer.send_for("2", 20s)); });
+    EXPECT_TRUE(eventually(
+        [&] { return inspect(name).participants.at(0).activity == Activity::waiting_for_room; }));
+    EXPECT_EQ(channel.purge("workers"), 2U);
+    sender.join();
+    auto member = channel.join("workers");
+    EXPECT_EQ(drain(member), numbers(2, 3));
+}
+
+TEST(Purge, OfALossyGroupMovesItToTheEnd) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 32});
+    auto member = channel.join("lossy", {.delivery = Delivery::lossy});
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 5);
+    EXPECT_EQ(channel.purge("lossy"), 5U);
+    EXPECT_EQ(member.try_receive().status(), Status::empty);
+    send_numbers(producer, 5, 6);
+    EXPECT_EQ(drain(member), numbers(5, 6));
+}
+
+TEST(Purge, OfAnUnknownGroupIsAnError) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)channel.purge("nobody"); }, &what), Errc::not_found);
+    EXPECT_TRUE(contains(what, "nobody") && contains(what, name.str())) << what;
+    EXPECT_EQ(refusal([&] { channel.remove_group("nobody"); }), Errc::not_found);
+}
+
+TEST(Purge, LetsSleepingMembersOfAClosedChannelEnd) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto member = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    EXPECT_TRUE(member.receive().nack(1h));
+    EXPECT_TRUE(producer.close());
+    std::thread waiting([&] { EXPECT_EQ(member.receive_for(20s).status(), Status::closed); });
+    EXPECT_TRUE(eventually([&] {
+        for (const auto& participant : inspect(name).participants) {
+            if (participant.activity == Activity::waiting_for_message) return true;
+        }
+        return false;
+    }));
+    const auto start = Clock::now();
+    EXPECT_EQ(channel.purge("workers"), 1U);
+    waiting.join();
+    EXPECT_LT(Clock::now() - start, 2s) << "nobody told it";
+}
+
+TEST(RemoveGroup, EndsItWithItsBacklogAndItsMembersAreTold) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 4);
+    EXPECT_EQ(producer.try_send("4").status(), Status::full);
+    channel.remove_group("workers");
+    EXPECT_EQ(inspect(name).find_group("workers"), nullptr);
+    EXPECT_TRUE(producer.try_send("4"));
+    EXPECT_EQ(member.try_receive().status(), Status::removed);
+    EXPECT_EQ(member.receive().status(), Status::removed);
+    EXPECT_EQ(member.receive_batch(2).status(), Status::removed);
+}
+
+TEST(RemoveGroup, MembersAreTakenNoMessageOfItsBacklogAnyMore) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    channel.remove_group("workers");
+    EXPECT_EQ(member.try_receive().status(), Status::removed);
+}
+
+TEST(RemoveGroup, EndsTheLeasesOfItsMembers) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 4);
+    auto acked = member.receive();
+    auto nacked = member.receive();
+    auto rejected = member.receive();
+    auto renewed = member.receive();
+    channel.remove_group("workers");
+    EXPECT_FALSE(acked.held());
+    EXPECT_EQ(acked.ack().status(), Status::lease_lost);
+    EXPECT_EQ(nacked.nack().status(), Status::lease_lost);
+    EXPECT_EQ(rejected.reject().status(), Status::lease_lost);
+    EXPECT_EQ(renewed.renew().status(), Status::lease_lost);
+}
+
+TEST(RemoveGroup, WakesMembersThatSleepAndProducersItHeldUp) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 2});
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto holder = channel.join("workers", options);
+    auto sleeper = channel.join("workers", options);
+    auto producer = channel.producer({.wait_policy = WaitPolicy::parking()});
+    send_numbers(producer, 0, 2);
+    auto first = holder.receive();
+    auto second = holder.receive();
+    std::thread reading([&] { EXPECT_EQ(sleeper.receive_for(20s).status(), Status::removed); });
+    std::thread sending([&] { EXPECT_TRUE(producer.send_for("2", 20s)); });
+    EXPECT_TRUE(eventually([&] {
+        int waiting = 0;
+        for (const auto& participant : inspect(name).participants)
+            waiting += participant.activity != Activity::running ? 1 : 0;
+        return waiting == 2;
+    }));
+    channel.remove_group("workers");
+    reading.join();
+    sending.join();
+}
+
+TEST(RemoveGroup, ANewGroupOfTheSameNameStartsAfreshWhileOldMembersStayOut) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto old = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    auto held = old.receive();
+    channel.remove_group("workers");
+    auto fresh = channel.join("workers", {.from = Start::earliest()});
+    EXPECT_EQ(drain(fresh), numbers(0, 3));
+    send_numbers(producer, 3, 5);
+    EXPECT_EQ(held.ack().status(), Status::lease_lost);
+    EXPECT_EQ(old.try_receive().status(), Status::removed);
+    EXPECT_EQ(drain(fresh), numbers(3, 5));
+}
+
+// --------------------------------------------------------------------------------------- the end
+
+TEST(ClosedGroup, IsToldOnlyAfterEverythingIsSettled) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto holder = channel.join("workers", manual);
+    auto other = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    auto zero = holder.receive();
+    auto one = holder.receive();
+    auto two = holder.receive();
+    EXPECT_TRUE(producer.close());
+    EXPECT_EQ(other.try_receive().status(), Status::empty);
+    EXPECT_EQ(other.receive_for(20ms).status(), Status::timed_out);
+    EXPECT_TRUE(zero.ack());
+    EXPECT_TRUE(one.nack());
+    auto again = other.receive_for(5s);
+    ASSERT_TRUE(again);
+    EXPECT_EQ(again.text(), "1");
+    EXPECT_TRUE(again.nack(100ms));
+    EXPECT_EQ(other.try_receive().status(), Status::empty);
+    EXPECT_TRUE(two.ack());
+    auto last = other.receive_for(10s);
+    ASSERT_TRUE(last);
+    EXPECT_EQ(last.text(), "1");
+    EXPECT_EQ(last.attempt(), 3U);
+    EXPECT_EQ(holder.try_receive().status(), Status::empty);
+    EXPECT_TRUE(last.ack());
+    EXPECT_EQ(holder.receive().status(), Status::closed);
+    EXPECT_EQ(other.receive().status(), Status::closed);
+}
+
+TEST(ClosedGroup, SleepingMembersEndWhenTheLastMessageIsSettled) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto holder = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto last = holder.receive();
+    EXPECT_TRUE(producer.close());
+    std::vector<std::thread> sleepers;
+    sleepers.reserve(64);
+    for (int i = 0; i < 3; ++i) {
+        sleepers.emplace_back([&] {
+            auto member = channel.join("workers", options);
+            EXPECT_EQ(member.receive_for(20s).status(), Status::closed);
+        });
+    }
+    EXPECT_TRUE(eventually([&] {
+        int waiting = 0;
+        for (const auto& participant : inspect(name).participants)
+            waiting += participant.activity == Activity::waiting_for_message ? 1 : 0;
+        return waiting == 3;
+    }));
+    const auto start = Clock::now();
+    EXPECT_TRUE(last.ack());
+    for (auto& sleeper : sleepers)
+        sleeper.join();
+    EXPECT_LT(Clock::now() - start, 2s);
+}
+
+TEST(ClosedGroup, AGroupThatJoinsAfterwardsReadsWhatIsRetainedAndEnds) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    EXPECT_TRUE(producer.close());
+    auto member = channel.join("late", {.from = Start::earliest()});
+    EXPECT_EQ(drain(member), numbers(0, 3));
+    EXPECT_EQ(member.receive().status(), Status::closed);
+    auto latest = channel.join("later");
+    EXPECT_EQ(latest.receive().status(), Status::closed);
+}
+
+// ---------------------------------------------------------------------------------- many at once
+
+TEST(Group, ThreadsThatSettleInAllWaysLoseAndRepeatNothing) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto letters = Channel<>::create(dead, {.capacity = 4096}).subscribe();
+    GroupOptions options = manual;
+    options.max_attempts = 4;
+    options.dead_letter = dead;
+    constexpr int messages = 3000;
+    std::vector<std::vector<int>> acked(3);
+    std::vector<std::thread> workers;
+    { auto group = channel.join("workers", options); }
+    for (std::size_t w = 0; w < acked.size(); ++w) {
+        workers.emplace_back([&, w] {
+            auto member = channel.join("workers", options);
+            while (auto message = member.receive()) {
+                const int value = std::stoi(std::string(message.text()));
+                if (value % 10 == 7) {
+                    EXPECT_TRUE(message.reject());
+                } else if (value % 10 == 3) {
+                    EXPECT_TRUE(message.nack());  // until its attempts are used up
+                } else if (value % 5 == 1 && message.attempt() < 3) {
+                    message.release();
+                } else {
+                    EXPECT_TRUE(message.ack());
+                    acked[w].push_back(value);
+                }
+            }
+        });
+    }
+    auto producer = channel.producer();
+    send_numbers(producer, 0, messages);
+    EXPECT_TRUE(producer.close());
+    for (auto& worker : workers)
+        worker.join();
+    std::vector<int> all;
+    for (const auto& some : acked)
+        all.insert(all.end(), some.begin(), some.end());
+    while (auto letter = letters.try_receive()) {
+        const int value = std::stoi(std::string(letter.text()));
+        EXPECT_TRUE(value % 10 == 7 || value % 10 == 3) << value;
+        EXPECT_EQ(letter.origin()->reason, value % 10 == 7 ? "rejected" : "attempts exhausted");
+        EXPECT_EQ(letter.origin()->position, static_cast<Position>(value));
+        all.push_back(value);
+    }
+    std::sort(all.begin(), all.end());
+    ASSERT_EQ(all.size(), static_cast<std::size_t>(messages));
+    for (int i = 0; i < messages; ++i)
+        ASSERT_EQ(all[static_cast<std::size_t>(i)], i);
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.acked, 2400U);
+    EXPECT_EQ(report.rejected, 300U);
+    EXPECT_EQ(report.dead_lettered, 600U);
+    EXPECT_EQ(report.in_flight + report.backlog + report.dead_pending, 0U);
+}
+
+}
+}

@@ -1,0 +1,599 @@
+// Reports: what inspect says equals what happened.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/format/histogram.hpp"
+#include "ipc/ipc.hpp"
+#include "ipc/os/clock.hpp"
+#include "tests/support/channel_name.hpp"
+#include "tests/support/child.hpp"
+
+namespace ipc::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+GroupReport report_of(const std::string& channel, const std::string& group) {
+    const ChannelReport report = inspect(channel);
+    const GroupReport* found = report.find_group(group);
+    if (found != nullptr) return *found;
+    ADD_FAILURE() << "no group " << group;
+    return {};
+}
+
+std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+TEST(Inspect, ShowsTheChannelAsItWasCreated) {
+    const ChannelName name;
+    const std::int64_t start = os::now();
+    auto channel = Channel<>::create(
+        name, {.capacity = 100, .inline_size = 100, .region_size = 5000, .temporary = true});
+    const ChannelReport report = inspect(name);
+    EXPECT_EQ(report.name, name.str());
+    EXPECT_NE(report.channel_id, 0U);
+    EXPECT_GE(report.sampled_at_ns, start);
+    EXPECT_LE(report.sampled_at_ns, os::now());
+    EXPECT_EQ(report.capacity, 128U);
+    EXPECT_EQ(report.inline_size, 104U);
+    EXPECT_EQ(report.region_size, 8192U);
+    EXPECT_TRUE(report.temporary);
+    EXPECT_FALSE(report.closed);
+    EXPECT_FALSE(report.removed);
+    EXPECT_EQ(report.type_name, "");
+    EXPECT_EQ(report.first, 0U);
+    EXPECT_EQ(report.tail, 0U);
+    EXPECT_EQ(report.messages_in, 0U);
+    EXPECT_EQ(report.blocked_by, "");
+    EXPECT_TRUE(report.participants.empty());
+    EXPECT_TRUE(report.groups.empty());
+    EXPECT_EQ(inspect(name).channel_id, report.channel_id);
+}
+
+TEST(Inspect, OfAMissingChannelIsAnError) {
+    const ChannelName name;
+    try {
+        (void)inspect(name);
+        FAIL();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), Errc::not_found);
+        EXPECT_EQ(error.channel(), name.str());
+    }
+}
+
+TEST(Inspect, TakesNoPartAndHoldsNobodyBack) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4, .max_participants = 1});
+    const Inspector inspector(name);
+    auto producer = channel.exclusive_producer();
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(producer.try_send("x"));
+    const ChannelReport report = inspector.sample();
+    EXPECT_EQ(report.participants.size(), 1U);
+    EXPECT_EQ(report.tail, 100U);
+    EXPECT_TRUE(report.groups.empty());
+}
+
+TEST(Inspect, CountsMessagesAndBytesExactlyOverAllProducersThereEverWere) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::uint64_t messages = 0;
+    std::uint64_t bytes = 0;
+    for (int round = 0; round < 5; ++round) {
+        auto one = channel.producer();
+        auto two = channel.producer();
+        for (std::size_t size : {0U, 1U, 40U, 41U, 3000U}) {
+            ASSERT_TRUE(one.send(std::string(size, 'a')));
+            ASSERT_TRUE(two.send(std::string(size, 'b')));
+            messages += 2;
+            bytes += 2 * size;
+        }
+        auto loan = one.loan(500);
+        loan.resize(123);
+        ASSERT_TRUE(std::move(loan).publish());
+        const std::vector<std::string_view> batch{"12", "345", ""};
+        ASSERT_TRUE(two.send_batch(batch));
+        messages += 4;
+        bytes += 123 + 5;
+    }
+    const ChannelReport report = inspect(name);
+    EXPECT_EQ(report.messages_in, messages);
+    EXPECT_EQ(report.bytes_in, bytes);
+    EXPECT_EQ(report.tail, messages);
+    EXPECT_EQ(report.aborted, 0U);
+    EXPECT_EQ(report.producers(), 0U);
+}
+
+TEST(Inspect, NamesEachParticipantAndWhatItIs) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer({.name = "source"});
+    auto member = channel.join("workers", {.participant = {.name = "worker"}});
+    auto subscriber = channel.subscribe({.participant = {.name = "tap"}});
+    auto unnamed = channel.subscribe();
+    auto long_name = channel.subscribe({.participant = {.name = std::string(50, 'n')}});
+    const ChannelReport report = inspect(name);
+    ASSERT_EQ(report.participants.size(), 5U);
+    EXPECT_EQ(report.producers(), 1U);
+    for (const auto& participant : report.participants) {
+        EXPECT_EQ(participant.pid, ::getpid());
+        EXPECT_TRUE(participant.alive);
+        EXPECT_TRUE(participant.same_pid_namespace);
+        EXPECT_EQ(participant.activity, Activity::running);
+    }
+    EXPECT_EQ(report.participants[0].role, ParticipantRole::shared_producer);
+    EXPECT_EQ(report.participants[0].name, "source");
+    EXPECT_EQ(report.participants[0].group_index, -1);
+    EXPECT_EQ(report.participants[1].role, ParticipantRole::consumer);
+    EXPECT_EQ(report.participants[1].name, "worker");
+    EXPECT_EQ(report.participants[1].group, "workers");
+    EXPECT_EQ(report.participants[2].role, ParticipantRole::subscriber);
+    EXPECT_EQ(report.participants[2].name, "tap");
+    EXPECT_EQ(report.participants[3].name, std::string("inspect_test").substr(0, 15));
+    EXPECT_EQ(report.participants[4].name, std::string(31, 'n'));
+}
+
+TEST(Inspect, SeesAnExclusiveProducerAndThatItLeft) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    {
+        auto producer = channel.exclusive_producer();
+        EXPECT_EQ(inspect(name).participants.at(0).role, ParticipantRole::exclusive_producer);
+        EXPECT_EQ(inspect(name).producers(), 1U);
+        ASSERT_TRUE(producer.send("x"));
+        EXPECT_EQ(inspect(name).participants.at(0).messages, 1U);
+        EXPECT_EQ(inspect(name).participants.at(0).bytes, 1U);
+    }
+    EXPECT_TRUE(inspect(name).participants.empty());
+    EXPECT_EQ(inspect(name).messages_in, 1U);
+}
+
+TEST(Inspect, SaysWhatAParticipantWaitsForAndSinceWhen) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto blocker = channel.join("blocker");
+    auto producer = channel.producer({.wait_policy = WaitPolicy::parking()});
+    auto reader = channel.subscribe({.participant = {.wait_policy = WaitPolicy::parking()}});
+    ASSERT_TRUE(producer.send("0"));
+    ASSERT_TRUE(reader.receive());
+    std::stop_source stop;
+    const std::int64_t start = os::now();
+    std::thread sending(
+        [&] { EXPECT_EQ(producer.send("1", stop.get_token()).status(), Status::interrupted); });
+    std::thread reading(
+        [&] { EXPECT_EQ(reader.receive(stop.get_token()).status(), Status::interrupted); });
+    EXPECT_TRUE(eventually([&] {
+        const ChannelReport report = inspect(name);
+        return report.participants[1].activity == Activity::waiting_for_room &&
+               report.participants[2].activity == Activity::waiting_for_message;
+    }));
+    const ChannelReport report = inspect(name);
+    for (std::size_t i = 1; i < 3; ++i) {
+        EXPECT_GE(report.participants[i].activity_since_ns, start);
+        EXPECT_LE(report.participants[i].activity_since_ns, report.sampled_at_ns);
+    }
+    stop.request_stop();
+    sending.join();
+    reading.join();
+    EXPECT_EQ(inspect(name).participants[1].activity, Activity::running);
+    EXPECT_EQ(inspect(name).participants[2].activity, Activity::running);
+}
+
+TEST(InspectGroup, FiguresFollowEachMessageThroughItsLife) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto member = channel.join("workers", {.ack = Ack::manual, .participant = {.name = "w"}});
+    auto producer = channel.producer();
+    for (int i = 0; i < 10; ++i)
+        ASSERT_TRUE(producer.send(std::to_string(i)));
+    GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.members, 1U);
+    EXPECT_EQ(report.start, 0U);
+    EXPECT_EQ(report.backlog, 10U);
+    EXPECT_EQ(report.in_flight, 0U);
+    EXPECT_EQ(report.delivered, 0U);
+    EXPECT_EQ(report.settled, 0U);
+
+    auto zero = member.receive();
+    auto one = member.receive();
+    auto two = member.receive();
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.backlog, 7U);
+    EXPECT_EQ(report.in_flight, 3U);
+    EXPECT_EQ(report.delivered, 3U);
+    EXPECT_EQ(report.position, 3U);
+    ASSERT_EQ(report.leases.size(), 3U);
+    for (unsigned i = 0; i < 3; ++i) {
+        EXPECT_EQ(report.leases[i].position, i);
+        EXPECT_EQ(report.leases[i].kind, LeaseKind::leased);
+        EXPECT_EQ(report.leases[i].attempt, 1U);
+        EXPECT_EQ(report.leases[i].member, 0);
+    }
+    EXPECT_EQ(inspect(name).participants[0].leases_held, 3U);
+    EXPECT_EQ(inspect(name).participants[0].messages, 3U);
+
+    EXPECT_TRUE(one.ack());
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.in_flight, 2U);
+    EXPECT_EQ(report.settled, 1U);
+    EXPECT_EQ(report.acked, 1U);
+    EXPECT_EQ(report.settled_below, 0U);
+
+    EXPECT_TRUE(zero.nack());
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.in_flight, 1U);
+    EXPECT_EQ(report.backlog, 8U);
+    EXPECT_EQ(report.returned, 1U);
+    EXPECT_EQ(report.redelivered, 0U);
+    ASSERT_EQ(report.leases.size(), 2U);
+    EXPECT_EQ(report.leases[0].kind, LeaseKind::returned);
+    EXPECT_EQ(report.leases[0].member, -1);
+
+    auto again = member.receive();
+    EXPECT_EQ(again.text(), "0");
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.redelivered, 1U);
+    EXPECT_EQ(report.delivered, 4U);
+    EXPECT_EQ(report.in_flight, 2U);
+    EXPECT_TRUE(again.ack());
+    EXPECT_TRUE(two.reject());
+    report = report_of(name, "workers");
+    EXPECT_EQ(report.settled, 3U);
+    EXPECT_EQ(report.acked, 2U);
+    EXPECT_EQ(report.rejected, 1U);
+    EXPECT_EQ(report.dropped, 1U);
+    EXPECT_EQ(report.in_flight, 0U);
+    EXPECT_EQ(report.backlog, 7U);
+    EXPECT_TRUE(report.leases.empty());
+}
+
+TEST(InspectGroup, ConservesMessagesWhateverHappensToThem) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto letters = Channel<>::create(dead);
+    auto channel = Channel<>::create(name, {.capacity = 256});
+    auto member =
+        channel.join("workers", {.ack = Ack::manual, .max_attempts = 3, .dead_letter = dead});
+    auto producer = channel.producer();
+    std::vector<Message<>> held;
+    std::uint64_t acked = 0;
+    std::uint64_t rejected = 0;
+    std::uint64_t returned = 0;
+    std::uint64_t redelivered = 0;
+    std::uint64_t delivered = 0;
+    std::uint64_t published = 0;
+    for (unsigned turn = 0; turn < 400; ++turn) {
+        if (turn % 2 == 0) {
+            ASSERT_TRUE(producer.send("x"));
+            ++published;
+        }
+        auto message = member.try_receive();
+        if (message) {
+            ++delivered;
+            if (message.attempt() > 1) ++redelivered;
+            switch (turn % 7) {
+                case 0:
+                case 1:
+                    ASSERT_TRUE(message.nack());
+                    ++returned;
+                    break;
+                case 2:
+                    ASSERT_TRUE(message.reject());
+                    ++rejected;
+                    break;
+                case 3:
+                    if (held.size() < 5) {
+                        held.push_back(std::move(message));
+                    } else {
+                        message.release();
+                        ++returned;
+                    }
+                    break;
+                default:
+                    ASSERT_TRUE(message.ack());
+                    ++acked;
+                    break;
+            }
+        }
+        const GroupReport report = report_of(name, "workers");
+        ASSERT_EQ(report.settled + report.in_flight + report.backlog + report.dead_pending,
+                  published);
+        ASSERT_EQ(report.acked, acked);
+        ASSERT_EQ(report.rejected, rejected);
+        ASSERT_EQ(report.returned, returned);
+        ASSERT_EQ(report.redelivered, redelivered);
+        ASSERT_EQ(report.delivered, delivered);
+        ASSERT_EQ(report.in_flight, held.size());
+        ASSERT_EQ(report.settled, acked + report.dead_lettered);
+    }
+    EXPECT_GT(redelivered, 0U);
+    EXPECT_EQ(inspect(dead).messages_in, report_of(name, "workers").dead_lettered);
+}
+
+TEST(InspectGroup, PurgedAndRejectedMessagesCountAsSettledAndNotAsAcked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto member = channel.join("workers", {.ack = Ack::manual});
+    auto producer = channel.producer();
+    for (int i = 0; i < 20; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    for (int i = 0; i < 4; ++i)
+        EXPECT_TRUE(member.receive().ack());
+    for (int i = 0; i < 3; ++i)
+        EXPECT_TRUE(member.receive().reject());
+    EXPECT_EQ(channel.purge("workers"), 13U);
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.settled, 20U);
+    EXPECT_EQ(report.acked, 4U);
+    EXPECT_EQ(report.rejected, 3U);
+    EXPECT_EQ(report.dropped, 3U);
+    EXPECT_EQ(report.purged, 13U);
+    EXPECT_EQ(report.delivered, 7U);  // the purged ones were never handed out
+    EXPECT_EQ(report.backlog, 0U);
+}
+
+TEST(InspectGroup, ARejectedMessageThatIsPendingIsNotSubtractedFromTheAcked) {
+    const ChannelName name;
+    const ChannelName missing("missing");
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = missing});
+    auto producer = channel.producer();
+    for (int i = 0; i < 4; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    EXPECT_TRUE(member.receive().reject());
+    for (int i = 0; i < 3; ++i)
+        EXPECT_TRUE(member.receive().ack());
+    const GroupReport report = report_of(name, "workers");
+    EXPECT_EQ(report.dead_pending, 1U);
+    EXPECT_EQ(report.settled, 3U);
+    EXPECT_EQ(report.acked, 3U);
+}
+
+TEST(InspectGroup, ALossyReadersSkippedMessagesAreNeitherDeliveredNorAcked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto producer = channel.producer();
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    // Skips from its start on, and once more later.
+    auto member = channel.join("lossy", {.delivery = Delivery::lossy, .from = Start::at(0)});
+    std::uint64_t read = 0;
+    for (; read < 3; ++read)
+        ASSERT_TRUE(member.try_receive());
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    while (member.try_receive())
+        ++read;
+    const GroupReport report = report_of(name, "lossy");
+    EXPECT_EQ(report.skipped, 200U - read);
+    EXPECT_EQ(report.skipped, member.skipped());
+    EXPECT_EQ(report.delivered, read);
+    EXPECT_EQ(report.acked, read);
+    EXPECT_EQ(report.backlog, 0U);
+}
+
+TEST(InspectGroup, AReliableGroupThatStartedLateAckedWhatItAcked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto producer = channel.producer();
+    for (int i = 0; i < 100; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    auto member = channel.join("late", {.from = Start::at(0)});
+    std::uint64_t read = 0;
+    while (member.try_receive())
+        ++read;
+    const GroupReport report = report_of(name, "late");
+    EXPECT_EQ(report.skipped + read, 100U);
+    EXPECT_EQ(report.delivered, read);
+    EXPECT_EQ(report.settled, read);
+    EXPECT_EQ(report.acked, read);
+}
+
+TEST(InspectGroup, ASubscribersFiguresAreExactOnceItFoundNothingMore) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    for (int i = 0; i < 10; ++i)
+        ASSERT_TRUE(producer.send("xy"));
+    ChannelReport report = inspect(name);
+    ASSERT_EQ(report.groups.size(), 1U);
+    EXPECT_TRUE(report.groups[0].subscriber);
+    EXPECT_EQ(report.groups[0].backlog + report.groups[0].in_flight, 10U);
+    while (subscriber.try_receive()) {
+    }
+    report = inspect(name);
+    EXPECT_EQ(report.groups[0].backlog, 0U);
+    EXPECT_EQ(report.groups[0].in_flight, 0U);
+    EXPECT_EQ(report.groups[0].delivered, 10U);
+    EXPECT_EQ(report.groups[0].acked, 10U);
+    EXPECT_EQ(report.participants[0].messages, 10U);
+    EXPECT_EQ(report.participants[0].bytes, 20U);
+}
+
+TEST(InspectGroup, TheOldestMessagesAgeIsItsOwn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    EXPECT_EQ(report_of(name, "workers").oldest_age_ns, -1);
+    const std::int64_t before = os::now();
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("x"));  // a producer stamps its first message
+    const std::int64_t after = os::now();
+    std::this_thread::sleep_for(20ms);
+    const ChannelReport report = inspect(name);
+    EXPECT_GE(report.groups[0].oldest_age_ns, report.sampled_at_ns - after);
+    EXPECT_LE(report.groups[0].oldest_age_ns, report.sampled_at_ns - before);
+    ASSERT_TRUE(member.receive());
+    EXPECT_EQ(report_of(name, "workers").oldest_age_ns, -1);
+}
+
+TEST(InspectGroup, SampledTimesBoundWhatASlowMessageTook) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("x"));
+    std::this_thread::sleep_for(5ms);
+    auto message = member.receive();
+    EXPECT_GT(message.published_at().count(), 0);
+    std::this_thread::sleep_for(5ms);
+    message.release();
+    ASSERT_TRUE(subscriber.receive());
+    const ChannelReport report = inspect(name);
+    const auto smallest = [](const std::vector<std::uint64_t>& counts) {
+        const auto found =
+            std::find_if(counts.begin(), counts.end(), [](auto n) { return n != 0; });
+        return format::bucket_floor(static_cast<std::size_t>(found - counts.begin()));
+    };
+    EXPECT_EQ(sum(report.groups[0].service_time), 1U);
+    EXPECT_EQ(sum(report.groups[0].response_time), 1U);
+    EXPECT_GE(smallest(report.groups[0].service_time), 4'000'000U);  // a bucket is 25 % wide
+    EXPECT_GE(smallest(report.groups[0].response_time), 8'000'000U);
+    EXPECT_EQ(sum(report.groups[1].response_time), 1U);
+}
+
+TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto member =
+        channel.join("workers", {.ack = Ack::manual, .participant = {.name = "sluggard"}});
+    auto tap = channel.subscribe();
+    auto producer = channel.producer();
+    for (int i = 0; i < 3; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    auto held = member.receive();
+    EXPECT_EQ(inspect(name).blocked_by, "");
+    ASSERT_TRUE(producer.send("x"));
+    while (tap.try_receive()) {
+    }
+    for (int i = 0; i < 3; ++i)
+        ASSERT_TRUE(member.receive().ack());
+    const ChannelReport report = inspect(name);
+    EXPECT_EQ(report.blocked_by, "producers wait for group workers: member sluggard (pid " +
+                                     std::to_string(::getpid()) + ") holds message 0");
+    EXPECT_TRUE(report.find_group("workers")->blocks_producers);
+    EXPECT_TRUE(held.ack());
+    EXPECT_EQ(inspect(name).blocked_by, "");
+    EXPECT_TRUE(producer.try_send("room"));
+}
+
+TEST(InspectBlockedBy, NamesADurableGroupWithoutMembersAndASubscriber) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 2});
+    { auto member = channel.join("absent"); }
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("x"));
+    ASSERT_TRUE(producer.send("x"));
+    EXPECT_EQ(inspect(name).blocked_by, "producers wait for group absent, which has no members");
+    auto tap = channel.subscribe({.from = Start::earliest(), .participant = {.name = "lazy"}});
+    channel.remove_group("absent");
+    const std::string blocked_by = inspect(name).blocked_by;
+    EXPECT_EQ(blocked_by,
+              "producers wait for subscriber lazy (pid " + std::to_string(::getpid()) + ")");
+}
+
+TEST(InspectBlockedBy, IsEmptyWheneverAProducerHasRoom) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});  // a step of 4
+    auto member = channel.join("workers", {.ack = Ack::manual});
+    auto producer = channel.producer();
+    for (int i = 0; i < 64; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    EXPECT_NE(inspect(name).blocked_by, "");
+    for (int i = 0; i < 9; ++i) {
+        ASSERT_TRUE(member.receive().ack());
+        const std::string blocked_by = inspect(name).blocked_by;
+        ASSERT_TRUE(producer.try_send("x")) << i;
+        EXPECT_EQ(blocked_by, "") << "after " << i + 1 << " acks";
+    }
+}
+
+TEST(Inspect, ShowsTheEndOfAChannel) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("x"));
+    const Inspector inspector(name);
+    EXPECT_TRUE(producer.close());
+    EXPECT_TRUE(inspector.sample().closed);
+    EXPECT_EQ(inspector.sample().tail, 1U);
+    EXPECT_EQ(inspector.sample().messages_in, 1U);
+    EXPECT_FALSE(inspector.sample().removed);
+    EXPECT_TRUE(remove(name));
+    EXPECT_TRUE(inspector.sample().removed);
+    EXPECT_EQ(inspector.sample().tail, 1U);
+}
+
+TEST(Inspect, OldestRetainedIsWhereAnEarlyStartBegins) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 32});
+    auto producer = channel.producer();
+    for (int i = 0; i < 77; ++i) {
+        ASSERT_TRUE(producer.send(std::to_string(i)));
+        const Position oldest = inspect(name).oldest_retained;
+        auto early = channel.subscribe({.from = Start::earliest()});
+        ASSERT_EQ(early.position(), oldest);
+        ASSERT_EQ(early.try_receive().text(), std::to_string(oldest));
+    }
+}
+
+TEST(Inspect, IsRightAboutCumulativeFiguresWhileTrafficGoesOn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    { auto group = channel.join("workers", {.ack = Ack::manual}); }
+    std::atomic<bool> stop{false};
+    std::thread working([&] {
+        auto member = channel.join("workers", {.ack = Ack::manual});
+        while (auto message = member.receive()) {
+            if (message.position() % 5 == 0 && message.attempt() == 1) {
+                EXPECT_TRUE(message.nack());
+            } else {
+                EXPECT_TRUE(message.ack());
+            }
+        }
+    });
+    std::thread sending([&] {
+        auto producer = channel.producer();
+        while (!stop)
+            EXPECT_TRUE(producer.send("x"));
+        EXPECT_TRUE(producer.close());
+    });
+    const Inspector inspector(name);
+    GroupReport last;
+    const auto end = std::chrono::steady_clock::now() + 500ms;
+    while (std::chrono::steady_clock::now() < end) {
+        const ChannelReport report = inspector.sample();
+        const GroupReport& group = report.groups.at(0);
+        EXPECT_LE(group.backlog, 64U);
+        EXPECT_GE(group.settled_below, last.settled_below);
+        EXPECT_GE(group.redelivered, last.redelivered);
+        EXPECT_LE(group.position, report.tail);
+        last = group;
+    }
+    stop = true;
+    sending.join();
+    working.join();
+    const ChannelReport report = inspector.sample();
+    EXPECT_EQ(report.messages_in, report.tail);
+    EXPECT_EQ(report.groups[0].settled, report.tail);
+    EXPECT_EQ(report.groups[0].acked, report.tail);
+    EXPECT_EQ(report.groups[0].redelivered, (report.tail + 4) / 5);
+    EXPECT_EQ(report.groups[0].delivered, report.tail + (report.tail + 4) / 5);
+}
+
+}
+}
