@@ -208,9 +208,11 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
         report.in_flight = 1;
         report.backlog -= 1;
     }
-    const std::uint64_t not_processed = report.dead_lettered + report.dropped + report.aborted +
-                                        report.purged + report.not_understood +
-                                        (report.reliable ? 0 : report.skipped);
+    // Without leases, whatever was handed out was processed.
+    const std::uint64_t not_processed = leases ? report.dead_lettered + report.dropped +
+                                                     report.aborted + report.purged +
+                                                     report.not_understood
+                                               : counters.passed_over.load(relaxed);
     report.acked = report.settled - std::min(report.settled, not_processed);
     report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
     report.service_time = counts_of(group.service_time);

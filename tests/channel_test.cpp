@@ -483,7 +483,7 @@ TEST(Remove, WakesEverybodyWhoWaits) {
         int parked = 0;
         for (const auto& participant : inspect(name).participants)
             parked += participant.activity != Activity::running ? 1 : 0;
-        return parked == 2;
+        return parked == 3;
     }));
     const auto start = Clock::now();
     EXPECT_TRUE(remove(name));

@@ -227,7 +227,7 @@ TEST(ExclusiveProducer, CarriesLoansBatchesAndLargeMessagesLikeAnyOther) {
                     loan.bytes().data());
         ASSERT_TRUE(std::move(loan).publish());
         ASSERT_TRUE(producer.send_for(large + large, 5s));
-        const std::string huge(9000, 'h');
+        const std::string huge(12000, 'h');
         const std::vector<std::string_view> batch{"x", huge, ""};
         const BatchSent sent = producer.send_batch_for(batch, 0s);
         // The region takes no third block while the first two are unread.

@@ -1,5 +1,6 @@
 #include "ipc/protocol/dead_letter.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <vector>
@@ -80,7 +81,7 @@ Status DeadLetterSink::publish(std::span<const std::byte> body, Position positio
     return sent.status();
 }
 
-void refuse_dead_letter_cycle(const std::string& channel, const std::string& target) {
+void check_dead_letter_target(const ChannelMemory& channel, const std::string& target) {
     // The dead-letter targets of a channel's groups, followed to the end. Channels that do not
     // exist yet end a path; their own groups are checked when they join.
     std::vector<std::string> to_visit{target};
@@ -88,8 +89,8 @@ void refuse_dead_letter_cycle(const std::string& channel, const std::string& tar
     while (!to_visit.empty()) {
         const std::string next = std::move(to_visit.back());
         to_visit.pop_back();
-        if (next == channel) {
-            throw Error(Errc::bad_options, channel,
+        if (next == channel.name()) {
+            throw Error(Errc::bad_options, channel.name(),
                         "its dead letters would come back to it by way of " + target,
                         "choose a dead-letter channel outside that circle");
         }
@@ -101,6 +102,17 @@ void refuse_dead_letter_cycle(const std::string& channel, const std::string& tar
         } catch (const Error& error) {
             if (error.code() == Errc::bad_name) throw;
             continue;
+        }
+        const std::uint64_t needed =
+            format::largest_message(channel.layout()) + origin_extension_size;
+        const std::uint64_t room = std::max(memory->layout().region_size,
+                                            memory->layout().slot_size - format::slot_header_size);
+        if (next == target && room < needed) {
+            throw Error(Errc::bad_options, channel.name(),
+                        "its dead letters take up to " + std::to_string(needed) +
+                            " bytes with their origin, channel " + target + " takes " +
+                            std::to_string(room),
+                        "create " + target + " with a larger region_size");
         }
         for (unsigned i = 0; i < memory->groups_used(); ++i) {
             const Group& group = memory->group(i);

@@ -49,8 +49,9 @@ private:
 };
 
 /// Throws Error(bad_options) when dead letters sent from `channel` to `target` could come back to
-/// it.
-void refuse_dead_letter_cycle(const std::string& channel, const std::string& target);
+/// it, or when the target exists and could not hold the largest of them. A target made later is not
+/// checked: what does not fit into it is dropped and counted.
+void check_dead_letter_target(const ChannelMemory& channel, const std::string& target);
 
 /// Publishes dead letters again to where they come from, or to `target` if it is not empty, at most
 /// `most` of them, and acknowledges each after: at least once. Returns how many.

@@ -13,7 +13,7 @@ using format::no_participant;
 /// Before the group is joined, and perhaps made: a refusal leaves nothing behind.
 const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& options) {
     if (!options.dead_letter.empty()) {
-        refuse_dead_letter_cycle(memory.name(), options.dead_letter);
+        check_dead_letter_target(memory, options.dead_letter);
     }
     return options;
 }

@@ -234,6 +234,7 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
         const Position asked = options.from.position;
         if (before(asked, oldest)) {
             membership.skipped = oldest - asked;
+            group.counters.skipped.fetch_add(membership.skipped, relaxed);
         }
         start = earlier_of(later_of(asked, oldest), later_of(find_tail(memory), oldest));
     }
