@@ -15,16 +15,14 @@ unsigned require_group(const protocol::ChannelMemory& memory, const std::string&
     return static_cast<unsigned>(index);
 }
 
-/// Empty when the entry is free, or has passed to a reader.
+/// Of the participant that has the entry, or had it last; empty when that is a reader.
 std::string name_of_producer(const protocol::ChannelMemory& memory, unsigned index) {
     using format::Role;
     if (index >= memory.participants_used()) return {};
     const auto& entry = memory.participant(index);
     const auto role = static_cast<Role>(entry.role.load(std::memory_order_relaxed));
     const bool produces = role == Role::shared_producer || role == Role::exclusive_producer;
-    const bool active = entry.state.load(std::memory_order_acquire) ==
-                        static_cast<std::uint8_t>(format::ParticipantState::active);
-    return produces && active ? format::load_name(entry.name) : std::string();
+    return produces ? format::load_name(entry.name) : std::string();
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ namespace ipc::inline v1 {
 struct PeekedMessage {
     Position position = 0;
     std::chrono::nanoseconds published_at{};  ///< CLOCK_MONOTONIC; 0 = not stamped
-    std::string producer;  ///< who has its producer's table entry now, if that still produces
+    std::string producer;  ///< of its producer's table entry; empty when a reader has that by now
     std::vector<std::byte> body;
     std::optional<Origin> origin;
 };

@@ -89,7 +89,7 @@ std::int64_t age_from(const ChannelMemory& memory, Position from, Position tail,
         const SlotState state{slot.state.load(std::memory_order_acquire)};
         if (!state.is_ready_at(position)) continue;
         const auto time = static_cast<std::int64_t>(slot.publish_time.load(relaxed));
-        if (time != 0) return std::max<std::int64_t>(0, now - time);
+        if (time != 0) return os::elapsed(time, now);
     }
     return -1;
 }

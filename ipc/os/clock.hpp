@@ -19,6 +19,12 @@ inline Nanoseconds now() noexcept {
     return Nanoseconds{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
+/// From `then` until `now`, ns; 0 when `then` is no time, or later: what comes from shared memory
+/// may be anything.
+inline Nanoseconds elapsed(Nanoseconds then, Nanoseconds now) noexcept {
+    return then < 0 || then > now ? 0 : now - then;
+}
+
 /// For the body of a spin loop: yields the core's resources to its sibling thread and spares the
 /// loop the misprediction that would otherwise delay its end.
 inline void cpu_relax() noexcept {

@@ -70,7 +70,7 @@ bool Reader::slot_has_news(Position position, bool thorough) const {
 void Reader::record_slowly(const Received& message) const {
     const os::Nanoseconds now = os::now();
     const auto since = [now](std::int64_t then) {
-        return static_cast<std::uint64_t>(now > then ? now - then : 0);
+        return static_cast<std::uint64_t>(os::elapsed(then, now));
     };
     const auto service = since(message.received_at);
     const auto response = since(message.publish_time);
