@@ -77,6 +77,7 @@ BENCHMARK(shared_to_group_with_acks);
 void publish_to_lossy_groups(benchmark::State& state) {
     const Fixture fixture;
     std::vector<ipc::Consumer<Message>> groups;
+    groups.reserve(static_cast<std::size_t>(state.range(0)));
     for (int i = 0; i < state.range(0); ++i) {
         groups.push_back(fixture.channel->subscribe({.delivery = ipc::Delivery::lossy}));
     }

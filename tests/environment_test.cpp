@@ -790,7 +790,7 @@ TEST(DamagedObject, TruncatedAnywhereIsAnError) {
     }
     remove(name);
     std::vector<std::size_t> sizes{0, 1, 7, 8, 279, 280, 281, 1151, 1152, 4095, 4096, 4097};
-    for (std::size_t size = 8192; size < whole.size(); size += 37 * 4096)
+    for (std::size_t size = 8192; size < whole.size(); size += std::size_t{37} * 4096)
         sizes.push_back(size);
     sizes.push_back(whole.size() - 1);
     for (const std::size_t size : sizes) {

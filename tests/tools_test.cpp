@@ -548,7 +548,7 @@ TEST_F(ToolsTest, MonitorRefreshesOnATerminal) {
 
 // --- the table ----------------------------------------------------------------------------------
 
-using namespace ipc::tools::monitor;
+using namespace ipc::tools::monitor;  // NOLINT(google-build-using-namespace)
 
 constexpr std::int64_t second = 1'000'000'000;
 

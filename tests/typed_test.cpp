@@ -57,7 +57,8 @@ T make(std::uint64_t seed) {
 
 template <class T>
 bool same(const T& a, const T& b) {
-    return std::memcmp(&a, &b, sizeof(T)) == 0;
+    // Copies bring the whole representation, so that is what is compared.
+    return std::memcmp(&a, &b, sizeof(T)) == 0;  // NOLINT(bugprone-suspicious-memory-comparison)
 }
 
 template <class T>

@@ -256,6 +256,8 @@ void Schedule::produce(unsigned self, std::uint64_t seed) {
             if (!loan || chance(random, 10)) continue;
             std::memcpy(loan.bytes().data(), body.data(), body.size());
             while (!board_->stop_producers) {
+                // A loan that could not be published is still there.
+                // NOLINTNEXTLINE(bugprone-use-after-move)
                 if (const Sent sent = std::move(loan).try_publish()) {
                     finished = number + 1;
                     break;
