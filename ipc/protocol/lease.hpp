@@ -64,7 +64,7 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self);
 
 /// After a position was settled: on a closed channel, members that wait for nothing else may end.
-void wake_if_finished(ChannelMemory& memory, unsigned group);
+IPC_API void wake_if_finished(ChannelMemory& memory, unsigned group);
 
 /// Calls `visit(position, word)` for every word of the window that was handed out; returns its end.
 template <class Visit>
