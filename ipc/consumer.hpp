@@ -177,10 +177,12 @@ private:
     template <class Action>
     Outcome settle(Action&& action) {
         if (reader_ == nullptr || peeked_) return Status::not_leased;
-        protocol::Reader& reader = *std::exchange(reader_, nullptr);
-        const Status status = action(reader, received_);
-        reader.drop();
-        return status;
+        struct Reference {  // dropped also when the action throws
+            protocol::Reader& reader;
+            ~Reference() { reader.drop(); }
+        };
+        const Reference reference{*std::exchange(reader_, nullptr)};
+        return action(reference.reader, received_);
     }
     /// What only leases can do leaves a message without one as it is.
     template <class Action>
