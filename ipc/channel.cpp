@@ -17,11 +17,9 @@ unsigned require_group(const protocol::ChannelMemory& memory, const std::string&
 
 /// Of the participant that has the entry, or had it last; empty when that is a reader.
 std::string name_of_producer(const protocol::ChannelMemory& memory, unsigned index) {
-    using format::Role;
     if (index >= memory.participants_used()) return {};
     const auto& entry = memory.participant(index);
-    const auto role = static_cast<Role>(entry.role.load(std::memory_order_relaxed));
-    const bool produces = role == Role::shared_producer || role == Role::exclusive_producer;
+    const bool produces = format::is_producer(format::role_of(entry));
     return produces ? format::load_name(entry.name) : std::string();
 }
 

@@ -36,17 +36,14 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
                                                     std::uint64_t own_namespace) {
     using format::Role;
     const Participant& entry = memory.participant(index);
-    if (entry.state.load(std::memory_order_acquire) !=
-        static_cast<std::uint8_t>(format::ParticipantState::active)) {
-        return std::nullopt;
-    }
+    if (!format::is_active(entry)) return std::nullopt;
     ParticipantReport report;
     report.index = index;
     bool consistent = false;
     for (int attempt = 0; attempt < 100 && !consistent; ++attempt) {
         const std::uint32_t version = entry.version.load(std::memory_order_acquire);
         if (version % 2 != 0) continue;
-        switch (static_cast<Role>(entry.role.load(relaxed))) {
+        switch (format::role_of(entry)) {
             case Role::shared_producer: report.role = ParticipantRole::shared_producer; break;
             case Role::exclusive_producer: report.role = ParticipantRole::exclusive_producer; break;
             case Role::consumer: report.role = ParticipantRole::consumer; break;
@@ -353,8 +350,7 @@ ChannelReport Inspector::sample() const {
         }
     }
     report.tail = find_tail(memory);
-    const SlotState last{memory.ring().at(report.tail).state.load(std::memory_order_acquire)};
-    report.closed = last.is_at(report.tail) && last.phase() == Phase::closed;
+    report.closed = protocol::is_closed_at(memory.ring(), report.tail);
     report.oldest_retained = protocol::oldest_whole(memory, report.tail);
     report.blocked_by = find_blocker(memory, report);
     return report;

@@ -60,6 +60,17 @@ struct Participant {
     /// The position waited for, while `activity` is not running.
     std::atomic<std::uint64_t> waiting_position;
 };
+inline bool is_active(const Participant& entry) {
+    return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
+           ParticipantState::active;
+}
+inline Role role_of(const Participant& entry) {
+    return static_cast<Role>(entry.role.load(std::memory_order_relaxed));
+}
+constexpr bool is_producer(Role role) {
+    return role == Role::shared_producer || role == Role::exclusive_producer;
+}
+
 static_assert(sizeof(Participant) == 2 * line);
 static_assert(offsetof(Participant, pid) == 12 && offsetof(Participant, name) == 40);
 static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, held) == 176);

@@ -19,6 +19,11 @@ inline Nanoseconds now() noexcept {
     return Nanoseconds{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
 }
 
+/// The same in whole milliseconds, as deadlines in shared memory have it.
+inline std::uint64_t now_ms() noexcept {
+    return static_cast<std::uint64_t>(now()) / 1'000'000;
+}
+
 /// From `then` until `now`, ns; 0 when `then` is no time, or later: what comes from shared memory
 /// may be anything.
 inline Nanoseconds elapsed(Nanoseconds then, Nanoseconds now) noexcept {

@@ -1,5 +1,6 @@
 #include "ipc/protocol/lease.hpp"
 
+#include "ipc/protocol/tail.hpp"
 #include "ipc/protocol/wait.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -98,8 +99,7 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
 
 void wake_if_finished(ChannelMemory& memory, unsigned group) {
     const Position end = for_each_lease(memory, group, [](Position, Lease) {});
-    const SlotState state{memory.ring().at(end).state.load(std::memory_order_acquire)};
-    if (state.is_at(end) && state.phase() == Phase::closed) {
+    if (is_closed_at(memory.ring(), end)) {
         wake_group(memory, group, static_cast<int>(memory.participants_used()));
     }
 }

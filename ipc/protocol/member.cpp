@@ -21,10 +21,6 @@ const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& opt
 constexpr std::uint64_t longest_delay_ms = std::uint64_t{1} << 39;  // 17 years; tags hold 40 bits
 constexpr os::Nanoseconds burial_pause = 1'000'000'000;
 
-std::uint64_t now_ms() {
-    return static_cast<std::uint64_t>(os::now()) / 1'000'000;
-}
-
 }  // namespace
 
 Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
@@ -78,7 +74,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
 
 bool Member::take_returned(Received& out, LeaseState as) {
     const std::uint64_t due = group_->next_due.load(std::memory_order_acquire);
-    const bool delay_over = due != ~std::uint64_t{0} && now_ms() >= due;
+    const bool delay_over = due != ~std::uint64_t{0} && os::now_ms() >= due;
     Hint hint{group_->returned.load(std::memory_order_acquire)};
     bury_pending();
     if (hint.is_none() && !delay_over) return false;
@@ -94,7 +90,7 @@ bool Member::take_returned(Received& out, LeaseState as) {
     }
     bool taken = false;
     std::uint64_t next_due = ~std::uint64_t{0};
-    const std::uint64_t now = now_ms();
+    const std::uint64_t now = os::now_ms();
     for_each_lease(*memory_, group_index_, [&](Position position, Lease word) {
         const bool delayed = word.state() == LeaseState::delayed;
         if (word.state() != LeaseState::returned && !delayed) return;
@@ -157,7 +153,7 @@ void Member::refuse(Position position, Lease mine) {
 }
 
 void Member::start_limit(Position position, Lease mine) {
-    set_deadline(*memory_, group_index_, position, mine, mine, now_ms() + lease_limit_ms_);
+    set_deadline(*memory_, group_index_, position, mine, mine, os::now_ms() + lease_limit_ms_);
 }
 
 bool Member::hand_out(Received& message) {
@@ -192,7 +188,7 @@ Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
         return Status::lease_lost;
     }
     if (delay_ms != 0) {
-        const std::uint64_t due = now_ms() + delay_ms;
+        const std::uint64_t due = os::now_ms() + delay_ms;
         set_deadline(*memory_, group_index_, message.position, message.lease, next, due);
         note_due(*group_, due);
     }
@@ -249,7 +245,7 @@ bool Member::held(const Received& message) const {
     }
     if (lease_limit_ms_ == 0) return true;
     const std::uint64_t due = deadline_of(*memory_, group_index_, message.position, message.lease);
-    return due == 0 || now_ms() < due;
+    return due == 0 || os::now_ms() < due;
 }
 
 /// Dead-letters a message this member holds as pending: copy first, then settle, so that a death in
@@ -340,7 +336,7 @@ void Member::look_around() {
 bool Member::has_news(bool thorough) {
     if (group_->returned.load(std::memory_order_relaxed) != 0) return true;
     const std::uint64_t due = group_->next_due.load(std::memory_order_relaxed);
-    if (due != ~std::uint64_t{0} && now_ms() >= due) return true;
+    if (due != ~std::uint64_t{0} && os::now_ms() >= due) return true;
     if (thorough && group_->dead_pending.load(std::memory_order_relaxed) != 0 &&
         os::now() >= bury_again_) {
         return true;

@@ -68,8 +68,7 @@ bool ProducerCore::look_for_room() {
     if (closed_ || memory_->is_removed()) return false;
     if (exclusive_) {
         memory_->header().tail.store(next_, std::memory_order_relaxed);
-        const SlotState state{ring_.at(next_).state.load(std::memory_order_acquire)};
-        if (state.is_at(next_) && state.phase() == Phase::closed) {
+        if (is_closed_at(ring_, next_)) {
             closed_ = true;
             return false;
         }
@@ -223,11 +222,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
 
 /// Whether the channel ended, also when this producer did not meet the mark yet.
 bool ProducerCore::is_closed() {
-    if (!closed_) {
-        const Position tail = find_tail(*memory_);
-        const SlotState state{ring_.at(tail).state.load(std::memory_order_acquire)};
-        closed_ = state.is_at(tail) && state.phase() == Phase::closed;
-    }
+    if (!closed_) closed_ = is_closed_at(ring_, find_tail(*memory_));
     return closed_;
 }
 
@@ -313,9 +308,7 @@ Status close_channel(const std::shared_ptr<ChannelMemory>& memory, const Patienc
                                                std::memory_order_acq_rel);
         // The producer answers when it publishes next; if it dies, the closer above takes over.
         for (int i = 0; i < 20; ++i) {
-            const Position tail = find_tail(*memory);
-            const SlotState state{memory->ring().at(tail).state.load(std::memory_order_acquire)};
-            if (state.is_at(tail) && state.phase() == Phase::closed) return Status::ok;
+            if (is_closed_at(memory->ring(), find_tail(*memory))) return Status::ok;
             if (patience.stop.stop_requested()) return Status::interrupted;
             if (memory->is_removed()) return Status::removed;
             if (patience.deadline.passed()) return Status::timed_out;

@@ -11,26 +11,11 @@ namespace ipc::inline v1::protocol {
 namespace {
 
 using format::GroupState;
+using format::is_active;
+using format::is_producer;
 using format::no_participant;
-using format::ParticipantState;
 using format::Role;
-
-bool is_active(const Participant& entry) {
-    return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
-           ParticipantState::active;
-}
-
-Role role_of(const Participant& entry) {
-    return static_cast<Role>(entry.role.load(std::memory_order_relaxed));
-}
-
-bool is_producer(Role role) {
-    return role == Role::shared_producer || role == Role::exclusive_producer;
-}
-
-std::uint64_t now_ms() {
-    return static_cast<std::uint64_t>(os::now()) / 1'000'000;
-}
+using format::role_of;
 
 /// Turns the claims of a dead producer into ABORTED slots.
 void recover_claims(ChannelMemory& memory, const Ring& writable, unsigned dead) {
@@ -68,7 +53,7 @@ Lease after_loss(Lease word) {
 bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     Group& group = memory.group(index);
     const std::uint32_t limit_ms = group.lease_limit_ms.load(std::memory_order_relaxed);
-    const std::uint64_t now = now_ms();
+    const std::uint64_t now = os::now_ms();
     bool in_flight = false;
     bool available = false;
     std::uint64_t next_due = ~std::uint64_t{0};

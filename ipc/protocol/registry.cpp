@@ -18,24 +18,14 @@ namespace ipc::inline v1::protocol {
 namespace {
 
 using format::GroupState;
+using format::is_active;
+using format::is_producer;
 using format::ParticipantState;
 using format::Role;
+using format::role_of;
 
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::chrono::seconds registry_patience{10};
-
-bool is_active(const Participant& entry) {
-    return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
-           ParticipantState::active;
-}
-
-Role role_of(const Participant& entry) {
-    return static_cast<Role>(entry.role.load(relaxed));
-}
-
-bool is_producer(const Participant& entry) {
-    return role_of(entry) == Role::shared_producer || role_of(entry) == Role::exclusive_producer;
-}
 
 std::int64_t wall_clock() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -48,7 +38,7 @@ void tidy_completely(ChannelMemory& memory) {
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
         const Participant& entry = memory.participant(i);
-        if (!is_active(entry) || !is_producer(entry) || memory.is_alive(i)) continue;
+        if (!is_active(entry) || !is_producer(role_of(entry)) || memory.is_alive(i)) continue;
         const os::Mapping data = memory.map_data_writable();
         const Ring ring = memory.ring_of(data);
         tidy(memory, &ring);
@@ -291,7 +281,7 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
         const Participant& entry = memory.participant(i);
-        if (!is_active(entry) || !is_producer(entry)) continue;
+        if (!is_active(entry) || !is_producer(role_of(entry))) continue;
         if (!exclusive && role_of(entry) == Role::shared_producer) continue;
         throw Error(Errc::producer_lives, memory.name(),
                     std::string(exclusive ? "cannot be its exclusive producer: "
@@ -473,7 +463,8 @@ bool has_members(const ChannelMemory& memory, unsigned index) {
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
         const Participant& entry = memory.participant(i);
-        if (is_active(entry) && !is_producer(entry) && entry.group.load(relaxed) == index) {
+        if (is_active(entry) && !is_producer(role_of(entry)) &&
+            entry.group.load(relaxed) == index) {
             return true;
         }
     }

@@ -8,6 +8,12 @@
 
 namespace ipc::inline v1::protocol {
 
+/// Whether the channel ends at `position`.
+inline bool is_closed_at(const Ring& ring, Position position) {
+    const SlotState state{ring.at(position).state.load(std::memory_order_acquire)};
+    return state.is_at(position) && state.phase() == Phase::closed;
+}
+
 /// Whether `position` was claimed; the mark that closes the channel does not count.
 inline bool is_taken(const Ring& ring, Position position) {
     const SlotState state{ring.at(position).state.load(std::memory_order_acquire)};
