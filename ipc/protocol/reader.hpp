@@ -100,7 +100,11 @@ protected:
         out.publish_time = time;
         out.received_at = 0;
         if (time != 0) [[unlikely]]
-            out.received_at = os::now();
+            note_sampled(out);
+    }
+    void note_sampled(Received& out) const {
+        out.received_at = os::now();
+        self_->received_at.store(out.received_at, std::memory_order_relaxed);
     }
     /// Adds a sampled message to the group's histograms when it is settled.
     void record(const Received& message) const {
