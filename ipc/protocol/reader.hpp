@@ -61,6 +61,7 @@ public:
     virtual bool held(const Received&) const { return true; }
     /// Takes a message of a batch into user code; false when its lease was lost in the meantime.
     virtual bool hand_out(Received& message) {
+        restart_service(message);
         message.handed = true;
         return true;
     }
@@ -101,6 +102,11 @@ protected:
         out.received_at = 0;
         if (time != 0) [[unlikely]]
             out.received_at = os::now();
+    }
+    /// The work on a message of a batch begins when user code gets it, not when the batch came.
+    static void restart_service(Received& message) {
+        if (message.received_at != 0) [[unlikely]]
+            message.received_at = os::now();
     }
     /// Adds a sampled message to the group's histograms when it is settled.
     void record(const Received& message) const {
