@@ -216,7 +216,9 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
     report.acked = report.settled - std::min(report.settled, not_processed);
     report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
     report.service_time = counts_of(group.service_time);
+    report.service_time_sum_ns = group.service_time.sum.load(relaxed);
     report.response_time = counts_of(group.response_time);
+    report.response_time_sum_ns = group.response_time.sum.load(relaxed);
     return report;
 }
 

@@ -105,9 +105,11 @@ struct GroupReport {
     bool blocks_producers = false;    ///< it is the group a full ring waits for
     std::vector<LeaseReport> leases;  ///< the oldest 64 that are not settled
     /// Sampled durations in the buckets of ipc/format/histogram.hpp: receive to settle (T_p), and
-    /// publish to settle (T_r).
+    /// publish to settle (T_r). The sums are those of the durations themselves.
     std::vector<std::uint64_t> service_time;
+    std::uint64_t service_time_sum_ns = 0;
     std::vector<std::uint64_t> response_time;
+    std::uint64_t response_time_sum_ns = 0;
 };
 
 struct ChannelReport {

@@ -466,6 +466,32 @@ TEST(InspectGroup, SampledTimesBoundWhatASlowMessageTook) {
     EXPECT_GE(smallest(report.groups[0].service_time), 4'000'000U);  // a bucket is 25 % wide
     EXPECT_GE(smallest(report.groups[0].response_time), 8'000'000U);
     EXPECT_EQ(sum(report.groups[1].response_time), 1U);
+    EXPECT_GE(report.groups[0].service_time_sum_ns, 5'000'000U);
+    EXPECT_GE(report.groups[0].response_time_sum_ns, 10'000'000U);
+    EXPECT_GE(report.groups[0].response_time_sum_ns, report.groups[0].service_time_sum_ns);
+    EXPECT_LT(report.groups[0].service_time_sum_ns, 2 * smallest(report.groups[0].service_time));
+}
+
+TEST(InspectGroup, ServiceTimeOfABatchCountsFromEachMessagesHandOut) {
+    for (const bool named : {true, false}) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name);
+        auto reader = named ? channel.join("workers") : channel.subscribe();
+        auto producer = channel.producer();
+        for (int i = 0; i < 4; ++i)
+            ASSERT_TRUE(producer.send("x"));
+        const std::int64_t start = os::now();
+        for (auto& message : reader.receive_batch(4)) {
+            std::this_thread::sleep_for(5ms);
+            message.release();
+        }
+        const auto elapsed = static_cast<std::uint64_t>(os::now() - start);
+        const ChannelReport report = inspect(name);
+        const std::uint64_t samples = sum(report.groups[0].service_time);
+        EXPECT_GE(samples, 1U);
+        EXPECT_GE(report.groups[0].service_time_sum_ns, samples * 5'000'000);
+        EXPECT_LE(report.groups[0].service_time_sum_ns, elapsed);
+    }
 }
 
 TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {

@@ -180,6 +180,7 @@ void reset_counters(Group& group) {
     for (auto* histogram : {&group.service_time, &group.response_time}) {
         for (auto& count : histogram->counts)
             count.store(0, relaxed);
+        histogram->sum.store(0, relaxed);
     }
 }
 
