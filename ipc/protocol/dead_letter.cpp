@@ -156,9 +156,9 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                     std::make_unique<ProducerCore>(open_channel(to, {}, {.any_type = true}), false,
                                                    ParticipantOptions{.name = "redrive"});
             }
-            const Sent sent =
-                producer->send(message.data + message.extension, message.length - message.extension,
-                               {os::Deadline::after(std::chrono::seconds(5))});
+            const Sent sent = producer->send(
+                message.data + message.extension, message.length - message.extension,
+                [] { return Patience{os::Deadline::after(std::chrono::seconds(5))}; });
             if (!sent) {
                 throw Error(Errc::timed_out, to,
                             "took no dead letter: " + std::string(to_string(sent.status())),

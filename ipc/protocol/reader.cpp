@@ -19,8 +19,6 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       skipped_(membership.skipped),
       kind_(kind),
       needs_fence_(membership.attachment.needs_fence),
-      messages_(self_->received.load(std::memory_order_relaxed)),
-      bytes_(self_->received_bytes.load(std::memory_order_relaxed)),
       attachment_(std::move(membership.attachment)),
       waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {
     try {
