@@ -248,7 +248,8 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
                               std::byte*& data) {
     memory_->check_fork();
     const std::uint64_t most = with_region_ ? memory_->layout().region_size : 0;
-    if (size > most) return Status::too_large;
+    // Without a region not even an empty block has a place.
+    if (most == 0 || size > most) return Status::too_large;
     Status status = Status::full;
     const auto ready = [&](bool) {
         status = region().allocate(size, block);
