@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -236,6 +237,7 @@ TEST(InspectGroup, FiguresFollowEachMessageThroughItsLife) {
     EXPECT_EQ(report.in_flight, 1U);
     EXPECT_EQ(report.backlog, 8U);
     EXPECT_EQ(report.returned, 1U);
+    EXPECT_EQ(report.recovered, 0U);
     EXPECT_EQ(report.redelivered, 0U);
     ASSERT_EQ(report.leases.size(), 2U);
     EXPECT_EQ(report.leases[0].kind, LeaseKind::returned);
@@ -503,18 +505,46 @@ TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
         ASSERT_TRUE(producer.send("x"));
     auto held = member.receive();
     EXPECT_EQ(inspect(name).blocked_by, "");
+    std::this_thread::sleep_for(1ms);
     ASSERT_TRUE(producer.send("x"));
     while (tap.try_receive()) {
     }
     for (int i = 0; i < 3; ++i)
         ASSERT_TRUE(member.receive().ack());
     const ChannelReport report = inspect(name);
-    EXPECT_EQ(report.blocked_by, "producers wait for group workers: member sluggard (pid " +
-                                     std::to_string(::getpid()) + ") holds message 0");
+    EXPECT_TRUE(
+        report.blocked_by.starts_with("producers wait for group workers: member sluggard (pid " +
+                                      std::to_string(::getpid()) + ") holds message 0 for "))
+        << report.blocked_by;
     EXPECT_TRUE(report.find_group("workers")->blocks_producers);
     EXPECT_TRUE(held.ack());
     EXPECT_EQ(inspect(name).blocked_by, "");
     EXPECT_TRUE(producer.try_send("room"));
+}
+
+TEST(InspectBlockedBy, SaysForHowLongTheMessageIsHeld) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto member = channel.join("workers", {.ack = Ack::manual, .participant = {.name = "w"}});
+    auto producer = channel.producer();
+    const std::int64_t before = os::now();
+    EXPECT_EQ(inspect(name).participants[0].last_received_ns, 0);
+    ASSERT_TRUE(producer.send("x"));
+    auto held = member.receive();
+    const std::int64_t after = os::now();
+    std::this_thread::sleep_for(1100ms);
+    const ChannelReport report = inspect(name);
+    EXPECT_GE(report.participants[0].last_received_ns, before);
+    EXPECT_LE(report.participants[0].last_received_ns, after);
+    std::size_t tenths = 0;
+    std::size_t seconds = 0;
+    const auto from = report.blocked_by.rfind(" for ");
+    ASSERT_NE(from, std::string::npos) << report.blocked_by;
+    ASSERT_EQ(std::sscanf(report.blocked_by.c_str() + from, " for %zu.%zu s", &seconds, &tenths), 2)
+        << report.blocked_by;
+    const auto shown = static_cast<std::int64_t>(10 * seconds + tenths) * 100'000'000;
+    EXPECT_GE(shown + 100'000'000, report.sampled_at_ns - after);
+    EXPECT_LE(shown, report.sampled_at_ns - before);
 }
 
 TEST(InspectBlockedBy, NamesADurableGroupWithoutMembersAndASubscriber) {
@@ -546,6 +576,12 @@ TEST(InspectBlockedBy, IsEmptyWheneverAProducerHasRoom) {
         ASSERT_TRUE(producer.try_send("x")) << i;
         EXPECT_EQ(blocked_by, "") << "after " << i + 1 << " acks";
     }
+}
+
+TEST(Inspect, KnowsTheRoomForChannels) {
+    const SharedMemorySpace space = shared_memory_space();
+    EXPECT_GT(space.total, 0U);
+    EXPECT_LE(space.free, space.total);
 }
 
 TEST(Inspect, ShowsTheEndOfAChannel) {

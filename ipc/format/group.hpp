@@ -63,6 +63,7 @@ struct GroupCounters {
     std::atomic<std::uint64_t> purged;          ///< removed from the backlog by purge
     std::atomic<std::uint64_t> not_understood;  ///< messages with unknown must-understand flags
     std::atomic<std::uint64_t> passed_over;     ///< positions never handed out, for whatever reason
+    std::atomic<std::uint64_t> recovered;       ///< of the returned, from members that died
 };
 
 /// One entry of the group table, followed by its lease words and its deadlines.

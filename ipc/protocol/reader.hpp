@@ -101,12 +101,16 @@ protected:
         out.publish_time = time;
         out.received_at = 0;
         if (time != 0) [[unlikely]]
-            out.received_at = os::now();
+            note_sampled(out);
+    }
+    void note_sampled(Received& out) const {
+        out.received_at = os::now();
+        self_->received_at.store(out.received_at, std::memory_order_relaxed);
     }
     /// The work on a message of a batch begins when user code gets it, not when the batch came.
-    static void restart_service(Received& message) {
+    void restart_service(Received& message) const {
         if (message.received_at != 0) [[unlikely]]
-            message.received_at = os::now();
+            note_sampled(message);
     }
     /// Adds a sampled message to the group's histograms when it is settled.
     void record(const Received& message) const {
