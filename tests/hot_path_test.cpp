@@ -182,9 +182,10 @@ TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSyst
             allocated = allocations;
         },
         [&] { return exchange(rounds) && allocations == allocated; });
-    // The claim of the slot, the lease, its settlement; sampled ones add two to a histogram.
+    // The claim of the slot, the lease, its settlement; sampled ones add to two histograms,
+    // a count and a sum each.
     EXPECT_GE(executed.locked - marks().locked, 3U * rounds);
-    EXPECT_LE(executed.locked - marks().locked, 5U * rounds);
+    EXPECT_LE(executed.locked - marks().locked, 7U * rounds);
     EXPECT_EQ(executed.fences, marks().fences);
     // A member looks after the dead about 20 times a second, whatever it does: one probe of the
     // other participant. Under single-step seconds are long, but messages cost none.

@@ -59,6 +59,7 @@ struct Participant {
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
     /// The position waited for, while `activity` is not running.
     std::atomic<std::uint64_t> waiting_position;
+    std::atomic<std::int64_t> received_at;  ///< CLOCK_MONOTONIC ns of the last sampled receive
 };
 /// For the only writer of a counter: exact without a read-modify-write.
 inline void add_alone(std::atomic<std::uint64_t>& counter, std::uint64_t count) {

@@ -165,6 +165,7 @@ bool Member::hand_out(Received& message) {
              .compare_exchange_strong(expected.bits, mine.bits, std::memory_order_acq_rel)) {
         return false;
     }
+    restart_service(message);
     message.lease = mine;
     message.handed = true;
     if (mine.attempt() > 1) count_redelivery();

@@ -61,6 +61,7 @@ public:
     virtual bool held(const Received&) const { return true; }
     /// Takes a message of a batch into user code; false when its lease was lost in the meantime.
     virtual bool hand_out(Received& message) {
+        restart_service(message);
         message.handed = true;
         return true;
     }
@@ -100,7 +101,16 @@ protected:
         out.publish_time = time;
         out.received_at = 0;
         if (time != 0) [[unlikely]]
-            out.received_at = os::now();
+            note_sampled(out);
+    }
+    void note_sampled(Received& out) const {
+        out.received_at = os::now();
+        self_->received_at.store(out.received_at, std::memory_order_relaxed);
+    }
+    /// The work on a message of a batch begins when user code gets it, not when the batch came.
+    void restart_service(Received& message) const {
+        if (message.received_at != 0) [[unlikely]]
+            note_sampled(message);
     }
     /// Adds a sampled message to the group's histograms when it is settled.
     void record(const Received& message) const {

@@ -94,6 +94,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.attached_at.store(wall_clock(), relaxed);
     format::store_name(entry.name, name.empty() ? os::process_name(process.pid) : name);
     entry.held.store(0, relaxed);
+    entry.received_at.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
     entry.version.store(writing + 1, std::memory_order_release);
@@ -173,12 +174,13 @@ void reset_counters(Group& group) {
     for (auto* counter :
          {&counters.redelivered, &counters.returned, &counters.expired, &counters.rejected,
           &counters.dead_lettered, &counters.dropped, &counters.aborted, &counters.skipped,
-          &counters.purged, &counters.not_understood, &counters.passed_over}) {
+          &counters.purged, &counters.not_understood, &counters.passed_over, &counters.recovered}) {
         counter->store(0, relaxed);
     }
     for (auto* histogram : {&group.service_time, &group.response_time}) {
         for (auto& count : histogram->counts)
             count.store(0, relaxed);
+        histogram->sum.store(0, relaxed);
     }
 }
 
