@@ -295,8 +295,11 @@ private:
     }
     bool hand_out(std::size_t index) {
         Message<T>& message = messages_[index];
-        return message.reader_ == nullptr || message.received_.handed ||
-               message.reader_->hand_out(message.received_);
+        const protocol::Received& received = message.received_;
+        // What is handed out already, and no sample, has nothing left to do here.
+        if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
+            return true;
+        return message.reader_->hand_out(message.received_);
     }
 
     std::vector<Message<T>> messages_;
