@@ -8,6 +8,7 @@ namespace ipc::tools {
 namespace {
 
 constexpr int nudge = SIGURG;
+std::atomic<void (*)()> last_action = nullptr;
 const int end_of_watch = SIGRTMIN;
 
 // `nohup`, or a shell without job control that started a background job, asked to be spared.
@@ -56,6 +57,10 @@ void Signals::sleep(std::chrono::nanoseconds duration) const {
     check();
 }
 
+void Signals::before_sudden_end(void (*action)()) {
+    last_action = action;
+}
+
 void Signals::watch() {
     int signal = 0;
     ::sigwait(&watched_, &signal);
@@ -69,6 +74,7 @@ void Signals::watch() {
         const timespec pause = {.tv_sec = 0, .tv_nsec = 10'000'000};
         const int second = ::sigtimedwait(&watched_, nullptr, &pause);
         if (second > 0 && second != end_of_watch) {
+            if (auto* action = last_action.load()) action();
             ::signal(second, SIG_DFL);
             ::pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);
             ::raise(second);

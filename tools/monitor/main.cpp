@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -13,7 +13,9 @@
 #include "tools/common/table.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/common/tool.hpp"
+#include "tools/monitor/full_screen.hpp"
 #include "tools/monitor/json.hpp"
+#include "tools/monitor/live_source.hpp"
 #include "tools/monitor/model.hpp"
 #include "tools/monitor/render.hpp"
 #include "tools/monitor/sampler.hpp"
@@ -24,7 +26,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* examples =
-    "  ipc-monitor                      all channels, every second, until interrupted\n"
+    "  ipc-monitor                      all channels, live; the key ? explains the screen\n"
     "  ipc-monitor 'md.*' jobs          some of them\n"
     "  ipc-monitor --once               one table; also without --once when the output is no "
     "terminal\n"
@@ -46,35 +48,27 @@ struct Request {
     bool json = false;
     std::optional<std::chrono::nanoseconds> interval = 1s;
     OpenOptions open;
+    FullScreenOptions screen;
 };
 
-std::string frame(const std::vector<ChannelView>& channels, TerminalSize size) {
-    // The last line stays free for the cursor: a full screen would scroll.
-    std::string text = render(channels, size.width, size.height - 1);
-    // Line by line rather than clearing first: no flicker.
-    constexpr std::string_view home = "\x1b[H";
-    constexpr std::string_view clear_line = "\x1b[K";
-    constexpr std::string_view clear_below = "\x1b[J";
-    std::string result(home);
-    for (const char c : text) {
-        if (c == '\n') result += clear_line;
-        result += c;
-    }
-    return result.append(clear_below);
-}
-
-// Changes no mode of the terminal: there is nothing to restore, however this process ends.
-int watch(Sampler& sampler, Output& output, const Request& request, const Signals& signals) {
+// For a terminal that can do no more than a printer: one table after the other.
+int print(Sampler& sampler, Output& output, const Request& request, const Signals& signals) {
     std::vector<Sample> before;
     for (std::chrono::nanoseconds pause = 100ms;; pause = *request.interval) {
         const auto size = terminal_size().value_or(TerminalSize{.width = 80, .height = 24});
         std::vector<Sample> now = sampler.sample();
-        output.write(frame(compare(before, now), size));
+        output.write(render(compare(before, now), size.width, 0) + "\n");
         output.flush();
         before = std::move(now);
         // The first rates come soon.
         signals.sleep(std::min(pause, *request.interval));
     }
+}
+
+// https://no-color.org: whatever its value is, as long as there is one.
+bool is_set(const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != '\0';
 }
 
 int show_once(Sampler& sampler, Output& output, const Request& request, const Signals& signals) {
@@ -97,14 +91,22 @@ int run(int argc, char** argv) {
     arguments.add_flag("--json", request.json, "The same as JSON, once");
     add_seconds(arguments, "--interval", request.interval, "Time between samples [1]")
         ->check(CLI::Range(0.01, 3600.0).description(""));
+    arguments.add_flag("--ascii", request.screen.ascii, "Draw with ASCII characters only");
     add_open_options(arguments, request.open);
 
     return tool.run(argc, argv, [&](const Signals& signals) {
-        Sampler sampler(request.channels, request.open.allow_foreign_owner);
+        request.screen.colours = !is_set("NO_COLOR");
+        const auto make_sampler = [&] {
+            return Sampler(request.channels, request.open.allow_foreign_owner);
+        };
         Output output(signals);
-        const bool live = !request.once && !request.json && terminal_size();
-        return live ? watch(sampler, output, request, signals)
-                    : show_once(sampler, output, request, signals);
+        Sampler sampler = make_sampler();
+        if (request.once || request.json || !terminal_size()) {
+            return show_once(sampler, output, request, signals);
+        }
+        LiveSource source(make_sampler(), *request.interval);
+        if (show_full_screen(source, signals, request.screen)) return 0;
+        return print(sampler, output, request, signals);
     });
 }
 
