@@ -359,6 +359,19 @@ TEST_F(ToolsTest, SignalsEndAndDetach) {
     EXPECT_TRUE(json["channels"][0]["participants"].empty()) << json;
 }
 
+// A terminal's users and `timeout` alike may send the same signal twice within a moment.
+TEST_F(ToolsTest, ASignalSentAgainAtOnceStillDetaches) {
+    const Result result =
+        run("ipc-send x < /dev/null\n"
+            "attached() { ipc-monitor --json --interval 0.01 | grep -c '\"pid\"'; }\n"
+            "for i in {1..10}; do\n"
+            "  ipc-recv x & until [ \"$(attached)\" = 1 ]; do :; done\n"
+            "  kill -TERM $!; while kill -TERM $! 2> /dev/null; do :; done; wait $!\n"
+            "  [ \"$(attached)\" = 0 ] || { echo \"round $i left its entry\"; exit 1; }\n"
+            "done");
+    EXPECT_EQ(result.exit_code, 0) << result;
+}
+
 TEST_F(ToolsTest, ASignalEndsABlockedWrite) {
     run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 300000 | ipc-send x & sleep "
         "0.2");

@@ -118,10 +118,8 @@ protected:
             record_slowly(message);
     }
     void count(std::size_t bytes) {
-        messages_ += 1;
-        bytes_ += bytes;
-        self_->received.store(messages_, std::memory_order_relaxed);
-        self_->received_bytes.store(bytes_, std::memory_order_relaxed);
+        format::add_alone(self_->received, 1);
+        format::add_alone(self_->received_bytes, bytes);
     }
     /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
     bool slot_has_news(Position position, bool thorough) const;
@@ -149,8 +147,6 @@ protected:
 private:
     void record_slowly(const Received& message) const;
 
-    std::uint64_t messages_;
-    std::uint64_t bytes_;
     std::uint64_t references_ = 1;
     Attachment attachment_;
     Waiter waiter_;

@@ -103,6 +103,14 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     return attachment;
 }
 
+/// Touches and locks a group's block, as this process's options ask.
+void make_group_resident(const ChannelMemory& memory, unsigned index) {
+    about(memory.name(), "preparing a group's memory", [&] {
+        memory.make_resident(reinterpret_cast<const std::byte*>(&memory.group(index)),
+                             memory.layout().group_stride, true);
+    });
+}
+
 std::uint32_t flags_of(const GroupOptions& options) {
     return (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0) |
            (options.lifetime == Lifetime::durable ? GroupStatus::durable : 0) |
@@ -306,7 +314,8 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     return attachment;
 }
 
-Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options) {
+Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options,
+                      FunctionRef<void()> check) {
     memory.check_fork();
     check_group_name(memory.name(), name);
     const std::uint32_t flags = flags_of(options);
@@ -332,6 +341,8 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         membership.group = static_cast<unsigned>(found);
         const Group& group = memory.group(membership.group);
         check_same_policies(memory, group, name, flags, options);
+        check();
+        make_group_resident(memory, membership.group);
         membership.status = {group.status.load(std::memory_order_acquire)};
         membership.start = group.start.load(relaxed);
         membership.attachment =
@@ -341,6 +352,11 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
     }
     const unsigned index = find_free_group(memory);
     form_group(memory, index, flags, name, options, membership, [&](std::uint32_t incarnation) {
+        // The group is seen before others are looked at: of two joins that exclude each other, at
+        // least one finds the other's group.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        check();
+        make_group_resident(memory, index);
         membership.attachment =
             fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
     });
@@ -358,6 +374,7 @@ Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options) {
     Membership membership;
     form_group(memory, index, flags, "", {.from = options.from}, membership,
                [&](std::uint32_t incarnation) {
+                   make_group_resident(memory, index);
                    membership.attachment = fill_entry(memory, Role::subscriber, index, incarnation,
                                                       options.participant.name);
                });
