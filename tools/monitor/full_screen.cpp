@@ -3,7 +3,6 @@
 #include "tools/monitor/history.hpp"
 #include "tools/monitor/screen.hpp"
 #include "tools/monitor/terminal.hpp"
-#include "tools/monitor/view.hpp"
 
 namespace ipc::tools::monitor {
 
@@ -11,7 +10,7 @@ bool show_full_screen(Source& source, const Signals& signals, const FullScreenOp
     const auto terminal = Terminal::open(options.colours);
     if (!terminal) return false;
     History history;
-    View view;
+    View view = options.view;
     if (options.ascii || !terminal->speaks_unicode()) view.charset = Charset::ascii;
     while (true) {
         const auto due = view.paused ? std::nullopt : source.due();
