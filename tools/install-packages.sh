@@ -7,7 +7,7 @@ set -euo pipefail
 packages_of() {
     case $1 in
     build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev nlohmann-json3-dev ;;
-    test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config ;;
+    test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin gcc ;;
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static ;;
     *)

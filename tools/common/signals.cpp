@@ -8,6 +8,11 @@ namespace ipc::tools {
 namespace {
 
 constexpr int nudge = SIGURG;
+
+// `timeout` and some shells send a signal to the process and then to its group: what follows the
+// first this soon is the same wish, not an impatient second one.
+constexpr auto echo_time = std::chrono::seconds(1);
+
 const int end_of_watch = SIGRTMIN;
 
 // `nohup`, or a shell without job control that started a background job, asked to be spared.
@@ -60,6 +65,7 @@ void Signals::watch() {
     int signal = 0;
     ::sigwait(&watched_, &signal);
     if (finished_) return;
+    const auto first = std::chrono::steady_clock::now();
     received_ = signal;
     stop_.request_stop();
 
@@ -68,7 +74,8 @@ void Signals::watch() {
         ::pthread_kill(main_thread_, nudge);
         const timespec pause = {.tv_sec = 0, .tv_nsec = 10'000'000};
         const int second = ::sigtimedwait(&watched_, nullptr, &pause);
-        if (second > 0 && second != end_of_watch) {
+        const bool is_echo = std::chrono::steady_clock::now() - first < echo_time;
+        if (second > 0 && second != end_of_watch && !is_echo) {
             ::signal(second, SIG_DFL);
             ::pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);
             ::raise(second);

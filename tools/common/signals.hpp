@@ -17,7 +17,8 @@ struct EndedBySignal {
 };
 
 /// Turns SIGINT, SIGTERM and SIGHUP into a stop request, in its own thread: a signal handler may
-/// neither request a stop nor throw. A second signal ends the process at once.
+/// neither request a stop nor throw. Another signal ends the process at once, if it comes a second
+/// or more after the first.
 ///
 /// Create one, in the main thread, before any other thread.
 class Signals {
