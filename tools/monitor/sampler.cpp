@@ -22,14 +22,17 @@ std::string without_subject(std::string problem, const std::string& channel) {
 
 }  // namespace
 
+bool matches(const std::string& pattern, const std::string& channel) {
+    return ::fnmatch(pattern.c_str(), channel.c_str(), 0) == 0;
+}
+
 Sampler::Sampler(std::vector<std::string> patterns, bool allow_foreign_owner)
     : patterns_(std::move(patterns)), allow_foreign_owner_(allow_foreign_owner) {}
 
 bool Sampler::selects(const std::string& channel) const {
     return patterns_.empty() ||
-           std::any_of(patterns_.begin(), patterns_.end(), [&](const std::string& pattern) {
-               return ::fnmatch(pattern.c_str(), channel.c_str(), 0) == 0;
-           });
+           std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const std::string& pattern) { return matches(pattern, channel); });
 }
 
 std::vector<Sample> Sampler::sample() {

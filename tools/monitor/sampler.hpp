@@ -10,6 +10,9 @@
 
 namespace ipc::tools::monitor {
 
+/// Whether a channel's name matches a shell pattern.
+bool matches(const std::string& pattern, const std::string& channel);
+
 /// Samples the channels of this host, read-only and as no participant.
 class Sampler {
 public:
