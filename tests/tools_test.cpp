@@ -229,7 +229,8 @@ TEST_F(ToolsTest, TellsHowManyPositionsWereGone) {
 TEST_F(ToolsTest, MembersShareAGroup) {
     const Result result =
         run("ipc-send x < /dev/null; for i in 1 2 3; do ipc-recv x --group g > out$i & done\n"
-            "until [ \"$(ipc-monitor --json --interval 0.01 | grep -c '\"consumer\"')\" = 3 ]; do "
+            "until [ \"$(ipc-monitor --json --once --interval 0.01 | grep -c '\"consumer\"')\" = 3 "
+            "]; do "
             ":; done\n"
             "seq 3000 | ipc-send x --close && wait && sort -n out1 out2 out3 | cmp - <(seq 3000)");
     EXPECT_EQ(result.exit_code, 0) << result;
@@ -337,7 +338,7 @@ TEST_F(ToolsTest, ForeignAndDamagedObjects) {
     const Result table = run("ipc-monitor --once --interval 0.01");
     EXPECT_EQ(table.exit_code, 0) << table;
     EXPECT_NE(table.out.find("text  ! "), std::string::npos) << table;
-    const auto json = nlohmann::json::parse(run("ipc-monitor --json --interval 0.01").out);
+    const auto json = nlohmann::json::parse(run("ipc-monitor --json --once --interval 0.01").out);
     for (const auto& channel : json["channels"])
         EXPECT_TRUE(channel["problem"].is_string());
     EXPECT_EQ(run("ipc-rm text cut").exit_code, 0);
@@ -355,7 +356,7 @@ TEST_F(ToolsTest, SignalsEndAndDetach) {
             EXPECT_EQ(result.exit_code, code) << signal << " " << command << result;
         }
     }
-    const auto json = nlohmann::json::parse(run("ipc-monitor --json --interval 0.01").out);
+    const auto json = nlohmann::json::parse(run("ipc-monitor --json --once --interval 0.01").out);
     EXPECT_TRUE(json["channels"][0]["participants"].empty()) << json;
 }
 
@@ -363,7 +364,7 @@ TEST_F(ToolsTest, SignalsEndAndDetach) {
 TEST_F(ToolsTest, ASignalSentAgainAtOnceStillDetaches) {
     const Result result =
         run("ipc-send x < /dev/null\n"
-            "attached() { ipc-monitor --json --interval 0.01 | grep -c '\"pid\"'; }\n"
+            "attached() { ipc-monitor --json --once --interval 0.01 | grep -c '\"pid\"'; }\n"
             "for i in {1..10}; do\n"
             "  ipc-recv x & until [ \"$(attached)\" = 1 ]; do :; done\n"
             "  kill -TERM $!; while kill -TERM $! 2> /dev/null; do :; done; wait $!\n"
