@@ -142,6 +142,7 @@ public:
     const GroupHistory& group(std::size_t channel = 0, std::size_t index = 0) const {
         return history.channels().at(channel).groups.at(index);
     }
+    Estimate estimate() const { return history.channels()[0].estimate_of(group()); }
     State state(std::size_t channel = 0, std::size_t index = 0) const {
         return group(channel, index).state;
     }
@@ -425,11 +426,11 @@ TEST(History, StartsAnewWhenANameMeansAnotherChannelOrAnEntryAnotherGroup) {
         host.process(channel, group, 5);
     });
     EXPECT_EQ(host.group().points.size(), 10U);
-    EXPECT_TRUE(host.group().estimate.rates.has_value());
+    EXPECT_TRUE(host.estimate().rates.has_value());
     group.start = 50;
     host.run(1);
     EXPECT_EQ(host.group().points.size(), 1U);
-    EXPECT_FALSE(host.group().estimate.rates.has_value());
+    EXPECT_FALSE(host.estimate().rates.has_value());
     host.run(5);
     channel.channel_id = 99;
     host.run(1);
@@ -467,7 +468,7 @@ TEST(History, RatesAreThoseOfTheWindow) {
         host.process(channel, group, 10);
     });
     EXPECT_NEAR(host.history.channels()[0].rates->messages_in, 10, 1e-9);
-    EXPECT_NEAR(host.group().estimate.rates->acked, 10, 1e-9);
+    EXPECT_NEAR(host.estimate().rates->acked, 10, 1e-9);
     EXPECT_NEAR(host.history.channels()[0].presences[1].rate, 10, 1e-5);
 }
 
@@ -789,7 +790,7 @@ TEST(View, SortsByEveryColumnThatIsNoPicture) {
     do {
         const std::vector<Row> rows = rows_of(example.history, example.view);
         for (std::size_t i = 1; i < rows.size(); ++i)
-            EXPECT_FALSE(comes_before(example.view.sort_column, rows[i], rows[i - 1]));
+            EXPECT_LE(rows[i - 1].key, rows[i].key);
         ++sorted;
         example.press(U'>');
     } while (example.view.sort_column != 0);

@@ -75,7 +75,7 @@ void draw_line(Canvas& canvas, std::size_t row, std::string_view symbol, const s
 /// The article's model with the figures of this moment; returns the row behind it.
 std::size_t draw_model(Canvas& canvas, const Row& row) {
     const GroupReport& group = *row.report();
-    const Estimate& estimate = row.group->estimate;
+    const Estimate& estimate = row.estimate();
     const auto time = [](std::optional<double> seconds) { return duration_text(seconds); };
     const double capacity =
         static_cast<double>(std::max<std::uint64_t>(row.channel->report->capacity, 1));

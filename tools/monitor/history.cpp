@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <numeric>
 #include <utility>
 
 #include <fmt/core.h>
@@ -15,6 +16,12 @@ namespace {
 constexpr std::size_t fewest_in_window = 3;
 constexpr std::size_t fewest_remembered = 16;
 constexpr std::size_t most_remembered = 4096;
+constexpr std::size_t remembered_in_all = 250'000;
+
+// A packed bucket of a histogram: | bucket : 8 | count : 56 |.
+constexpr unsigned count_bits = 56;
+constexpr std::uint64_t most_count = (std::uint64_t{1} << count_bits) - 1;
+constexpr std::uint64_t end_of_histogram = ~std::uint64_t{0};
 
 double seconds(std::int64_t nanoseconds) {
     return static_cast<double>(nanoseconds) / 1e9;
@@ -119,11 +126,11 @@ void note_death(std::optional<Death>& known, std::optional<Death> found) {
     known = std::move(found);
 }
 
-template <class Points>
-void forget(Points& points) {
-    while (points.size() > most_remembered ||
-           (points.size() > fewest_remembered &&
-            points.back().at - points.front().at > remembered_seconds)) {
+void forget(Points& points, std::size_t groups) {
+    const std::size_t most = std::clamp(remembered_in_all / std::max<std::size_t>(groups, 1),
+                                        fewest_remembered, most_remembered);
+    while (points.size() > most || (points.size() > fewest_remembered &&
+                                    points.back().at - points.front().at > remembered_seconds)) {
         points.pop_front();
     }
 }
@@ -134,31 +141,65 @@ float per_second(std::uint64_t before, std::uint64_t now, double interval) {
                : static_cast<float>(static_cast<double>(now - before) / interval);
 }
 
+double samples_in(const std::vector<std::uint64_t>& histogram) {
+    return static_cast<double>(
+        std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0}));
+}
+
 Point point_of(const ChannelReport* before, const ChannelReport& channel,
-               const GroupReport* earlier, const GroupReport& group, const Estimate& estimate,
-               double now) {
+               const GroupReport* earlier, const GroupReport& group, double now) {
     Point point;
     point.at = now;
     point.backlog = static_cast<float>(group.backlog);
     point.full = group.blocks_producers;
-    if (estimate.response_busy) point.predicted = static_cast<float>(*estimate.response_busy);
     if (before == nullptr || earlier == nullptr) return point;
     const double interval = seconds(channel.sampled_at_ns - before->sampled_at_ns);
     point.in = per_second(before->messages_in, channel.messages_in, interval);
-    point.out = per_second(earlier->delivered, group.delivered, interval);
     point.acked = per_second(earlier->acked, group.acked, interval);
     point.taken = group.delivered != earlier->delivered || group.position != earlier->position;
+    point.lost = group.skipped != earlier->skipped;
     // What waited at the tail then still waits, or was given back again.
     const auto left = static_cast<std::int64_t>(before->tail - group.position);
     point.never_drained = earlier->backlog > earlier->delayed && group.backlog > group.delayed &&
                           (left > 0 || !point.taken);
-    if (group.settled != earlier->settled) {
-        const auto response =
-            durations_between(earlier->response_time, earlier->response_time_sum_ns,
-                              group.response_time, group.response_time_sum_ns);
-        if (response) point.response = static_cast<float>(response->mean);
+    if (group.response_time_sum_ns == earlier->response_time_sum_ns) return point;
+    const double answered = samples_in(group.response_time) - samples_in(earlier->response_time);
+    if (answered > 0) {
+        point.response =
+            static_cast<float>(seconds(static_cast<std::int64_t>(group.response_time_sum_ns -
+                                                                 earlier->response_time_sum_ns)) /
+                               answered);
     }
     return point;
+}
+
+/// T_p since an earlier report of the group, or of the whole past if there was no sample since; 0:
+/// unknown.
+double mean_service(const KeptReport* start, const GroupReport& group) {
+    const double samples = samples_in(group.service_time);
+    if (start != nullptr) {
+        const ChannelReport& then = start->counters();
+        if (const GroupReport* earlier = find_same_group(then, group)) {
+            const double gained =
+                samples -
+                start->service_samples(static_cast<std::size_t>(earlier - then.groups.data()));
+            const auto sum =
+                static_cast<std::int64_t>(group.service_time_sum_ns - earlier->service_time_sum_ns);
+            if (gained > 0) return std::max(seconds(sum) / gained, 1e-9);
+        }
+    }
+    const auto sum = static_cast<std::int64_t>(group.service_time_sum_ns);
+    return samples == 0 ? 0 : std::max(seconds(sum) / samples, 1e-9);
+}
+
+/// Messages wait, and several should have been settled in the window, but none was.
+bool is_stalled(const Points& points, const GroupReport& group, double service, unsigned takers) {
+    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(window_begin(points));
+    const double window = points.back().at - begin->at;
+    // With long work it is no accident that nothing happens for a while.
+    return group.backlog > group.delayed && window * takers >= 3 * service &&
+           std::all_of(begin + 1, points.end(),
+                       [](const Point& each) { return each.never_drained && !each.taken; });
 }
 
 std::string explain(const Death& death, double now) {
@@ -193,8 +234,7 @@ std::string explain_stopped(const ChannelReport& channel, const GroupReport& gro
     return {};
 }
 
-std::string explain_outlook(const GroupHistory& group) {
-    const Estimate& estimate = group.estimate;
+std::string explain_outlook(const Estimate& estimate) {
     if (estimate.until_full && *estimate.until_full > 0) {
         return fmt::format("; full in {}", text_of(*estimate.until_full));
     }
@@ -204,10 +244,10 @@ std::string explain_outlook(const GroupHistory& group) {
     return {};
 }
 
-std::string explain_rates(const GroupHistory& group) {
-    if (!group.estimate.rates) return {};
-    return fmt::format("{} come, {} are done", text_of_rate(group.estimate.rates->in),
-                       text_of_rate(group.estimate.rates->done));
+std::string explain_rates(const Estimate& estimate) {
+    if (!estimate.rates) return {};
+    return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->in),
+                       text_of_rate(estimate.rates->done));
 }
 
 }  // namespace
@@ -216,11 +256,53 @@ const GroupReport& ChannelHistory::report_of(const GroupHistory& group) const {
     return report->groups[static_cast<std::size_t>(&group - groups.data())];
 }
 
+KeptReport::KeptReport(const ChannelReport& report) : report_(report) {
+    report_.participants = {};
+    report_.blocked_by = {};
+    for (GroupReport& group : report_.groups) {
+        service_samples_.push_back(samples_in(group.service_time));
+        for (auto* histogram : {&group.service_time, &group.response_time}) {
+            for (std::size_t i = 0; i < histogram->size(); ++i) {
+                const std::uint64_t count = (*histogram)[i] & most_count;
+                if (count != 0) histograms_.push_back(std::uint64_t{i} << count_bits | count);
+            }
+            histograms_.push_back(end_of_histogram);
+            *histogram = {};
+        }
+        group.leases = {};
+        group.dead_letter = {};
+    }
+    histograms_.shrink_to_fit();
+    report_.participants.shrink_to_fit();
+}
+
+ChannelReport KeptReport::unpacked() const {
+    ChannelReport report = report_;
+    auto packed = histograms_.begin();
+    for (GroupReport& group : report.groups) {
+        for (auto* histogram : {&group.service_time, &group.response_time}) {
+            for (; *packed != end_of_histogram; ++packed) {
+                const std::size_t bucket = *packed >> count_bits;
+                if (histogram->size() <= bucket) histogram->resize(bucket + 1);
+                (*histogram)[bucket] = *packed & most_count;
+            }
+            ++packed;
+        }
+    }
+    return report;
+}
+
+Estimate ChannelHistory::estimate_of(const GroupHistory& group) const {
+    if (!older_) return estimate(nullptr, *report, report_of(group));
+    const ChannelReport start = older_->unpacked();
+    return estimate(&start, *report, report_of(group));
+}
+
 void History::add(Snapshot snapshot) {
     now_ = seconds(snapshot.sampled_at_ns);
     wall_clock_ns_ = snapshot.wall_clock_ns;
     space_ = snapshot.space;
-    ++snapshots_;
+    left_ = snapshot.left;
     std::vector<ChannelHistory> next;
     next.reserve(snapshot.channels.size());
     auto known = channels_.begin();
@@ -237,6 +319,9 @@ void History::add(Snapshot snapshot) {
         update(next.back(), std::move(sample));
     }
     channels_ = std::move(next);
+    groups_ = 0;
+    for (const ChannelHistory& channel : channels_)
+        groups_ += channel.groups.size();
 }
 
 void History::update(ChannelHistory& channel, Sample sample) {
@@ -250,7 +335,8 @@ void History::update(ChannelHistory& channel, Sample sample) {
     if (!channel.report) {
         channel.groups.clear();
         channel.presences.clear();
-        channel.earlier_.clear();
+        channel.older_.reset();
+        channel.younger_.reset();
         channel.rates.reset();
         enter(channel, State::unreadable);
         return;
@@ -262,15 +348,19 @@ void History::update(ChannelHistory& channel, Sample sample) {
     if (!same) {
         channel.groups.clear();
         channel.presences.clear();
-        channel.earlier_.clear();
+        channel.older_.reset();
+        channel.younger_.reset();
         channel.death.reset();
     }
-    while (channel.earlier_.size() > 1 &&
-           seconds(report.sampled_at_ns - channel.earlier_[1].sampled_at_ns) >= window_seconds) {
-        channel.earlier_.pop_front();
+    if (channel.younger_ &&
+        seconds(report.sampled_at_ns - channel.younger_->sampled_at_ns()) >= window_seconds / 2) {
+        channel.older_ = std::move(channel.younger_);
+        channel.younger_.reset();
+        for (Presence& presence : channel.presences)
+            presence.older = presence.younger;
     }
-    const ChannelReport* start = channel.earlier_.empty() ? nullptr : &channel.earlier_.front();
-    channel.rates = start != nullptr ? channel_rates(*start, report) : std::nullopt;
+    const KeptReport* start = channel.older_ ? &*channel.older_ : nullptr;
+    channel.rates = start != nullptr ? channel_rates(start->counters(), report) : std::nullopt;
 
     std::vector<GroupHistory> groups;
     groups.reserve(report.groups.size());
@@ -289,14 +379,19 @@ void History::update(ChannelHistory& channel, Sample sample) {
         }
         if (group.title.empty() || now.subscriber) group.title = title_of(report, now);
         const GroupReport* earlier = before != nullptr ? find_same_group(*before, now) : nullptr;
-        group.estimate = estimate(start, report, now);
-        group.points.push_back(point_of(before, report, earlier, now, group.estimate, now_));
-        forget(group.points);
+        group.points.push_back(point_of(before, report, earlier, now, now_));
+        group.service = mean_service(start, now);
+        const unsigned able = takers(report, now);
+        if (group.service > 0 && now.members > 0 &&
+            !is_stalled(group.points, now, group.service, able)) {
+            group.points.back().predicted = static_cast<float>(
+                group.service + static_cast<double>(now.backlog) * group.service / now.members);
+        }
+        forget(group.points, groups_);
         if (group.points.back().taken) group.last_taken = now_;
         note_death(group.death, find_death(before, report, earlier, now, now_));
-        enter(group, is_shown(group.death, now_)
-                         ? State::dead
-                         : judge(group.points, now, group.estimate, takers(report, now)));
+        enter(group, is_shown(group.death, now_) ? State::dead
+                                                 : judge(group.points, now, group.service, able));
     }
     channel.groups = std::move(groups);
 
@@ -321,31 +416,24 @@ void History::update(ChannelHistory& channel, Sample sample) {
                              .attached_at_ns = now.attached_at_ns,
                              .messages = now.messages,
                              .changed_at = now_};
+        presence.older = presence.younger = now.messages;
         for (const Presence& known : channel.presences) {
             if (known.index != now.index || known.attached_at_ns != now.attached_at_ns) continue;
             if (known.messages == now.messages) presence.changed_at = known.changed_at;
-        }
-        if (start != nullptr) {
-            for (const ParticipantReport& then : start->participants) {
-                if (then.index != now.index || then.attached_at_ns != now.attached_at_ns) continue;
-                const float rate = per_second(then.messages, now.messages,
-                                              seconds(report.sampled_at_ns - start->sampled_at_ns));
-                presence.rate = std::isnan(rate) ? 0 : rate;
-            }
+            presence.older = known.older;
+            presence.younger = channel.younger_ ? known.younger : now.messages;
+            if (start == nullptr) continue;
+            const float rate = per_second(known.older, now.messages,
+                                          seconds(report.sampled_at_ns - start->sampled_at_ns()));
+            presence.rate = std::isnan(rate) ? 0 : rate;
         }
         presences.push_back(presence);
     }
     channel.presences = std::move(presences);
 
-    if (channel.earlier_.empty() ||
-        seconds(report.sampled_at_ns - channel.earlier_.back().sampled_at_ns) >=
-            window_seconds / 2) {
-        ChannelReport& kept = channel.earlier_.emplace_back(report);
-        kept.blocked_by = {};
-        for (GroupReport& group : kept.groups) {
-            group.leases = {};
-            group.dead_letter = {};
-        }
+    if (!channel.younger_) {
+        channel.younger_.emplace(report);
+        if (!channel.older_) channel.older_ = channel.younger_;
     }
 }
 
@@ -358,8 +446,7 @@ std::size_t window_begin(const Points& points) {
     return begin;
 }
 
-State judge(const Points& points, const GroupReport& group, const Estimate& estimate,
-            unsigned takers) {
+State judge(const Points& points, const GroupReport& group, double service, unsigned takers) {
     const std::size_t begin = window_begin(points);
     const auto window = [&](auto&& holds) {
         return std::count_if(points.begin() + static_cast<std::ptrdiff_t>(begin), points.end(),
@@ -377,11 +464,7 @@ State judge(const Points& points, const GroupReport& group, const Estimate& esti
 
     if (group.backlog > group.delayed) {
         if (takers == 0) return State::stop;
-        // With long work it is no accident that nobody took anything for a while.
-        const double usual = estimate.service ? estimate.service->mean / takers : 0;
-        const bool untouched =
-            always([](const Point& each) { return each.never_drained && !each.taken; });
-        if (untouched && whole_window && window_seconds >= 3 * usual) return State::stop;
+        if (whole_window && is_stalled(points, group, service, takers)) return State::stop;
     }
     if (points.back().full && 2 * window([](const Point& each) { return each.full; }) >= size) {
         return State::full;
@@ -398,7 +481,7 @@ State judge(const Points& points, const GroupReport& group, const Estimate& esti
                 ->backlog;
         if (std::min_element(middle, points.end(), less)->backlog > most) return State::slow;
     }
-    if (estimate.rates && estimate.rates->skipped > 0) return State::slow;
+    if (window([](const Point& each) { return each.lost; }) > 0) return State::slow;
 
     const bool quiet = window([](const Point& each) {
                            return each.taken || each.in > 0 || each.backlog > 0;
@@ -429,15 +512,15 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
         }
         case State::full: {
             std::string sentence = printable(report.blocked_by);
-            if (const std::string rates = explain_rates(group); !rates.empty()) {
+            if (const std::string rates = explain_rates(channel.estimate_of(group));
+                !rates.empty()) {
                 sentence += "; " + rates;
             }
             return sentence;
         }
         case State::slow: {
-            if (group.estimate.rates && group.estimate.rates->skipped > 0) {
-                return fmt::format("falls behind: it misses {}",
-                                   text_of_rate(group.estimate.rates->skipped));
+            if (const auto rates = channel.estimate_of(group).rates; rates && rates->skipped > 0) {
+                return fmt::format("falls behind: it misses {}", text_of_rate(rates->skipped));
             }
             const float before = group.points[window_begin(group.points)].backlog;
             const float grown = group.points.back().backlog - before;
@@ -447,10 +530,11 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
                                         text_of(now - group.points[window_begin(group.points)].at))
                           : fmt::format("the backlog was never empty in {}",
                                         text_of(now - group.points[window_begin(group.points)].at));
-            if (const std::string rates = explain_rates(group); !rates.empty()) {
+            if (const std::string rates = explain_rates(channel.estimate_of(group));
+                !rates.empty()) {
                 sentence += ": " + rates;
             }
-            return sentence + explain_outlook(group);
+            return sentence + explain_outlook(channel.estimate_of(group));
         }
         default: {
             if (const std::string stopped = explain_stopped(report, figures); !stopped.empty()) {

@@ -17,10 +17,12 @@ namespace ipc::tools::monitor {
 // earlier ones. It is a function of the snapshots that were added, in their order, and of nothing
 // else.
 
-/// Trends, states, rates and estimates are over this window, or at least three snapshots, in
-/// seconds.
+/// States are judged over this window, or at least three snapshots; in seconds. Rates and estimates
+/// are over a half to the whole of it: what reports are kept for them is most of what a monitor
+/// keeps.
 constexpr double window_seconds = 10;
-/// Histories go back this far, or at least 16 snapshots.
+/// Histories go back this far, or at least 16 snapshots; when there are many groups, as far as some
+/// megabytes reach.
 constexpr double remembered_seconds = 120;
 /// A death is shown for so long after what the dead held was recovered.
 constexpr double death_shown_seconds = 60;
@@ -31,7 +33,6 @@ struct Point {
     double at = 0;  ///< seconds on the clock of the snapshots
     float backlog = 0;
     float in = unknown;         ///< messages published, per second
-    float out = unknown;        ///< handed to members
     float acked = unknown;      ///< processed
     float response = unknown;   ///< T_r: mean of those settled since the snapshot before, seconds
     float predicted = unknown;  ///< T_r = T_p + L_q / C of a message published at this moment
@@ -39,6 +40,7 @@ struct Point {
     /// The backlog was never empty since the snapshot before: not all that waited then was taken.
     bool never_drained = false;
     bool full = false;  ///< producers wait for this group, or would be refused
+    bool lost = false;  ///< positions were skipped since the snapshot before
 
     static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
 };
@@ -71,7 +73,7 @@ struct GroupHistory {
     std::string title;  ///< the name; of a subscriber, who it is
     Points points;      ///< oldest first; never empty
     std::optional<Death> death;
-    Estimate estimate;  ///< over the window
+    double service = 0;  ///< T_p: mean over the window, or the whole past; seconds, 0: unknown
     State state = State::idle;
     double state_since = 0;  ///< seconds
 
@@ -85,6 +87,30 @@ struct Presence {
     std::uint64_t messages = 0;
     double changed_at = 0;  ///< when its count last changed, or it was first seen
     double rate = 0;        ///< messages per second over the window
+    // Where windows begin, as those of the channel.
+    std::uint64_t older = 0;
+    std::uint64_t younger = 0;
+};
+
+/// A report without what nobody will ask it for, and in less memory: three quarters of a histogram
+/// are zeros.
+class KeptReport {
+public:
+    explicit KeptReport(const ChannelReport& report);
+
+    std::int64_t sampled_at_ns() const { return report_.sampled_at_ns; }
+    /// Without histograms, leases and participants.
+    const ChannelReport& counters() const { return report_; }
+    /// With histograms.
+    ChannelReport unpacked() const;
+    /// How many service times the histogram of the report's n-th group had counted.
+    double service_samples(std::size_t group) const { return service_samples_[group]; }
+
+private:
+    ChannelReport report_;
+    /// Of all groups, one after the other, packed.
+    std::vector<std::uint64_t> histograms_;
+    std::vector<double> service_samples_;
 };
 
 struct ChannelHistory {
@@ -99,13 +125,15 @@ struct ChannelHistory {
     double state_since = 0;
 
     const GroupReport& report_of(const GroupHistory& group) const;
+    /// Over the window. Not remembered: few of them are looked at.
+    Estimate estimate_of(const GroupHistory& group) const;
 
 private:
     friend class History;
 
-    // Where windows begin: earlier reports half a window apart, without what they need not tell.
-    // The oldest is the youngest that a whole window has passed since, if there is one.
-    std::deque<ChannelReport> earlier_;
+    // Where windows begin: earlier reports half a window apart.
+    std::optional<KeptReport> older_;
+    std::optional<KeptReport> younger_;
 };
 
 class History {
@@ -118,7 +146,8 @@ public:
     double now() const { return now_; }
     std::int64_t wall_clock_ns() const { return wall_clock_ns_; }
     const SharedMemorySpace& space() const { return space_; }
-    bool empty() const { return snapshots_ == 0; }
+    /// Channels that are not shown yet.
+    std::size_t left() const { return left_; }
 
 private:
     void update(ChannelHistory& channel, Sample sample);
@@ -127,13 +156,14 @@ private:
     double now_ = 0;
     std::int64_t wall_clock_ns_ = 0;
     SharedMemorySpace space_;
-    std::uint64_t snapshots_ = 0;
+    std::size_t left_ = 0;
+    std::size_t groups_ = 0;  ///< at the snapshot before
 };
 
 /// The state that the points of the window tell, the newest being that of the report. Without
-/// regard to deaths. `takers`: members that live and are not stopped.
-State judge(const Points& points, const GroupReport& group, const Estimate& estimate,
-            unsigned takers);
+/// regard to deaths. `service`: T_p in seconds, 0 if unknown; `takers`: members that live and are
+/// not stopped.
+State judge(const Points& points, const GroupReport& group, double service, unsigned takers);
 
 /// Whether the death is still to be shown.
 bool is_shown(const std::optional<Death>& death, double now);

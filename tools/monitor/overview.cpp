@@ -31,13 +31,13 @@ Figure of_group(const Row& row, Get&& get) {
 
 template <class Get>
 Figure of_rates(const Row& row, Get&& get) {
-    if (row.group == nullptr || !row.group->estimate.rates) return std::nullopt;
-    return get(*row.group->estimate.rates);
+    if (row.group == nullptr || !row.estimate().rates) return std::nullopt;
+    return get(*row.estimate().rates);
 }
 
 Figure of_response(const Row& row, double Durations::*figure) {
-    if (row.group == nullptr || !row.group->estimate.response) return std::nullopt;
-    return *row.group->estimate.response.*figure;
+    if (row.group == nullptr || !row.estimate().response) return std::nullopt;
+    return *row.estimate().response.*figure;
 }
 
 Figure capacity_of(const Row& row) {
@@ -149,8 +149,8 @@ const Column columns[] = {
     {"T_p", "service time, from receive to settle: the mean",
      12, 5, Show::time,
      [](const Row& row) -> Figure {
-         if (row.group == nullptr || !row.group->estimate.service) return std::nullopt;
-         return row.group->estimate.service->mean;
+         if (row.group == nullptr || !row.estimate().service) return std::nullopt;
+         return row.estimate().service->mean;
      }, nullptr},
     {"T_r50", "response time, from publish to settle, measured: the median",
      11, 5, Show::time, [](const Row& row) { return of_response(row, &Durations::median); }, nullptr},
@@ -159,7 +159,7 @@ const Column columns[] = {
     {"T_r=?", "response time predicted for a message published now: T_p + L_q / C",
      5, 5, Show::time,
      [](const Row& row) -> Figure {
-         return row.group == nullptr ? std::nullopt : row.group->estimate.response_busy;
+         return row.group == nullptr ? std::nullopt : row.estimate().response_busy;
      }, nullptr},
     {"HISTORY", "the backlog of the last minute, on the scale of the capacity",
      1, 12, Show::history, nullptr, nullptr},
@@ -365,12 +365,12 @@ bool can_sort_by(std::size_t column) {
     return columns[column].figure != nullptr || columns[column].text != nullptr;
 }
 
-bool comes_before(std::size_t column, const Row& a, const Row& b) {
+SortKey sort_key(std::size_t column, const Row& row) {
     const Column& by = columns[column];
-    if (by.figure == nullptr) return by.text(a) < by.text(b);
-    // What is not known comes last.
-    const auto figure = [&](const Row& row) { return by.figure(row).value_or(-1e300); };
-    return figure(a) > figure(b);
+    if (by.figure == nullptr) return {.figure = 0, .text = by.text(row)};
+    constexpr double unknown = 1e300;  // comes last
+    const Figure figure = by.figure(row);
+    return {.figure = figure ? -*figure : unknown, .text = {}};
 }
 
 void draw_overview(Canvas& canvas, const History& history, const View& view) {

@@ -45,8 +45,9 @@ void draw_first_line(Canvas& canvas, const History& history, const View& view,
     const std::vector<Part> parts = {
         view.paused ? Part{"PAUSED", {.hue = Hue::warning, .bold = true, .reverse = true}}
                     : Part{pace, {}},
-        {fmt::format("{} channel{}, {} group{}", channels, channels == 1 ? "" : "s", groups,
-                     groups == 1 ? "" : "s"),
+        {fmt::format("{} channel{}, {} group{}{}", channels, channels == 1 ? "" : "s", groups,
+                     groups == 1 ? "" : "s",
+                     history.left() > 0 ? fmt::format(", {} to come", history.left()) : ""),
          {}},
         {fmt::format("/dev/shm {} of {}{}", short_bytes(used), short_bytes(space.total),
                      part > 0.9 ? " FULL SOON" : ""),

@@ -34,8 +34,8 @@ struct ColumnTitle {
 std::vector<ColumnTitle> overview_columns();
 /// Whether rows can be sorted by it: not by a picture.
 bool can_sort_by(std::size_t column);
-/// Orders two rows by a column, the more worrying or the first in the alphabet before the other.
-bool comes_before(std::size_t column, const Row& a, const Row& b);
+/// The least comes first: what worries most, or begins the alphabet.
+SortKey sort_key(std::size_t column, const Row& row);
 
 std::string_view name_of(State state);
 Style style_of(State state);

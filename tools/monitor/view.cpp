@@ -222,12 +222,18 @@ const GroupReport* Row::report() const {
     return group == nullptr ? nullptr : &channel->report_of(*group);
 }
 
+const Estimate& Row::estimate() const {
+    if (!known_estimate) {
+        known_estimate = std::make_shared<const Estimate>(channel->estimate_of(*group));
+    }
+    return *known_estimate;
+}
+
 std::vector<Row> rows_of(const History& history, const View& view) {
     const auto sort_by = [&](auto& elements, auto&& row_of) {
         // Ties keep the order of the names, so that rows do not dance.
         std::stable_sort(elements.begin(), elements.end(), [&](const auto& a, const auto& b) {
-            return view.reversed ? comes_before(view.sort_column, row_of(b), row_of(a))
-                                 : comes_before(view.sort_column, row_of(a), row_of(b));
+            return view.reversed ? row_of(b).key < row_of(a).key : row_of(a).key < row_of(b).key;
         });
     };
     const auto itself = [](const Row& row) -> const Row& { return row; };
@@ -239,7 +245,11 @@ std::vector<Row> rows_of(const History& history, const View& view) {
         std::vector<Row> rows;
         for (const GroupHistory& group : channel.groups) {
             if (!named && !contains(group.title, view.filter)) continue;
-            rows.push_back({.channel = &channel, .group = &group, .now = history.now()});
+            Row& row = rows.emplace_back();
+            row.channel = &channel;
+            row.group = &group;
+            row.now = history.now();
+            row.key = sort_key(view.sort_column, row);
         }
         if (!named && rows.empty()) continue;
         if (view.tree) {
@@ -247,7 +257,9 @@ std::vector<Row> rows_of(const History& history, const View& view) {
             if (!rows.empty()) rows.back().last = true;
         }
         if (view.tree || rows.empty()) {
-            rows.insert(rows.begin(), {.channel = &channel, .now = history.now()});
+            Row head = {.channel = &channel, .now = history.now()};
+            head.key = sort_key(view.sort_column, head);
+            rows.insert(rows.begin(), std::move(head));
         }
         channels.push_back(std::move(rows));
     }

@@ -1,7 +1,9 @@
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -71,6 +73,14 @@ enum class Request : std::uint8_t { nothing, quit, faster, slower };
 /// The keys that the overview, detail and help screens know.
 Request handle(View& view, const Key& key, const History& history, Size size);
 
+/// What a line is sorted by: a figure, or else a text.
+struct SortKey {
+    double figure = 0;
+    std::string text;
+
+    friend auto operator<=>(const SortKey&, const SortKey&) = default;
+};
+
 /// A line of the overview.
 struct Row {
     const ChannelHistory* channel = nullptr;
@@ -83,6 +93,11 @@ struct Row {
     double state_since() const;
     /// The group's report; null for a channel's line.
     const GroupReport* report() const;
+    /// Of a group's line. Made when it is asked for.
+    const Estimate& estimate() const;
+
+    SortKey key = {};
+    mutable std::shared_ptr<const Estimate> known_estimate = nullptr;
 };
 
 /// All lines that pass the filter, in the order of the view.
