@@ -48,6 +48,15 @@ inline void release(Reader& reader, Received& message) {
     }
 }
 
+inline Status ack(Reader& reader, Received& message) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).ack(message);
+        case ReaderKind::member: return static_cast<Member&>(reader).ack(message);
+        case ReaderKind::lossy: break;
+    }
+    return reader.ack(message);
+}
+
 inline Status try_receive(Reader& reader, Received& message) {
     switch (reader.kind()) {
         case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
@@ -55,6 +64,15 @@ inline Status try_receive(Reader& reader, Received& message) {
         case ReaderKind::lossy: break;
     }
     return reader.try_receive(message);
+}
+
+inline Status try_reserve(Reader& reader, Received& message) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
+        case ReaderKind::member: return static_cast<Member&>(reader).try_reserve(message);
+        case ReaderKind::lossy: break;
+    }
+    return reader.try_reserve(message);
 }
 }  // namespace protocol
 
@@ -120,9 +138,7 @@ public:
     /// Done: the group does not see it again. lease_lost when it is another's by now.
     Outcome ack() {
         return settle([](protocol::Reader& reader, protocol::Received& message) {
-            return reader.kind() == protocol::ReaderKind::member
-                       ? static_cast<protocol::Member&>(reader).ack(message)
-                       : reader.ack(message);
+            return protocol::ack(reader, message);
         });
     }
     /// Gives it back for another attempt, not before `delay` has passed.
@@ -161,11 +177,14 @@ private:
     friend class Batch<T>;
 
     explicit Message(Status status) noexcept : status_(status) {}
-    Message(protocol::Reader& reader, const protocol::Patience* patience) : status_(Status::empty) {
-        status_ = protocol::try_receive(reader, received_);
-        if (status_ == Status::empty && patience != nullptr) {
-            status_ = reader.receive(received_, *patience);
-        }
+    explicit Message(protocol::Reader& reader) : status_(protocol::try_receive(reader, received_)) {
+        adopt(reader);
+    }
+    /// `patience` makes the Patience of a wait, should there be one.
+    template <class MakePatience>
+    Message(protocol::Reader& reader, MakePatience&& patience)
+        : status_(protocol::try_receive(reader, received_)) {
+        if (status_ == Status::empty) status_ = reader.receive(received_, patience());
         adopt(reader);
     }
     void adopt(protocol::Reader& reader) noexcept {
@@ -252,37 +271,39 @@ public:
 private:
     friend class Consumer<T>;
 
-    Batch(protocol::Reader& reader, std::size_t most, const protocol::Patience* patience) {
-        if (most == 0) {
-            status_ = Status::empty;
-            return;
-        }
-        messages_.reserve(most);
-        Message<T> first(Status::empty);
-        status_ = reader.try_reserve(first.received_);
-        if (status_ == Status::empty && patience != nullptr) {
-            status_ = reader.receive(first.received_, *patience, true);
-        }
-        if (status_ != Status::ok) return;
-        take(reader, std::move(first));
-        while (messages_.size() < most) {
-            Message<T> next(Status::empty);
-            if (reader.try_reserve(next.received_) != Status::ok) break;
-            take(reader, std::move(next));
-        }
+    Batch(protocol::Reader& reader, std::size_t most) {
+        if (most == 0) return;
+        protocol::Received first;
+        status_ = protocol::try_reserve(reader, first);
+        if (status_ == Status::ok) take(reader, first, most);
     }
-    void take(protocol::Reader& reader, Message<T>&& message) {
-        message.status_ = Status::ok;
-        message.adopt(reader);
-        messages_.push_back(std::move(message));
+    template <class MakePatience>
+    Batch(protocol::Reader& reader, std::size_t most, MakePatience&& patience) {
+        if (most == 0) return;
+        protocol::Received first;
+        status_ = protocol::try_reserve(reader, first);
+        if (status_ == Status::empty) status_ = reader.receive(first, patience(), true);
+        if (status_ == Status::ok) take(reader, first, most);
+    }
+    void take(protocol::Reader& reader, protocol::Received& received, std::size_t most) {
+        messages_.reserve(most);
+        do {
+            Message<T>& message = messages_.emplace_back(Message<T>(Status::ok));
+            message.received_ = received;
+            message.adopt(reader);
+        } while (messages_.size() < most && protocol::try_reserve(reader, received) == Status::ok);
     }
     bool hand_out(std::size_t index) {
         Message<T>& message = messages_[index];
-        return message.reader_ == nullptr || message.reader_->hand_out(message.received_);
+        const protocol::Received& received = message.received_;
+        // What is handed out already, and no sample, has nothing left to do here.
+        if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
+            return true;
+        return message.reader_->hand_out(message.received_);
     }
 
     std::vector<Message<T>> messages_;
-    Status status_ = Status::ok;
+    Status status_ = Status::empty;
 };
 
 /// Receives messages: a member of a named group, or a subscriber. Move-only; one thread at a time.
@@ -305,30 +326,26 @@ public:
     /// those that this member, or (with automatic acknowledgement) another one that waits itself,
     /// still holds.
     Message<T> receive(std::stop_token stop = {}) {
-        const auto patience = protocol::wait_for_ever(std::move(stop));
-        return {*reader_, &patience};
+        return {*reader_, [&] { return protocol::wait_for_ever(std::move(stop)); }};
     }
     /// The same, waiting at most `span`: also timed_out.
     template <class Rep, class Period>
     Message<T> receive_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) {
-        const auto patience = protocol::wait_for(span, std::move(stop));
-        return {*reader_, &patience};
+        return {*reader_, [&] { return protocol::wait_for(span, std::move(stop)); }};
     }
     /// The same, never waiting: also empty.
-    Message<T> try_receive() { return {*reader_, nullptr}; }
+    Message<T> try_receive() { return Message<T>(*reader_); }
 
     /// Up to `most` messages; waits for the first only.
     Batch<T> receive_batch(std::size_t most, std::stop_token stop = {}) {
-        const auto patience = protocol::wait_for_ever(std::move(stop));
-        return {*reader_, most, &patience};
+        return {*reader_, most, [&] { return protocol::wait_for_ever(std::move(stop)); }};
     }
     template <class Rep, class Period>
     Batch<T> receive_batch_for(std::size_t most, std::chrono::duration<Rep, Period> span,
                                std::stop_token stop = {}) {
-        const auto patience = protocol::wait_for(span, std::move(stop));
-        return {*reader_, most, &patience};
+        return {*reader_, most, [&] { return protocol::wait_for(span, std::move(stop)); }};
     }
-    Batch<T> try_receive_batch(std::size_t most) { return {*reader_, most, nullptr}; }
+    Batch<T> try_receive_batch(std::size_t most) { return {*reader_, most}; }
 
     /// Lossy readers: the next message in place, without taking it. A producer may overwrite it at
     /// any moment: use what was read only if intact() says so afterwards.

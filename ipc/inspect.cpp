@@ -7,6 +7,7 @@
 
 #include "ipc/os/clock.hpp"
 #include "ipc/os/process.hpp"
+#include "ipc/os/shared_object.hpp"
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/limit.hpp"
@@ -74,6 +75,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     report.activity = static_cast<Activity>(
         std::min<std::uint8_t>(entry.activity.load(std::memory_order_acquire), 2));
     report.activity_since_ns = entry.activity_since.load(relaxed);
+    report.last_received_ns = entry.received_at.load(relaxed);
     return report;
 }
 
@@ -168,6 +170,7 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
     report.redelivered = counters.redelivered.load(relaxed);
     report.returned = counters.returned.load(relaxed);
     report.expired = counters.expired.load(relaxed);
+    report.recovered = counters.recovered.load(relaxed);
     report.rejected = counters.rejected.load(relaxed);
     report.dead_lettered = counters.dead_lettered.load(relaxed);
     report.dropped = counters.dropped.load(relaxed);
@@ -213,8 +216,18 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
     report.acked = report.settled - std::min(report.settled, not_processed);
     report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
     report.service_time = counts_of(group.service_time);
+    report.service_time_sum_ns = group.service_time.sum.load(relaxed);
     report.response_time = counts_of(group.response_time);
+    report.response_time_sum_ns = group.response_time.sum.load(relaxed);
     return report;
+}
+
+/// For a sentence: 12.4 s, 35 ms.
+std::string duration(std::int64_t nanoseconds) {
+    const std::int64_t milliseconds = nanoseconds / 1'000'000;
+    if (milliseconds < 1000) return std::to_string(milliseconds) + " ms";
+    return std::to_string(milliseconds / 1000) + "." + std::to_string(milliseconds / 100 % 10) +
+           " s";
 }
 
 std::string name_of(const ParticipantReport& participant) {
@@ -276,8 +289,11 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         if (!group.leases.empty()) {
             const LeaseReport& lease = group.leases.front();
             if (const ParticipantReport* member = participant(lease.member)) {
-                return sentence + ": member " + name_of(*member) + " holds message " +
-                       std::to_string(lease.position);
+                sentence += ": member " + name_of(*member) + " holds message " +
+                            std::to_string(lease.position);
+                if (member->last_received_ns == 0) return sentence;
+                return sentence + " for " +
+                       duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
             }
         }
         return sentence;
@@ -358,6 +374,11 @@ ChannelReport Inspector::sample() const {
 
 ChannelReport inspect(const std::string& channel) {
     return Inspector(channel).sample();
+}
+
+SharedMemorySpace shared_memory_space() {
+    const os::Space space = os::space();
+    return {.total = space.total, .free = space.free};
 }
 
 }  // namespace ipc::inline v1

@@ -43,7 +43,10 @@ struct ParticipantReport {
     std::uint64_t leases_held = 0;
     Activity activity = Activity::running;
     std::int64_t activity_since_ns = 0;  ///< CLOCK_MONOTONIC
-    std::int64_t attached_at_ns = 0;     ///< CLOCK_REALTIME
+    /// When it last got a message, CLOCK_MONOTONIC; 0: none yet. Busy channels sample: then up to
+    /// a few thousand messages may have followed.
+    std::int64_t last_received_ns = 0;
+    std::int64_t attached_at_ns = 0;  ///< CLOCK_REALTIME
 };
 
 enum class LeaseKind : std::uint8_t {
@@ -87,7 +90,8 @@ struct GroupReport {
     std::uint64_t acked = 0;      ///< of those, processed: not rejected, dropped, aborted, purged
     std::uint64_t redelivered = 0;
     std::uint64_t returned = 0;
-    std::uint64_t expired = 0;
+    std::uint64_t expired = 0;    ///< of the returned, by the lease limit
+    std::uint64_t recovered = 0;  ///< of the returned, from members that died
     std::uint64_t rejected = 0;
     std::uint64_t dead_lettered = 0;
     std::uint64_t dropped = 0;
@@ -101,9 +105,11 @@ struct GroupReport {
     bool blocks_producers = false;    ///< it is the group a full ring waits for
     std::vector<LeaseReport> leases;  ///< the oldest 64 that are not settled
     /// Sampled durations in the buckets of ipc/format/histogram.hpp: receive to settle (T_p), and
-    /// publish to settle (T_r).
+    /// publish to settle (T_r). The sums are those of the durations themselves.
     std::vector<std::uint64_t> service_time;
+    std::uint64_t service_time_sum_ns = 0;
     std::vector<std::uint64_t> response_time;
+    std::uint64_t response_time_sum_ns = 0;
 };
 
 struct ChannelReport {
@@ -147,5 +153,14 @@ private:
 
 /// One look.
 IPC_API ChannelReport inspect(const std::string& channel);
+
+/// Room for channels: /dev/shm, or wherever they are. In bytes.
+struct SharedMemorySpace {
+    std::uint64_t total = 0;
+    std::uint64_t free = 0;  ///< what this user can still reserve
+};
+
+/// Throws std::system_error when the directory is missing.
+IPC_API SharedMemorySpace shared_memory_space();
 
 }  // namespace ipc::inline v1

@@ -114,33 +114,38 @@ public:
 
     /// Copies a message into the channel; waits while it is full.
     Sent send(std::string_view text, std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(text.data(), text.size(), protocol::wait_for_ever(std::move(stop)));
+        return core_->send(text.data(), text.size(),
+                           [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
     Sent send(std::span<const std::byte> bytes, std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(), protocol::wait_for_ever(std::move(stop)));
+        return core_->send(bytes.data(), bytes.size(),
+                           [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
     Sent send(const T& value, std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return core_->send(&value, sizeof value, protocol::wait_for_ever(std::move(stop)));
+        return core_->send(&value, sizeof value,
+                           [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
 
     /// The same, waiting at most `span`.
     template <class Rep, class Period>
     Sent send_for(const Item& item, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) {
-        return core_->send(data(item), size(item), protocol::wait_for(span, std::move(stop)));
+        return core_->send(data(item), size(item),
+                           [&] { return protocol::wait_for(span, std::move(stop)); });
     }
     template <class Rep, class Period>
     Sent send_for(std::span<const std::byte> bytes, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(), protocol::wait_for(span, std::move(stop)));
+        return core_->send(bytes.data(), bytes.size(),
+                           [&] { return protocol::wait_for(span, std::move(stop)); });
     }
 
     /// The same, never waiting.
     Sent try_send(const Item& item) {
-        return core_->send(data(item), size(item), protocol::Patience::none());
+        return core_->send(data(item), size(item), protocol::Patience::none);
     }
     Sent try_send(std::span<const std::byte> bytes) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(), protocol::Patience::none());
+        return core_->send(bytes.data(), bytes.size(), protocol::Patience::none);
     }
 
     /// Several messages with one look for sleepers at the end; waits while the channel is full.
@@ -208,22 +213,22 @@ private:
     }
 
     BatchSent send_all(std::span<const Item> items, const protocol::Patience& patience) {
-        int unannounced = 0;
+        const auto bytes_of = [&](std::size_t i) {
+            return std::span(static_cast<const std::byte*>(data(items[i])), size(items[i]));
+        };
         std::size_t sent = 0;
-        for (const Item& item : items) {
-            if (core_->try_send_inline(data(item), size(item))) {
-                ++unannounced;
-                ++sent;
-                continue;
-            }
+        while (sent < items.size()) {
+            const std::size_t now = core_->try_send_some(
+                items.size() - sent, [&](std::size_t i) { return bytes_of(sent + i); });
             // Readers have to know of what is there before this producer waits for them.
-            if (unannounced != 0) core_->announce(std::exchange(unannounced, 0));
-            if (const Sent one = core_->send(data(item), size(item), patience); !one) {
-                return {one.status(), sent};
-            }
+            if (now != 0) core_->announce(static_cast<int>(now));
+            sent += now;
+            if (sent == items.size()) break;
+            const Sent one =
+                core_->send(data(items[sent]), size(items[sent]), [&] { return patience; });
+            if (!one) return {one.status(), sent};
             ++sent;
         }
-        if (unannounced != 0) core_->announce(unannounced);
         return {Status::ok, sent};
     }
 

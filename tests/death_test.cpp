@@ -172,6 +172,9 @@ TEST(DeathOfAMember, OfABatchOnlyMessagesHandedOutAreChargedAnAttempt) {
         EXPECT_TRUE(message.ack());
     }
     EXPECT_EQ(member.try_receive().status(), Status::empty);
+    const ChannelReport report = inspect(name);
+    EXPECT_EQ(report.find_group("workers")->recovered, 5U);
+    EXPECT_EQ(report.find_group("workers")->returned, 5U);
 }
 
 TEST(DeathOfAMember, AMessageThatKillsEveryWorkerEndsAfterItsAttempts) {

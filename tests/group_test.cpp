@@ -1,6 +1,7 @@
 // Groups: every policy of a named group, and what each way of settling a message means.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -656,6 +657,37 @@ TEST(DeadLetter, CyclesAreRefusedAndLeaveNoGroupBehind) {
     EXPECT_EQ(inspect(b).groups.size(), 1U);
     EXPECT_EQ(inspect(c).groups.size(), 0U);
     EXPECT_TRUE(inspect(c).participants.empty());
+}
+
+// Each join alone would be allowed.
+TEST(DeadLetter, CyclesOfTwoJoinsAtTheSameMomentAreRefused) {
+    const ChannelName a;
+    const ChannelName b("other");
+    for (int round = 0; round < 200; ++round) {
+        auto first = Channel<>::create(a, {.capacity = 1, .region_size = 8192});
+        auto second = Channel<>::create(b, {.capacity = 1, .region_size = 8192});
+        std::atomic<int> ready{0};
+        std::atomic<int> joined{0};
+        const auto join = [&](Channel<>& channel, const std::string& target) {
+            ++ready;
+            while (ready < 2) {
+            }
+            try {
+                const auto member = channel.join("g", {.ack = Ack::manual, .dead_letter = target});
+                ++joined;
+            } catch (const Error& error) {
+                EXPECT_EQ(error.code(), Errc::bad_options) << error.what();
+            }
+        };
+        {
+            const std::jthread other([&] { join(second, a); });
+            join(first, b);
+        }
+        EXPECT_LE(joined, 1);
+        EXPECT_EQ(inspect(a).groups.size() + inspect(b).groups.size(), std::size_t(joined));
+        remove(a);
+        remove(b);
+    }
 }
 
 TEST(DeadLetter, ATargetTooSmallForALetterIsRefusedAtOnceOrTakesItAnyway) {

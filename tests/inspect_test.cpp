@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -236,6 +237,7 @@ TEST(InspectGroup, FiguresFollowEachMessageThroughItsLife) {
     EXPECT_EQ(report.in_flight, 1U);
     EXPECT_EQ(report.backlog, 8U);
     EXPECT_EQ(report.returned, 1U);
+    EXPECT_EQ(report.recovered, 0U);
     EXPECT_EQ(report.redelivered, 0U);
     ASSERT_EQ(report.leases.size(), 2U);
     EXPECT_EQ(report.leases[0].kind, LeaseKind::returned);
@@ -464,6 +466,32 @@ TEST(InspectGroup, SampledTimesBoundWhatASlowMessageTook) {
     EXPECT_GE(smallest(report.groups[0].service_time), 4'000'000U);  // a bucket is 25 % wide
     EXPECT_GE(smallest(report.groups[0].response_time), 8'000'000U);
     EXPECT_EQ(sum(report.groups[1].response_time), 1U);
+    EXPECT_GE(report.groups[0].service_time_sum_ns, 5'000'000U);
+    EXPECT_GE(report.groups[0].response_time_sum_ns, 10'000'000U);
+    EXPECT_GE(report.groups[0].response_time_sum_ns, report.groups[0].service_time_sum_ns);
+    EXPECT_LT(report.groups[0].service_time_sum_ns, 2 * smallest(report.groups[0].service_time));
+}
+
+TEST(InspectGroup, ServiceTimeOfABatchCountsFromEachMessagesHandOut) {
+    for (const bool named : {true, false}) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name);
+        auto reader = named ? channel.join("workers") : channel.subscribe();
+        auto producer = channel.producer();
+        for (int i = 0; i < 4; ++i)
+            ASSERT_TRUE(producer.send("x"));
+        const std::int64_t start = os::now();
+        for (auto& message : reader.receive_batch(4)) {
+            std::this_thread::sleep_for(5ms);
+            message.release();
+        }
+        const auto elapsed = static_cast<std::uint64_t>(os::now() - start);
+        const ChannelReport report = inspect(name);
+        const std::uint64_t samples = sum(report.groups[0].service_time);
+        EXPECT_GE(samples, 1U);
+        EXPECT_GE(report.groups[0].service_time_sum_ns, samples * 5'000'000);
+        EXPECT_LE(report.groups[0].service_time_sum_ns, elapsed);
+    }
 }
 
 TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
@@ -477,18 +505,46 @@ TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
         ASSERT_TRUE(producer.send("x"));
     auto held = member.receive();
     EXPECT_EQ(inspect(name).blocked_by, "");
+    std::this_thread::sleep_for(1ms);
     ASSERT_TRUE(producer.send("x"));
     while (tap.try_receive()) {
     }
     for (int i = 0; i < 3; ++i)
         ASSERT_TRUE(member.receive().ack());
     const ChannelReport report = inspect(name);
-    EXPECT_EQ(report.blocked_by, "producers wait for group workers: member sluggard (pid " +
-                                     std::to_string(::getpid()) + ") holds message 0");
+    EXPECT_TRUE(
+        report.blocked_by.starts_with("producers wait for group workers: member sluggard (pid " +
+                                      std::to_string(::getpid()) + ") holds message 0 for "))
+        << report.blocked_by;
     EXPECT_TRUE(report.find_group("workers")->blocks_producers);
     EXPECT_TRUE(held.ack());
     EXPECT_EQ(inspect(name).blocked_by, "");
     EXPECT_TRUE(producer.try_send("room"));
+}
+
+TEST(InspectBlockedBy, SaysForHowLongTheMessageIsHeld) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto member = channel.join("workers", {.ack = Ack::manual, .participant = {.name = "w"}});
+    auto producer = channel.producer();
+    const std::int64_t before = os::now();
+    EXPECT_EQ(inspect(name).participants[0].last_received_ns, 0);
+    ASSERT_TRUE(producer.send("x"));
+    auto held = member.receive();
+    const std::int64_t after = os::now();
+    std::this_thread::sleep_for(1100ms);
+    const ChannelReport report = inspect(name);
+    EXPECT_GE(report.participants[0].last_received_ns, before);
+    EXPECT_LE(report.participants[0].last_received_ns, after);
+    std::size_t tenths = 0;
+    std::size_t seconds = 0;
+    const auto from = report.blocked_by.rfind(" for ");
+    ASSERT_NE(from, std::string::npos) << report.blocked_by;
+    ASSERT_EQ(std::sscanf(report.blocked_by.c_str() + from, " for %zu.%zu s", &seconds, &tenths), 2)
+        << report.blocked_by;
+    const auto shown = static_cast<std::int64_t>(10 * seconds + tenths) * 100'000'000;
+    EXPECT_GE(shown + 100'000'000, report.sampled_at_ns - after);
+    EXPECT_LE(shown, report.sampled_at_ns - before);
 }
 
 TEST(InspectBlockedBy, NamesADurableGroupWithoutMembersAndASubscriber) {
@@ -520,6 +576,12 @@ TEST(InspectBlockedBy, IsEmptyWheneverAProducerHasRoom) {
         ASSERT_TRUE(producer.try_send("x")) << i;
         EXPECT_EQ(blocked_by, "") << "after " << i + 1 << " acks";
     }
+}
+
+TEST(Inspect, KnowsTheRoomForChannels) {
+    const SharedMemorySpace space = shared_memory_space();
+    EXPECT_GT(space.total, 0U);
+    EXPECT_LE(space.free, space.total);
 }
 
 TEST(Inspect, ShowsTheEndOfAChannel) {

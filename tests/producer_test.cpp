@@ -102,6 +102,7 @@ TEST(ProducerSizes, WithoutARegionInlineMessagesAreAll) {
     EXPECT_TRUE(producer.send(pattern(40)));
     EXPECT_EQ(producer.send(pattern(41)).status(), Status::too_large);
     EXPECT_EQ(producer.try_loan(1).status(), Status::too_large);
+    EXPECT_EQ(producer.try_loan(0).status(), Status::too_large);
     EXPECT_EQ(subscriber.try_receive().text(), pattern(40));
     EXPECT_EQ(subscriber.try_receive().status(), Status::empty);
 }

@@ -615,6 +615,7 @@ std::vector<ChannelView> example() {
     workers.blocks_producers = true;
     workers.service_time.assign(ipc::format::histogram_buckets, 0);
     workers.service_time[ipc::format::bucket_of(2'000'000)] = 10;
+    workers.service_time_sum_ns = 20'000'000;
     now.groups[1].skipped = 123'456'789;
 
     const auto sample = [](const ipc::ChannelReport& report) {
@@ -631,7 +632,7 @@ TEST(MonitorTable, Golden) {
         "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   SKIP   DEAD  OLDEST  EXPECT  NOTE\n"
         "broken  ! not a channel\n"
         "jobs                1.0M     1  12345     977K\n"
-        "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s   673ms  blocks producers\n"
+        "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s   685ms  blocks producers\n"
         "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -       -  lossy\n"
         "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12\n");
     // clang-format on
@@ -678,17 +679,8 @@ TEST(MonitorModel, RatesArePerSecond) {
     ASSERT_TRUE(view.rates.has_value());
     EXPECT_DOUBLE_EQ(view.rates->messages_in, 12'345);
     EXPECT_DOUBLE_EQ(view.rates->bytes_in, 1'000'000);
-    EXPECT_DOUBLE_EQ(view.groups[0].rates->out, 1200);
-    EXPECT_DOUBLE_EQ(view.groups[0].rates->acked, 1199);
-}
-
-TEST(MonitorModel, PredictsTheResponseTime) {
-    const GroupView group = example()[1].groups[0];
-    ASSERT_TRUE(group.service_time_ns.has_value());
-    const double service = static_cast<double>(*group.service_time_ns);
-    EXPECT_NEAR(service, 2e6, 0.25 * 2e6);
-    EXPECT_NEAR(static_cast<double>(group.predicted_response_ns.value()),
-                service + 1024 * service / 3, 10);
+    EXPECT_DOUBLE_EQ(view.groups[0].estimate.rates->out, 1200);
+    EXPECT_DOUBLE_EQ(view.groups[0].estimate.rates->acked, 1199);
 }
 
 TEST(MonitorModel, KnowsNoRatesOfWhatIsNew) {
@@ -698,7 +690,7 @@ TEST(MonitorModel, KnowsNoRatesOfWhatIsNew) {
         compare({{.channel = "jobs", .report = report_at(10 * second), .problem = {}}},
                 {{.channel = "jobs", .report = other, .problem = {}}});
     EXPECT_FALSE(views[0].rates.has_value());
-    EXPECT_FALSE(views[0].groups[0].rates.has_value());
+    EXPECT_FALSE(views[0].groups[0].estimate.rates.has_value());
 }
 
 }  // namespace

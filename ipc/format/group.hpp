@@ -63,6 +63,7 @@ struct GroupCounters {
     std::atomic<std::uint64_t> purged;          ///< removed from the backlog by purge
     std::atomic<std::uint64_t> not_understood;  ///< messages with unknown must-understand flags
     std::atomic<std::uint64_t> passed_over;     ///< positions never handed out, for whatever reason
+    std::atomic<std::uint64_t> recovered;       ///< of the returned, from members that died
 };
 
 /// One entry of the group table, followed by its lease words and its deadlines.
@@ -100,7 +101,7 @@ struct Group {
 static_assert(offsetof(Group, name) == 32 && offsetof(Group, dead_letter) == 168);
 static_assert(offsetof(Group, low_water) == 384 && offsetof(Group, cursor) == 512);
 static_assert(offsetof(Group, parking) == 640 && offsetof(Group, counters) == 768);
-static_assert(offsetof(Group, service_time) == 896 && offsetof(Group, response_time) == 2240);
-static_assert(sizeof(Group) == 3584);
+static_assert(offsetof(Group, service_time) == 896 && offsetof(Group, response_time) == 2248);
+static_assert(sizeof(Group) == 3712);
 
 }  // namespace ipc::inline v1::format

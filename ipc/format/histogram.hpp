@@ -32,14 +32,17 @@ static_assert(bucket_floor(bucket_of(1'000'000)) <= 1'000'000);
 
 struct Histogram {
     std::array<std::atomic<std::uint64_t>, histogram_buckets> counts;
+    std::atomic<std::uint64_t> sum;  ///< of the durations, ns: their mean, exactly
 
     void add(std::uint64_t nanoseconds) {
         counts[bucket_of(nanoseconds)].fetch_add(1, std::memory_order_relaxed);
+        sum.fetch_add(nanoseconds, std::memory_order_relaxed);
     }
     /// For the only writer of this histogram: no read-modify-write.
     void add_alone(std::uint64_t nanoseconds) {
         auto& count = counts[bucket_of(nanoseconds)];
         count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+        sum.store(sum.load(std::memory_order_relaxed) + nanoseconds, std::memory_order_relaxed);
     }
 };
 

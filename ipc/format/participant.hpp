@@ -59,7 +59,12 @@ struct Participant {
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
     /// The position waited for, while `activity` is not running.
     std::atomic<std::uint64_t> waiting_position;
+    std::atomic<std::int64_t> received_at;  ///< CLOCK_MONOTONIC ns of the last sampled receive
 };
+/// For the only writer of a counter: exact without a read-modify-write.
+inline void add_alone(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
+    counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+}
 inline bool is_active(const Participant& entry) {
     return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
            ParticipantState::active;

@@ -164,15 +164,17 @@ struct Lease {
     }
 };
 
-/// Announcement: | sequence : 62 | note : 1 | pending : 1 |. In the channel's word the note is a
-/// request to close; at the producers' place it says that one of them waits for its region rather
-/// than for a slot. The sequence changes with every announcement, so that a waker clears exactly
-/// the announcement it saw.
+/// Announcement: | sequence : 61 | refused : 1 | note : 1 | pending : 1 |. Pending: somebody
+/// sleeps. In the channel's word the note is a request to close; at the producers' place it says
+/// that one of them waits for its region rather than for a slot. Refused, at that place only: a
+/// producer that does not sleep found no room. The sequence changes with every announcement of a
+/// sleeper, so that a waker clears exactly the announcement it saw.
 struct Announcement {
     static constexpr std::uint64_t pending = 1;
     static constexpr std::uint64_t close_requested = 2;
     static constexpr std::uint64_t region_wanted = 2;
-    static constexpr std::uint64_t sequence_step = 4;
+    static constexpr std::uint64_t refused = 4;
+    static constexpr std::uint64_t sequence_step = 8;
 };
 
 /// Sentinel: | heartbeat in ms : 40 | fast : 1 | group + 1 (0: producers) : 11 | participant : 12

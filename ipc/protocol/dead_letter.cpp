@@ -98,7 +98,7 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
         visited.push_back(next);
         std::shared_ptr<ChannelMemory> memory;
         try {
-            memory = open_channel(next, {}, {.any_type = true});
+            memory = watch_channel(next, false);
         } catch (const Error& error) {
             if (error.code() == Errc::bad_name) throw;
             continue;
@@ -118,7 +118,10 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
             const Group& group = memory->group(i);
             const GroupStatus status{group.status.load(std::memory_order_acquire)};
             const std::string further = format::load_name(group.dead_letter);
-            if (status.is_active() && !further.empty()) to_visit.push_back(further);
+            // Those that form at this moment, too: their joiners see this one.
+            if (status.state() != format::GroupState::free && !further.empty()) {
+                to_visit.push_back(further);
+            }
         }
     }
 }
@@ -156,9 +159,9 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                     std::make_unique<ProducerCore>(open_channel(to, {}, {.any_type = true}), false,
                                                    ParticipantOptions{.name = "redrive"});
             }
-            const Sent sent =
-                producer->send(message.data + message.extension, message.length - message.extension,
-                               {os::Deadline::after(std::chrono::seconds(5))});
+            const Sent sent = producer->send(
+                message.data + message.extension, message.length - message.extension,
+                [] { return Patience{os::Deadline::after(std::chrono::seconds(5))}; });
             if (!sent) {
                 throw Error(Errc::timed_out, to,
                             "took no dead letter: " + std::string(to_string(sent.status())),

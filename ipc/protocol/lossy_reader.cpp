@@ -120,7 +120,8 @@ Status LossyReader::try_receive(Received& out) {
         out.extension = seen.extension;
         out.position = seen.position;
         out.publish_time = seen.publish_time;
-        out.received_at = seen.publish_time != 0 ? os::now() : 0;
+        out.received_at = 0;
+        if (seen.publish_time != 0) note_sampled(out);
         out.handed = true;
         count(out.length);
         return Status::ok;

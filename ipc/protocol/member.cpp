@@ -10,12 +10,10 @@ namespace {
 using format::Hint;
 using format::no_participant;
 
-/// Before the group is joined, and perhaps made: a refusal leaves nothing behind.
-const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& options) {
-    if (!options.dead_letter.empty()) {
-        check_dead_letter_target(memory, options.dead_letter);
-    }
-    return options;
+Membership join(ChannelMemory& memory, const std::string& group, const GroupOptions& options) {
+    return join_group(memory, group, options, [&] {
+        if (!options.dead_letter.empty()) check_dead_letter_target(memory, options.dead_letter);
+    });
 }
 
 constexpr std::uint64_t longest_delay_ms = std::uint64_t{1} << 39;  // 17 years; tags hold 40 bits
@@ -25,7 +23,7 @@ constexpr os::Nanoseconds burial_pause = 1'000'000'000;
 
 Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
                const GroupOptions& options)
-    : Reader(memory, join_group(*memory, group, checked(*memory, options)), ReaderKind::member,
+    : Reader(memory, join(*memory, group, options), ReaderKind::member,
              options.participant.wait_policy),
       leases_(&memory->lease(group_index_, 0)),
       step_(memory_->step()),
@@ -165,6 +163,7 @@ bool Member::hand_out(Received& message) {
              .compare_exchange_strong(expected.bits, mine.bits, std::memory_order_acq_rel)) {
         return false;
     }
+    restart_service(message);
     message.lease = mine;
     message.handed = true;
     if (mine.attempt() > 1) count_redelivery();

@@ -11,6 +11,7 @@ namespace ipc::inline v1::protocol {
 namespace {
 
 constexpr os::Nanoseconds claim_pause = 2'000'000;
+constexpr os::Nanoseconds ask_again = 20'000;
 
 }  // namespace
 
@@ -35,8 +36,6 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     }
     needs_fence_ = attachment_.needs_fence;
     self_ = &memory_->participant(index_);
-    messages_ = self_->published.load(std::memory_order_relaxed);
-    bytes_ = self_->published_bytes.load(std::memory_order_relaxed);
     // A slot aligns its payload to 8; a type that needs more travels in the region.
     inline_size_ = memory_->preamble().type.alignment > 8
                        ? 0
@@ -44,6 +43,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     largest_ = format::largest_message(memory_->layout());
     next_ = find_tail(*memory_);
     limit_ = next_;
+    sampler_ = Sampler(next_);
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
     if ((memory_->header().announcement.load(std::memory_order_acquire) &
@@ -110,7 +110,7 @@ Slot* ProducerCore::claim_shared(Phase install) {
                                                     std::memory_order_acq_rel)) {
                 continue;
             }
-            position_ = next_++;
+            ++next_;
             return &slot;
         }
         if (before(at, next_)) {
@@ -137,10 +137,20 @@ Status ProducerCore::why_not(const Patience& patience) const {
     return patience.deadline.passed() ? patience.when_over : Status::ok;
 }
 
-/// A producer that is refused again and again never sleeps long enough to become the sentinel: it
-/// looks itself, now and then, whether a dead reader holds it up. Whether it looked.
-bool ProducerCore::look_after_the_dead() {
-    if (!is_sweep_due(*memory_, os::now())) return false;
+/// What a producer does that found no room, before it waits or gives up. Whether it should look
+/// again.
+bool ProducerCore::ask_for_room() {
+    const os::Nanoseconds now = os::now();
+    // Readers publish their positions every step anyway. One that is asked at each of its messages
+    // while this producer keeps the ring full would hand over one slot at a time.
+    if (next_ - asked_at_ >= memory_->step() || now - asked_time_ > ask_again) {
+        announce_refusal(*memory_);
+        asked_at_ = next_;
+        asked_time_ = now;
+    }
+    // One that is refused again and again never sleeps long enough to become the sentinel: it looks
+    // itself, now and then, whether a dead reader holds it up.
+    if (!is_sweep_due(*memory_, now)) return false;
     sweep(*memory_, index_, &ring_);
     return true;
 }
@@ -152,9 +162,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
         return slot != nullptr || closed_;
     };
     if (ready(true)) return closed_ ? Status::closed : Status::ok;
-    // From here on readers publish their positions at once.
-    announce_shortage(*memory_);
-    if (look_after_the_dead() && ready(true)) return closed_ ? Status::closed : Status::ok;
+    if (ask_for_room() && ready(true)) return closed_ ? Status::closed : Status::ok;
     if (const Status status = why_not(patience); status != Status::ok) return status;
     os::Nanoseconds pause = claim_pause;
     for (;;) {
@@ -194,8 +202,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
     if (!before(next_, limit_) && !look_for_room()) {
-        announce_shortage(*memory_);
-        if (look_after_the_dead()) (void)look_for_room();
+        if (ask_for_room()) (void)look_for_room();
         const Status why = why_not(patience);
         if (why != Status::ok && !before(next_, limit_)) return why;
     }
@@ -215,7 +222,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
     const Sent sent = publish(
         *slot, format::Descriptor::make(length, format::Descriptor::in_region, extension.size),
         size);
-    region_->published(block, position_);
+    region_->published(block, sent.position());
     announce(1);
     return sent;
 }
@@ -241,7 +248,8 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
                               std::byte*& data) {
     memory_->check_fork();
     const std::uint64_t most = with_region_ ? memory_->layout().region_size : 0;
-    if (size > most) return Status::too_large;
+    // Without a region not even an empty block has a place.
+    if (most == 0 || size > most) return Status::too_large;
     Status status = Status::full;
     const auto ready = [&](bool) {
         status = region().allocate(size, block);
@@ -253,8 +261,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
         return status;
     };
     if (!ready(true)) {
-        announce_shortage(*memory_);
-        if (look_after_the_dead() && ready(true)) return finish();
+        if (ask_for_room() && ready(true)) return finish();
         if (const Status why = why_not(patience); why != Status::ok) return why;
         const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_, true);
         pass_on_wake();
@@ -272,7 +279,7 @@ Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Pat
     format::copy_in(slot->payload(), &block, sizeof block);
     const Sent sent =
         publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size);
-    region_->published(block, position_);
+    region_->published(block, sent.position());
     announce(1);
     return sent;
 }
@@ -290,7 +297,7 @@ Status ProducerCore::close(const Patience& patience) {
     const Status status = claim(patience, slot, Phase::closed);
     if (status == Status::closed) return Status::ok;
     if (status != Status::ok) return status;
-    next_ = position_;
+    next_ = claimed();
     install_closed(*slot);
     return Status::ok;
 }

@@ -14,9 +14,11 @@
 // EDGE ready: READY is stored with release after the payload; a reader loads it with acquire
 // before.
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 
 #include "ipc/format/copy.hpp"
@@ -62,12 +64,14 @@ public:
         format::copy_in(slot->payload(), data, size);
         return publish(*slot, format::Descriptor::make(size, 0, 0), size);
     }
-    Sent send(const void* data, std::size_t size, const Patience& patience) {
+    /// `patience` makes the Patience of a message that cannot be sent at once.
+    template <class MakePatience>
+    Sent send(const void* data, std::size_t size, MakePatience&& patience) {
         if (const Sent sent = try_send_inline(data, size); sent) [[likely]] {
             announce(1);
             return sent;
         }
-        return send_slowly(data, size, {}, patience);
+        return send_slowly(data, size, {}, patience());
     }
     Sent send_with(const void* data, std::size_t size, const Extension& extension,
                    const Patience& patience) {
@@ -75,7 +79,26 @@ public:
         return send_slowly(data, size, extension, patience);
     }
 
-    /// Wakes readers after `count` messages were published by try_send_inline.
+    /// The first of `count` messages, as many as there is room for now and as fit into slots; how
+    /// many. `bytes_of(i)` is message i, as a span. Wakes nobody: announce them.
+    template <class BytesOf>
+    std::size_t try_send_some(std::size_t count, BytesOf&& bytes_of) {
+        std::size_t sent = 0;
+        while (sent < count) {
+            std::size_t now = 0;
+            if (exclusive_) {
+                now = try_send_together(sent, std::min(count - sent, most_together), bytes_of);
+            } else {
+                const std::span<const std::byte> body = bytes_of(sent);
+                now = try_send_inline(body.data(), body.size()) ? 1 : 0;
+            }
+            if (now == 0) break;
+            sent += now;
+        }
+        return sent;
+    }
+
+    /// Wakes readers after `count` messages were published by the functions above.
     void announce(int count) {
         const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
         if ((word & format::Announcement::close_requested) != 0) [[unlikely]]
@@ -99,35 +122,69 @@ private:
         if (!before(next_, limit_)) [[unlikely]] {
             if (!look_for_room()) return nullptr;
         }
-        if (exclusive_) {
-            position_ = next_++;
-            return &ring_.at(position_);
-        }
+        if (exclusive_) return &ring_.at(next_++);
         return claim_shared(install);
     }
 
+    /// The position of the slot that claim_now returned last.
+    Position claimed() const { return next_ - 1; }
+
+    // What follows stores little, and apart from the slot only into lines that nobody else writes:
+    // the slot's line has to come from the readers' caches, and the processor fetches several such
+    // lines at a time only as far as the stores in between fit into its store buffer.
+
     /// Everything but the payload of a claimed slot, then READY.
     Sent publish(Slot& slot, format::Descriptor descriptor, std::size_t body) {
+        const Position position = claimed();
+        describe(slot, position, descriptor);
+        mark_ready(slot, position);
+        if (!exclusive_) memory_->header().tail.store(next_, std::memory_order_relaxed);
+        count(1, body);
+        return {Status::ok, position};
+    }
+    void describe(Slot& slot, Position position, format::Descriptor descriptor) {
         std::int64_t time = 0;
-        if (sampler_.is_due()) [[unlikely]] {
+        if (sampler_.is_due(position)) [[unlikely]] {
             time = os::now();
-            sampler_.taken(time);
+            sampler_.taken(position, time);
         }
         slot.publish_time.store(static_cast<std::uint64_t>(time), std::memory_order_relaxed);
         slot.descriptor.store(descriptor.bits, std::memory_order_relaxed);
-        slot.state.store(SlotState::make(position_, index_, Phase::ready).bits,
+    }
+    void mark_ready(Slot& slot, Position position) {
+        slot.state.store(SlotState::make(position, index_, Phase::ready).bits,
                          std::memory_order_release);  // EDGE ready
-        if (!exclusive_) memory_->header().tail.store(next_, std::memory_order_relaxed);
-        count(body);
-        return {Status::ok, position_};
+    }
+    void count(std::size_t messages, std::size_t bytes) {
+        format::add_alone(self_->published, messages);
+        format::add_alone(self_->published_bytes, bytes);
     }
 
-    /// Only this participant writes these, so a plain increment is exact.
-    void count(std::size_t bytes) {
-        messages_ += 1;
-        bytes_ += bytes;
-        self_->published.store(messages_, std::memory_order_relaxed);
-        self_->published_bytes.store(bytes_, std::memory_order_relaxed);
+    static constexpr std::size_t most_together = 16;
+
+    /// An exclusive producer's batch: all messages are written, then all marked READY, in order. A
+    /// reader that keeps up would else fetch each slot while the next one is being written, and the
+    /// line would travel twice for each message.
+    template <class BytesOf>
+    std::size_t try_send_together(std::size_t first, std::size_t most, BytesOf&& bytes_of) {
+        memory_->check_fork();
+        if (!before(next_, limit_) && !look_for_room()) return 0;
+        most = std::min<std::size_t>(most, limit_ - next_);
+        std::size_t bytes = 0;
+        std::size_t written = 0;
+        for (; written < most; ++written) {
+            const std::span<const std::byte> body = bytes_of(first + written);
+            if (body.size() > inline_size_) break;
+            Slot& slot = ring_.at(next_ + written);
+            format::copy_in(slot.payload(), body.data(), body.size());
+            describe(slot, next_ + written, format::Descriptor::make(body.size(), 0, 0));
+            bytes += body.size();
+        }
+        for (std::size_t i = 0; i < written; ++i)
+            mark_ready(ring_.at(next_ + i), next_ + i);
+        next_ += written;
+        count(written, bytes);
+        return written;
     }
 
     void close_as_asked();
@@ -141,7 +198,7 @@ private:
     Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
                     std::byte*& data);
     Status why_not(const Patience& patience) const;
-    bool look_after_the_dead();
+    bool ask_for_room();
     void pass_on_wake();
     Region& region();
 
@@ -151,9 +208,8 @@ private:
     Participant* self_;
     Position next_ = 0;      ///< the position to claim next; shared: a guess, never beyond the tail
     Position limit_ = 0;     ///< as last seen; only ever too low
-    Position position_ = 0;  ///< the one claimed
-    std::uint64_t messages_ = 0;
-    std::uint64_t bytes_ = 0;
+    Position asked_at_ = 0;  ///< where this producer last announced that it was refused, and when
+    os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
     std::size_t inline_size_ = 0;
     std::size_t largest_ = 0;

@@ -19,20 +19,8 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       skipped_(membership.skipped),
       kind_(kind),
       needs_fence_(membership.attachment.needs_fence),
-      messages_(self_->received.load(std::memory_order_relaxed)),
-      bytes_(self_->received_bytes.load(std::memory_order_relaxed)),
       attachment_(std::move(membership.attachment)),
-      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {
-    try {
-        about(memory_->name(), "preparing a group's memory", [&] {
-            memory_->make_resident(reinterpret_cast<const std::byte*>(group_),
-                                   memory_->layout().group_stride, true);
-        });
-    } catch (...) {
-        detach(*memory_, attachment_);
-        throw;
-    }
-}
+      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {}
 
 Reader::~Reader() {
     detach(*memory_, attachment_);

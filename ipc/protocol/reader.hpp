@@ -61,6 +61,7 @@ public:
     virtual bool held(const Received&) const { return true; }
     /// Takes a message of a batch into user code; false when its lease was lost in the meantime.
     virtual bool hand_out(Received& message) {
+        restart_service(message);
         message.handed = true;
         return true;
     }
@@ -100,7 +101,16 @@ protected:
         out.publish_time = time;
         out.received_at = 0;
         if (time != 0) [[unlikely]]
-            out.received_at = os::now();
+            note_sampled(out);
+    }
+    void note_sampled(Received& out) const {
+        out.received_at = os::now();
+        self_->received_at.store(out.received_at, std::memory_order_relaxed);
+    }
+    /// The work on a message of a batch begins when user code gets it, not when the batch came.
+    void restart_service(Received& message) const {
+        if (message.received_at != 0) [[unlikely]]
+            note_sampled(message);
     }
     /// Adds a sampled message to the group's histograms when it is settled.
     void record(const Received& message) const {
@@ -108,10 +118,8 @@ protected:
             record_slowly(message);
     }
     void count(std::size_t bytes) {
-        messages_ += 1;
-        bytes_ += bytes;
-        self_->received.store(messages_, std::memory_order_relaxed);
-        self_->received_bytes.store(bytes_, std::memory_order_relaxed);
+        format::add_alone(self_->received, 1);
+        format::add_alone(self_->received_bytes, bytes);
     }
     /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
     bool slot_has_news(Position position, bool thorough) const;
@@ -139,8 +147,6 @@ protected:
 private:
     void record_slowly(const Received& message) const;
 
-    std::uint64_t messages_;
-    std::uint64_t bytes_;
     std::uint64_t references_ = 1;
     Attachment attachment_;
     Waiter waiter_;

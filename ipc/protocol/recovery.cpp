@@ -129,7 +129,7 @@ void recover_leases(ChannelMemory& memory, unsigned dead) {
     const Participant& entry = memory.participant(dead);
     const unsigned index = entry.group.load(std::memory_order_relaxed);
     if (role_of(entry) != Role::consumer || index >= memory.groups_used()) return;
-    const Group& group = memory.group(index);
+    Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
     if (!status.has(GroupStatus::reliable) || !status.is_active() ||
         status.incarnation() != entry.group_incarnation.load(std::memory_order_relaxed)) {
@@ -138,7 +138,9 @@ void recover_leases(ChannelMemory& memory, unsigned dead) {
     for_each_lease(memory, index, [&](Position position, Lease word) {
         const bool owned = word.is_held() || word.is_dead_pending();
         if (!owned || word.member() != dead || memory.is_alive(dead)) return;  // VERDICT
-        give_back(memory, index, position, word, after_loss(word));
+        if (give_back(memory, index, position, word, after_loss(word)) && word.is_held()) {
+            group.counters.recovered.fetch_add(1, std::memory_order_relaxed);
+        }
     });
 }
 

@@ -94,12 +94,21 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.attached_at.store(wall_clock(), relaxed);
     format::store_name(entry.name, name.empty() ? os::process_name(process.pid) : name);
     entry.held.store(0, relaxed);
+    entry.received_at.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
     entry.version.store(writing + 1, std::memory_order_release);
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::active),
                       std::memory_order_release);
     return attachment;
+}
+
+/// Touches and locks a group's block, as this process's options ask.
+void make_group_resident(const ChannelMemory& memory, unsigned index) {
+    about(memory.name(), "preparing a group's memory", [&] {
+        memory.make_resident(reinterpret_cast<const std::byte*>(&memory.group(index)),
+                             memory.layout().group_stride, true);
+    });
 }
 
 std::uint32_t flags_of(const GroupOptions& options) {
@@ -173,12 +182,13 @@ void reset_counters(Group& group) {
     for (auto* counter :
          {&counters.redelivered, &counters.returned, &counters.expired, &counters.rejected,
           &counters.dead_lettered, &counters.dropped, &counters.aborted, &counters.skipped,
-          &counters.purged, &counters.not_understood, &counters.passed_over}) {
+          &counters.purged, &counters.not_understood, &counters.passed_over, &counters.recovered}) {
         counter->store(0, relaxed);
     }
     for (auto* histogram : {&group.service_time, &group.response_time}) {
         for (auto& count : histogram->counts)
             count.store(0, relaxed);
+        histogram->sum.store(0, relaxed);
     }
 }
 
@@ -304,7 +314,8 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     return attachment;
 }
 
-Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options) {
+Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options,
+                      FunctionRef<void()> check) {
     memory.check_fork();
     check_group_name(memory.name(), name);
     const std::uint32_t flags = flags_of(options);
@@ -330,6 +341,8 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         membership.group = static_cast<unsigned>(found);
         const Group& group = memory.group(membership.group);
         check_same_policies(memory, group, name, flags, options);
+        check();
+        make_group_resident(memory, membership.group);
         membership.status = {group.status.load(std::memory_order_acquire)};
         membership.start = group.start.load(relaxed);
         membership.attachment =
@@ -339,6 +352,11 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
     }
     const unsigned index = find_free_group(memory);
     form_group(memory, index, flags, name, options, membership, [&](std::uint32_t incarnation) {
+        // The group is seen before others are looked at: of two joins that exclude each other, at
+        // least one finds the other's group.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        check();
+        make_group_resident(memory, index);
         membership.attachment =
             fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
     });
@@ -356,6 +374,7 @@ Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options) {
     Membership membership;
     form_group(memory, index, flags, "", {.from = options.from}, membership,
                [&](std::uint32_t incarnation) {
+                   make_group_resident(memory, index);
                    membership.attachment = fill_entry(memory, Role::subscriber, index, incarnation,
                                                       options.participant.name);
                });

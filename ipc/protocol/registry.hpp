@@ -8,6 +8,7 @@
 
 #include "ipc/os/lock.hpp"
 #include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/function_ref.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -47,8 +48,11 @@ struct Membership {
 };
 
 /// Joins a named group, which is created if need be. Throws Error(options_differ) when it exists
-/// with other policies.
-Membership join_group(ChannelMemory& memory, const std::string& group, const GroupOptions& options);
+/// with other policies. `check` runs when others can see the group and nobody can use it yet; what
+/// it throws refuses the join, and a group that was made for it is gone.
+Membership join_group(
+    ChannelMemory& memory, const std::string& group, const GroupOptions& options,
+    FunctionRef<void()> check = [] {});
 /// A group of its own, which ends with it.
 Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options);
 

@@ -2,18 +2,22 @@
 
 #include <cstdint>
 
+#include "ipc/format/words.hpp"
 #include "ipc/os/clock.hpp"
 
 namespace ipc::inline v1::protocol {
 
 /// Decides which events are worth reading the clock: each one when they are slow, about one every
-/// 10 us when they are fast.
+/// 10 us when they are fast. Events are numbered by positions, so that those between two samples
+/// cost a comparison and no store.
 class Sampler {
 public:
-    bool is_due() { return --countdown_ == 0; }
+    explicit Sampler(Position first = 0) : next_(first) {}
+
+    bool is_due(Position position) const { return !format::before(position, next_); }
 
     /// Called with the present time whenever is_due; sets the distance to the next.
-    void taken(os::Nanoseconds now) {
+    void taken(Position position, os::Nanoseconds now) {
         const os::Nanoseconds since = now - last_;
         if (since < period / 2) {
             if (interval_ < longest) interval_ *= 2;
@@ -21,13 +25,13 @@ public:
             interval_ = since > period * interval_ ? 1 : interval_ - interval_ / 2;
         }
         last_ = now;
-        countdown_ = interval_;
+        next_ = position + interval_;
     }
 
 private:
     static constexpr os::Nanoseconds period = 10'000;
     static constexpr std::uint32_t longest = 4096;
-    std::uint32_t countdown_ = 1;
+    Position next_;
     std::uint32_t interval_ = 1;
     os::Nanoseconds last_ = 0;
 };

@@ -62,7 +62,6 @@ void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
 }
 
 void Subscriber::release_out_of_order(Position position) {
-    --held_;
     released_early_[position & ring_.mask] = true;
     ++early_;
     while (oldest_ != next_ && released_early_[oldest_ & ring_.mask]) {

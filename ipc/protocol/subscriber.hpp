@@ -23,16 +23,20 @@ public:
     Status try_receive(Received& out) override {
         const Slot& slot = ring_.at(next_);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
-        if (state.is_ready_at(next_) && accept(slot, state, out)) [[likely]]
-            return Status::ok;
+        if (state.is_ready_at(next_)) [[likely]] {
+            if (accept(slot, state, out)) [[likely]]
+                return Status::ok;
+        } else if (is_idle(state)) {
+            return Status::empty;
+        }
         return look(out);
     }
 
     void release(Received& message) override {
         record(message);
-        if (held_ == 1 && early_ == 0) [[likely]] {
-            held_ = 0;
-            oldest_ = next_;
+        --held_;
+        if (message.position == oldest_ && early_ == 0) [[likely]] {
+            ++oldest_;
         } else {
             release_out_of_order(message.position);
         }
@@ -63,6 +67,11 @@ private:
         sample(slot, out);
         count(out.length);
         return true;
+    }
+    /// Nothing to read, to publish or to report: what a reader that polls finds nearly always.
+    bool is_idle(SlotState state) const {
+        return before(state.position(next_), next_) && oldest_ == published_ && !is_gone() &&
+               !memory_->is_removed() && !is_inherited();
     }
     Status look(Received& out);
     void pass_over(std::atomic<std::uint64_t>& counter);

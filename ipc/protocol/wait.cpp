@@ -91,8 +91,12 @@ void wake_group(ChannelMemory& memory, unsigned group, int count) {
 
 void wake_producers(ChannelMemory& memory, std::uint64_t count) {
     auto& word = memory.header().room.announcement;
+    const std::uint64_t seen = word.load(std::memory_order_acquire);
+    if ((seen & Announcement::refused) != 0) {
+        word.fetch_and(~Announcement::refused, std::memory_order_acq_rel);
+    }
     // One that waits for its region would swallow the wake meant for another that waits for a slot.
-    if ((word.load(std::memory_order_acquire) & Announcement::region_wanted) != 0) {
+    if ((seen & Announcement::region_wanted) != 0) {
         word.fetch_and(~Announcement::region_wanted, std::memory_order_acq_rel);
         count = std::numeric_limits<int>::max();
     }
@@ -111,9 +115,11 @@ void wake_everyone(ChannelMemory& memory) {
         wake_all(memory.group(i).parking);
 }
 
-void announce_shortage(ChannelMemory& memory) {
+void announce_refusal(ChannelMemory& memory) {
     auto& word = memory.header().room.announcement;
-    if ((word.load(std::memory_order_relaxed) & Announcement::pending) == 0) announce_in(word);
+    constexpr std::uint64_t known = Announcement::pending | Announcement::refused;
+    if ((word.load(std::memory_order_relaxed) & known) != 0) return;
+    word.fetch_or(Announcement::refused, std::memory_order_acq_rel);
 }
 
 Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,

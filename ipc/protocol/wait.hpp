@@ -57,9 +57,9 @@ bool wake_one_at(ChannelMemory& memory, unsigned place);
 /// Withdraws the channel's announcement once no group announces a sleeper any more.
 void clear_if_nobody_sleeps(ChannelMemory& memory);
 
-/// A producer was refused or waits: readers then publish their positions at once. Does nothing
-/// while an earlier announcement stands.
-void announce_shortage(ChannelMemory& memory);
+/// A producer was refused: the next reader that releases a message then publishes its position at
+/// once. It is asked for with a word of its own, since nobody sleeps whom a system call would wake.
+void announce_refusal(ChannelMemory& memory);
 
 /// Steps 2 and 3 of a waker that just published. `fence` for a process without the barrier. Returns
 /// the announcement word, which also carries a request to close.
@@ -73,13 +73,13 @@ inline std::uint64_t after_publish(ChannelMemory& memory, bool fence, int count)
     return word;
 }
 
-/// The same for a reader that made room.
+/// The same for a reader that made room: whether a producer waits, or was refused.
 inline bool producers_announced(const ChannelMemory& memory, bool fence) {
     os::light_barrier();  // EDGE park
     if (fence) [[unlikely]]
         std::atomic_thread_fence(std::memory_order_seq_cst);
     return (memory.header().room.announcement.load(std::memory_order_relaxed) &
-            format::Announcement::pending) != 0;
+            (format::Announcement::pending | format::Announcement::refused)) != 0;
 }
 
 /// One participant's way to wait.

@@ -1,5 +1,6 @@
 #include "tools/monitor/json.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdint>
@@ -16,13 +17,29 @@ using Json = nlohmann::ordered_json;
 
 constexpr int schema_version = 1;
 
-Json or_null(std::optional<std::int64_t> value) {
+template <class Rates>
+Json rate(const std::optional<Rates>& rates, double Rates::*member) {
+    return rates ? Json((*rates).*member) : Json(nullptr);
+}
+
+Json or_null(std::optional<double> value) {
     return value ? Json(*value) : Json(nullptr);
 }
 
-template <class Rates>
-Json rate(const std::optional<Rates>& rates, double Rates::*member) {
-    return rates ? Json(std::llround((*rates).*member)) : Json(nullptr);
+Json nanoseconds(std::optional<double> seconds) {
+    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
+    return seconds ? Json(std::llround(std::min(*seconds, decades) * 1e9)) : Json(nullptr);
+}
+
+Json to_json(const std::optional<Durations>& durations) {
+    if (!durations) return nullptr;
+    return {
+        {"samples", std::llround(durations->samples)},
+        {"mean_ns", nanoseconds(durations->mean)},
+        {"p50_ns", nanoseconds(durations->median)},
+        {"p99_ns", nanoseconds(durations->percentile_99)},
+        {"squared_variation", durations->squared_variation},
+    };
 }
 
 std::string_view name_of(ParticipantRole role) {
@@ -64,6 +81,7 @@ Json to_json(const ParticipantReport& participant) {
 
 Json to_json(const GroupView& view) {
     const GroupReport& group = view.report;
+    const Estimate& estimate = view.estimate;
     return {
         {"name", group.name},
         {"title", view.title},
@@ -97,13 +115,23 @@ Json to_json(const GroupView& view) {
         {"skipped_total", group.skipped},
         {"purged_total", group.purged},
         {"not_understood_total", group.not_understood},
-        {"delivered_per_second", rate(view.rates, &GroupRates::out)},
-        {"acked_per_second", rate(view.rates, &GroupRates::acked)},
-        {"redelivered_per_second", rate(view.rates, &GroupRates::redelivered)},
-        {"skipped_per_second", rate(view.rates, &GroupRates::skipped)},
-        {"dead_lettered_per_second", rate(view.rates, &GroupRates::dead_lettered)},
-        {"mean_service_time_ns", or_null(view.service_time_ns)},
-        {"predicted_response_time_ns", or_null(view.predicted_response_ns)},
+        {"delivered_per_second", rate(estimate.rates, &GroupRates::out)},
+        {"settled_per_second", rate(estimate.rates, &GroupRates::done)},
+        {"acked_per_second", rate(estimate.rates, &GroupRates::acked)},
+        {"returned_per_second", rate(estimate.rates, &GroupRates::returned)},
+        {"redelivered_per_second", rate(estimate.rates, &GroupRates::redelivered)},
+        {"skipped_per_second", rate(estimate.rates, &GroupRates::skipped)},
+        {"dead_lettered_per_second", rate(estimate.rates, &GroupRates::dead_lettered)},
+        {"service_time", to_json(estimate.service)},
+        {"response_time", to_json(estimate.response)},
+        {"capacity_per_second", or_null(estimate.capacity)},
+        {"utilisation", or_null(estimate.utilisation)},
+        {"stalled", estimate.stalled},
+        {"predicted_response_time_ns", nanoseconds(estimate.response_next)},
+        {"predicted_response_time_busy_ns", nanoseconds(estimate.response_busy)},
+        {"predicted_response_time_steady_ns", nanoseconds(estimate.response_steady)},
+        {"until_drained_ns", nanoseconds(estimate.until_drained)},
+        {"until_full_ns", nanoseconds(estimate.until_full)},
     };
 }
 
@@ -117,7 +145,7 @@ Json to_json(const ChannelView& view) {
     // A random 64-bit number: not every JSON reader keeps all its digits.
     result["channel_id"] = fmt::format("{:016x}", channel.channel_id);
     result["sampled_at_monotonic_ns"] = channel.sampled_at_ns;
-    result["interval_ns"] = view.rates ? Json(view.rates->interval_ns) : Json(nullptr);
+    result["interval_ns"] = view.rates ? nanoseconds(view.rates->seconds) : Json(nullptr);
     result["type"] = channel.type_name;
     result["temporary"] = channel.temporary;
     result["closed"] = channel.closed;

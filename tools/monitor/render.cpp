@@ -1,5 +1,6 @@
 #include "tools/monitor/render.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -37,6 +38,12 @@ std::string count(double value) {
     return short_count(static_cast<std::uint64_t>(std::llround(value)));
 }
 
+std::string duration(std::optional<double> seconds) {
+    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
+    if (!seconds) return unknown;
+    return short_duration(std::llround(std::min(*seconds, decades) * 1e9));
+}
+
 std::string note(const ChannelReport& channel) {
     if (channel.closed) return "closed";
     return channel.temporary ? "temporary" : "";
@@ -72,9 +79,7 @@ std::vector<std::string> row(const ChannelView& channel) {
 
 std::vector<std::string> row(const GroupView& group) {
     const GroupReport& report = group.report;
-    const auto duration = [](std::optional<std::int64_t> nanoseconds) {
-        return nanoseconds ? short_duration(*nanoseconds) : unknown;
-    };
+    const std::optional<GroupRates>& rates = group.estimate.rates;
     return {
         "  " + printable(group.title),
         "",
@@ -84,13 +89,13 @@ std::vector<std::string> row(const GroupView& group) {
         short_count(report.members),
         short_count(report.backlog),
         short_count(report.in_flight),
-        group.rates ? count(group.rates->out) : unknown,
-        group.rates ? count(group.rates->acked) : unknown,
+        rates ? count(rates->out) : unknown,
+        rates ? count(rates->acked) : unknown,
         short_count(report.redelivered),
         short_count(report.skipped),
         short_count(report.dead_lettered),
         report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
-        duration(group.predicted_response_ns),
+        duration(group.estimate.response_next),
         note(report),
     };
 }

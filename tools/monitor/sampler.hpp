@@ -6,16 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "ipc/inspect.hpp"
+#include "tools/monitor/source.hpp"
 
 namespace ipc::tools::monitor {
-
-/// One channel at one time: its report, or why there is none.
-struct Sample {
-    std::string channel;
-    std::optional<ChannelReport> report;
-    std::string problem;
-};
 
 /// Samples the channels of this host, read-only and as no participant.
 class Sampler {

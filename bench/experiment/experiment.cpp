@@ -1,0 +1,121 @@
+#include "bench/experiment/experiment.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "bench/statistics/median.hpp"
+#include "bench/system/team.hpp"
+
+namespace ipc::bench {
+namespace {
+
+/// Below this ratio a floor is not one.
+constexpr double floor_tolerance = 0.98;
+
+using Details = std::vector<std::map<std::string, double>>;
+
+bool is_better(const Experiment& experiment, double a, double b) {
+    return experiment.higher_is_better ? a > b : a < b;
+}
+
+const Result* find_reference(const Report& report) {
+    const Experiment& experiment = *report.experiment;
+    const Result* best = nullptr;
+    for (const Result& result : report.results) {
+        if (result.state != Result::State::measured) continue;
+        if (!experiment.reference.empty()) {
+            if (result.candidate->name == experiment.reference) return &result;
+        } else if (result.candidate->role == Role::floor &&
+                   (best == nullptr || is_better(experiment, result.value, best->value))) {
+            best = &result;
+        }
+    }
+    return best;
+}
+
+void summarise(Result& result, const Details& details) {
+    result.value = median(result.values);
+    std::map<std::string, std::vector<double>> values;
+    for (const auto& round : details) {
+        for (const auto& [name, value] : round)
+            values[name].push_back(value);
+    }
+    for (auto& [name, all] : values)
+        result.details[name] = median(std::move(all));
+}
+
+void compare(Report& report) {
+    const Result* reference = find_reference(report);
+    if (reference == nullptr) return;
+    report.reference = reference->candidate->name;
+    const std::vector<double> base = reference->values;
+    const bool is_floor = reference->candidate->role == Role::floor;
+    for (Result& result : report.results) {
+        for (std::size_t round = 0; round < std::min(result.values.size(), base.size()); ++round) {
+            if (base[round] > 0) result.ratios.push_back(result.values[round] / base[round]);
+        }
+        result.ratio = median(result.ratios);
+        if (!is_floor || result.candidate->role == Role::floor || result.ratios.empty()) continue;
+        const double distance =
+            report.experiment->higher_is_better ? 1 / result.ratio : result.ratio;
+        if (distance < floor_tolerance) {
+            report.remarks.push_back(fmt::format("{} beats the floor {}: that is not a floor here",
+                                                 result.candidate->name, report.reference));
+        }
+    }
+}
+
+/// One measurement; what goes wrong becomes the candidate's state.
+void measure(Result& result, Details& details, const Effort& effort) {
+    const auto give_up = [&result](Result::State state, const char* reason) {
+        result.state = state;
+        result.reason = reason;
+    };
+    try {
+        Measurement measurement = result.candidate->measure(effort);
+        result.values.push_back(measurement.value);
+        details.push_back(std::move(measurement.details));
+        if (measurement.latency == nullptr) return;
+        if (result.latency == nullptr) {
+            result.latency = std::move(measurement.latency);
+        } else {
+            result.latency->merge(*measurement.latency);
+        }
+    } catch (const TeamHangs& hangs) {
+        give_up(Result::State::cut_off, hangs.what());
+    } catch (const std::exception& error) {
+        give_up(Result::State::failed, error.what());
+    }
+}
+
+}  // namespace
+
+Report run(const Experiment& experiment, const Effort& effort, std::size_t rounds,
+           const Progress& progress) {
+    Report report{&experiment, {}, {}, {}};
+    for (const Candidate& candidate : experiment.candidates) {
+        Result& result = report.results.emplace_back(Result{&candidate});
+        if (candidate.absent.empty()) continue;
+        result.state = Result::State::absent;
+        result.reason = candidate.absent;
+    }
+    std::vector<Details> details(report.results.size());
+    for (std::size_t round = 0; round < rounds; ++round) {
+        for (std::size_t i = 0; i < report.results.size(); ++i) {
+            const std::size_t index = (i + round) % report.results.size();
+            Result& result = report.results[index];
+            if (result.state != Result::State::measured) continue;
+            if (progress) progress(experiment, *result.candidate, round, rounds);
+            measure(result, details[index], effort);
+        }
+    }
+    for (std::size_t i = 0; i < report.results.size(); ++i)
+        summarise(report.results[i], details[i]);
+    compare(report);
+    return report;
+}
+
+}  // namespace ipc::bench

@@ -1,0 +1,180 @@
+#pragma once
+
+// Two processes; one sends as fast as the other receives: messages per second.
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "bench/experiment/experiment.hpp"
+#include "bench/system/shared.hpp"
+#include "bench/system/team.hpp"
+#include "bench/transport/message.hpp"
+#include "bench/transport/transport.hpp"
+#include "ipc/os/clock.hpp"
+
+namespace ipc::bench {
+
+/// Counts messages, and looks at the clock once in a while only: after chunks of some 20 us.
+class ChunkTimer {
+public:
+    ChunkTimer() : chunk_began_(os::now()) {}
+
+    /// Whether these complete a chunk; `now` and `counted` are about it then.
+    bool add(std::uint64_t messages) {
+        in_chunk_ += messages;
+        if (in_chunk_ < chunk_) [[likely]]
+            return false;
+        close_chunk();
+        return true;
+    }
+    std::int64_t now() const { return chunk_began_; }
+    std::uint64_t counted() const { return counted_; }
+
+private:
+    [[gnu::noinline]] void close_chunk() {
+        const auto now = os::now();
+        if (now - chunk_began_ < 20'000) chunk_ *= 2;
+        chunk_began_ = now;
+        counted_ += in_chunk_;
+        in_chunk_ = 0;
+    }
+
+    std::int64_t chunk_began_;
+    std::uint64_t chunk_ = 1;
+    std::uint64_t in_chunk_ = 0;
+    std::uint64_t counted_ = 0;
+};
+
+/// Messages received after the warm-up, up to the end of the last whole chunk: the time in which
+/// the sender has stopped already does not count.
+class Throughput {
+public:
+    explicit Throughput(std::chrono::nanoseconds warm_up) : start_(os::now() + warm_up.count()) {}
+
+    void add(std::uint64_t messages) {
+        if (timer_.add(messages)) [[unlikely]]
+            note();
+    }
+    double per_second() const {
+        return until_ > from_ ? static_cast<double>(counted_until_ - counted_from_) * 1e9 /
+                                    static_cast<double>(until_ - from_)
+                              : 0;
+    }
+
+private:
+    void note() {
+        until_ = timer_.now();
+        counted_until_ = timer_.counted();
+        if (from_ != 0 || until_ < start_) return;
+        from_ = until_;
+        counted_from_ = counted_until_;
+    }
+
+    ChunkTimer timer_;
+    std::int64_t start_;
+    std::int64_t from_ = 0;
+    std::int64_t until_ = 0;
+    std::uint64_t counted_from_ = 0;
+    std::uint64_t counted_until_ = 0;
+};
+
+/// Sends messages in order for that long, and then the last one.
+template <class M, class Sender>
+void send_for(std::chrono::nanoseconds span, Sender& sender) {
+    const auto message = std::make_unique<M>();
+    std::uint64_t sequence = 0;
+    ChunkTimer timer;
+    const auto end = timer.now() + span.count();
+    do {
+        message->write(++sequence);
+        sender.send(*message);
+    } while (!timer.add(1) || timer.now() < end);
+    message->write(last_sequence);
+    sender.send(*message);
+}
+
+template <class M, class Receiver>
+double receive_all(std::chrono::nanoseconds warm_up, Receiver& receiver) {
+    const auto message = std::make_unique<M>();
+    Throughput throughput(warm_up);
+    for (std::uint64_t sequence = 1;; ++sequence) {
+        receiver.receive(*message);
+        if (!message->is(sequence)) [[unlikely]] {
+            expect_last(*message, sequence);
+            return throughput.per_second();
+        }
+        if constexpr (sizeof(M) > 64) keep(*message);
+        throughput.add(1);
+    }
+}
+
+/// The same in batches of 16.
+constexpr std::size_t batch_size = 16;
+
+template <class M, class Sender>
+void send_batches_for(std::chrono::nanoseconds span, Sender& sender) {
+    std::array<M, batch_size> messages;
+    std::uint64_t sequence = 0;
+    ChunkTimer timer;
+    const auto end = timer.now() + span.count();
+    do {
+        for (M& message : messages)
+            message.write(++sequence);
+        sender.send_batch(messages);
+    } while (!timer.add(batch_size) || timer.now() < end);
+    messages[0].write(last_sequence);
+    sender.send_batch(std::span(messages.data(), 1));
+}
+
+template <class M, class Receiver>
+double receive_all_batches(std::chrono::nanoseconds warm_up, Receiver& receiver) {
+    Throughput throughput(warm_up);
+    std::uint64_t sequence = 0;
+    bool last = false;
+    while (!last) {
+        const std::uint64_t before = sequence;
+        receiver.receive_batch(batch_size, [&](const M& message) {
+            if (!message.is(++sequence)) [[unlikely]] {
+                expect_last(message, sequence);
+                last = true;
+            }
+        });
+        throughput.add(sequence - before);
+    }
+    return throughput.per_second();
+}
+
+/// The value is in messages per second.
+template <class T>
+Measurement one_way(T& transport, bool batches, const Effort& effort) {
+    using M = typename T::Message;
+    const Shared<double> result;
+    Team team;
+    team.add("sender", effort.cpu(0), [&] {
+        typename T::Sender sender(transport);
+        team.meet();
+        const auto span = effort.warm_up + effort.measure;
+        if constexpr (SendsBatches<typename T::Sender, M>) {
+            if (batches) return send_batches_for<M>(span, sender);
+        }
+        send_for<M>(span, sender);
+    });
+    team.add("receiver", effort.cpu(1), [&] {
+        typename T::Receiver receiver(transport);
+        team.meet();
+        if constexpr (ReceivesBatches<typename T::Receiver, M>) {
+            if (batches) {
+                *result = receive_all_batches<M>(effort.warm_up, receiver);
+                return;
+            }
+        }
+        *result = receive_all<M>(effort.warm_up, receiver);
+    });
+    team.run(effort.limit(), effort.interrupted);
+    return {.value = *result};
+}
+
+}  // namespace ipc::bench

@@ -1,0 +1,152 @@
+#pragma once
+
+// The channels of this library.
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <span>
+#include <stdexcept>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "bench/transport/message.hpp"
+#include "bench/transport/transport.hpp"
+#include "ipc/ipc.hpp"
+
+namespace ipc::bench {
+
+/// A channel with a name of its own, removed at the end.
+template <class M>
+class OwnChannel {
+public:
+    explicit OwnChannel(const ChannelOptions& options)
+        : name_(fmt::format("bench.{}.{}", ::getpid(), count()++)) {
+        Channel<M>::create(name_, options);
+    }
+    ~OwnChannel() { ipc::remove(name_); }
+    OwnChannel(const OwnChannel&) = delete;
+    OwnChannel& operator=(const OwnChannel&) = delete;
+
+    const std::string& name() const { return name_; }
+    /// For a process that takes part.
+    Channel<M> open() const { return Channel<M>::open(name_, {.prefault = true}); }
+
+private:
+    static int& count() {
+        static int count = 0;
+        return count;
+    }
+    std::string name_;
+};
+
+inline void require(const Outcome& outcome) {
+    if (!outcome) throw std::runtime_error(std::string(to_string(outcome.status())));
+}
+
+constexpr WaitPolicy policy(Waiting waiting) {
+    return waiting == Waiting::busy ? WaitPolicy::spinning() : WaitPolicy::parking();
+}
+
+/// Enough room in the region for as many messages as the ring has slots.
+template <class M>
+ChannelOptions channel_options(std::size_t capacity) {
+    return {.capacity = static_cast<std::uint32_t>(capacity),
+            .region_size = capacity * sizeof(M),
+            .max_participants = 16};
+}
+
+/// What both kinds below do alike.
+template <class M>
+class ChannelSender {
+public:
+    explicit ChannelSender(Producer<M> producer) : producer_(std::move(producer)) {}
+    void send(const M& message) { require(producer_.send(message)); }
+    void send_batch(std::span<const M> messages) { require(producer_.send_batch(messages)); }
+
+private:
+    Producer<M> producer_;
+};
+
+template <class M, bool acknowledge>
+class ChannelReceiver {
+public:
+    explicit ChannelReceiver(Consumer<M> consumer) : consumer_(std::move(consumer)) {}
+    void receive(M& message) {
+        auto received = consumer_.receive();
+        if (!received) throw std::runtime_error(std::string(to_string(received.status())));
+        message = *received;
+        if constexpr (acknowledge) require(received.ack());
+    }
+    template <class Use>
+    void receive_batch(std::size_t most, Use&& use) {
+        auto batch = consumer_.receive_batch(most);
+        if (!batch) throw std::runtime_error(std::string(to_string(batch.status())));
+        for (auto& message : batch) {
+            use(*message);
+            if constexpr (acknowledge) require(message.ack());
+        }
+    }
+
+private:
+    Consumer<M> consumer_;
+};
+
+/// The only producer of a channel, and a subscriber.
+template <class M>
+class ExclusiveToSubscriber {
+public:
+    using Message = M;
+    static constexpr const char* name = "ipc exclusive, subscriber";
+
+    explicit ExclusiveToSubscriber(Waiting waiting)
+        : waiting_(waiting), channel_(channel_options<M>(capacity_for(sizeof(M)))) {}
+
+    struct Sender : ChannelSender<M> {
+        explicit Sender(ExclusiveToSubscriber& transport)
+            : ChannelSender<M>(transport.channel_.open().exclusive_producer(
+                  {.wait_policy = policy(transport.waiting_)})) {}
+    };
+    struct Receiver : ChannelReceiver<M, false> {
+        explicit Receiver(ExclusiveToSubscriber& transport)
+            : ChannelReceiver<M, false>(transport.channel_.open().subscribe(
+                  {.participant = {.wait_policy = policy(transport.waiting_)}})) {}
+    };
+
+private:
+    Waiting waiting_;
+    OwnChannel<M> channel_;
+};
+
+/// A producer that may have others beside it, and a member of a group that acknowledges each
+/// message.
+template <class M>
+class SharedToGroup {
+public:
+    using Message = M;
+    static constexpr const char* name = "ipc shared, group with acks";
+
+    explicit SharedToGroup(Waiting waiting)
+        : waiting_(waiting), channel_(channel_options<M>(capacity_for(sizeof(M)))) {}
+
+    struct Sender : ChannelSender<M> {
+        explicit Sender(SharedToGroup& transport)
+            : ChannelSender<M>(
+                  transport.channel_.open().producer({.wait_policy = policy(transport.waiting_)})) {
+        }
+    };
+    struct Receiver : ChannelReceiver<M, true> {
+        explicit Receiver(SharedToGroup& transport)
+            : ChannelReceiver<M, true>(transport.channel_.open().join(
+                  "group", {.ack = Ack::manual,
+                            .participant = {.wait_policy = policy(transport.waiting_)}})) {}
+    };
+
+private:
+    Waiting waiting_;
+    OwnChannel<M> channel_;
+};
+
+}  // namespace ipc::bench

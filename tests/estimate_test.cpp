@@ -1,0 +1,292 @@
+// The response-time model, against cases that were worked out by hand.
+
+#include "tools/monitor/estimate.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "ipc/format/histogram.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using format::bucket_floor;
+using format::bucket_of;
+using format::histogram_buckets;
+
+constexpr std::int64_t second = 1'000'000'000;
+
+class Counts {
+public:
+    Counts& add(std::int64_t nanoseconds, std::uint64_t times) {
+        counts[bucket_of(static_cast<std::uint64_t>(nanoseconds))] += times;
+        sum += static_cast<std::uint64_t>(nanoseconds) * times;
+        return *this;
+    }
+    std::vector<std::uint64_t> counts = std::vector<std::uint64_t>(histogram_buckets);
+    std::uint64_t sum = 0;
+};
+
+// Two reports of one channel with one group, ten seconds apart.
+class EstimateTest : public ::testing::Test {
+protected:
+    EstimateTest() {
+        before.channel_id = now.channel_id = 7;
+        before.sampled_at_ns = 100 * second;
+        now.sampled_at_ns = 110 * second;
+        before.capacity = now.capacity = 1024;
+        GroupReport group;
+        group.name = "workers";
+        group.service_time = group.response_time = Counts().counts;
+        before.groups = {group};
+        now.groups = {group};
+    }
+
+    GroupReport& earlier() { return before.groups[0]; }
+    GroupReport& group() { return now.groups[0]; }
+
+    void service(const Counts& counts) {
+        group().service_time = counts.counts;
+        group().service_time_sum_ns = counts.sum;
+    }
+    void busy(int members) {
+        for (int i = 0; i < members; ++i)
+            group().leases.push_back({.position = static_cast<Position>(i), .member = i});
+        group().in_flight = static_cast<std::uint64_t>(members);
+    }
+    Estimate result() const { return estimate(&before, now, now.groups[0]); }
+
+    ChannelReport before;
+    ChannelReport now;
+};
+
+// The case of the article: ten members that take 1 s each, 20 messages waiting.
+TEST_F(EstimateTest, TheArticlesCase) {
+    service(Counts().add(second, 100));
+    group().members = 10;
+    group().backlog = 20;
+    busy(10);
+    const Estimate estimate = result();
+    EXPECT_DOUBLE_EQ(estimate.service->mean, 1.0);
+    EXPECT_DOUBLE_EQ(estimate.capacity.value(), 10.0);
+    EXPECT_DOUBLE_EQ(estimate.response_busy.value(), 3.0);
+    // One of ten evenly working members ends its message within the next 0.1 s.
+    EXPECT_NEAR(estimate.response_next.value(), 3.0, 0.1);
+}
+
+TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
+    now.messages_in = 50;
+    group().delivered = 40;
+    group().settled = 30;
+    group().acked = 20;
+    group().returned = 5;
+    group().redelivered = 4;
+    group().skipped = 3;
+    group().dead_lettered = 2;
+    const GroupRates rates = result().rates.value();
+    EXPECT_DOUBLE_EQ(rates.in, 5.0);
+    EXPECT_DOUBLE_EQ(rates.out, 4.0);
+    EXPECT_DOUBLE_EQ(rates.done, 3.0);
+    EXPECT_DOUBLE_EQ(rates.acked, 2.0);
+    EXPECT_DOUBLE_EQ(rates.returned, 0.5);
+    EXPECT_DOUBLE_EQ(rates.redelivered, 0.4);
+    EXPECT_DOUBLE_EQ(rates.skipped, 0.3);
+    EXPECT_DOUBLE_EQ(rates.dead_lettered, 0.2);
+}
+
+TEST_F(EstimateTest, NothingIsKnownOfRatesWithoutAnEarlierReportOfTheSameGroup) {
+    service(Counts().add(second, 3));
+    group().members = 1;
+    EXPECT_FALSE(estimate(nullptr, now, group()).rates);
+    EXPECT_TRUE(estimate(nullptr, now, group()).response_busy);
+    before.channel_id = 8;
+    EXPECT_FALSE(result().rates);
+    before.channel_id = 7;
+    earlier().start = 1;  // the entry had another user
+    EXPECT_FALSE(result().rates);
+    earlier().start = 0;
+    EXPECT_TRUE(result().rates);
+    earlier().acked = 1;  // shrank
+    EXPECT_FALSE(result().rates);
+    earlier().acked = 0;
+    before.sampled_at_ns = now.sampled_at_ns;
+    EXPECT_FALSE(result().rates);
+}
+
+TEST_F(EstimateTest, ServiceTimeIsThatOfTheWindowAndOfThePastWhenTheWindowIsIdle) {
+    const Counts old = Counts().add(second, 1000);
+    earlier().service_time = old.counts;
+    earlier().service_time_sum_ns = old.sum;
+    service(old);
+    EXPECT_DOUBLE_EQ(result().service->mean, 1.0);
+    service(Counts(old).add(2 * second, 10));
+    EXPECT_DOUBLE_EQ(result().service->mean, 2.0);
+    EXPECT_DOUBLE_EQ(result().service->samples, 10.0);
+}
+
+TEST_F(EstimateTest, WithoutMembersOrServiceTimesNothingIsPredicted) {
+    group().backlog = 5;
+    group().members = 1;
+    EXPECT_FALSE(result().response_busy);
+    EXPECT_FALSE(result().response_next);
+    EXPECT_FALSE(result().utilisation);
+    service(Counts().add(second, 1));
+    group().members = 0;
+    EXPECT_TRUE(result().service);
+    EXPECT_FALSE(result().capacity);
+    EXPECT_FALSE(result().response_busy);
+}
+
+TEST_F(EstimateTest, AnIdleMemberTakesAMessageAtOnce) {
+    service(Counts().add(second, 10));
+    group().members = 3;
+    busy(2);
+    EXPECT_DOUBLE_EQ(result().response_next.value(), 1.0);
+    // What waits for a moment while a member is idle is gone before the next message.
+    group().members = 5;
+    group().backlog = 2;
+    EXPECT_DOUBLE_EQ(result().response_next.value(), 1.0);
+    EXPECT_DOUBLE_EQ(result().response_busy.value(), 1.4);
+}
+
+TEST_F(EstimateTest, TheWorkInProgressDelaysTheNextMessage) {
+    group().members = 1;
+    group().backlog = 3;
+    busy(1);
+    service(Counts().add(second, 10));  // constant: half of a service time is left on average
+    EXPECT_NEAR(result().response_next.value(), 1 + 3 + 0.5, 1e-9);
+    // 9 s in one of ten: E[X^2] / 2 E[X] is left, which is the mean * (1 + variation) / 2.
+    service(Counts().add(second, 9).add(9 * second, 1));
+    const Durations durations = result().service.value();
+    EXPECT_DOUBLE_EQ(durations.mean, 1.8);
+    EXPECT_NEAR(durations.squared_variation, (9 * 1 + 81) / 10.0 / (1.8 * 1.8) - 1, 0.2);
+    EXPECT_NEAR(result().response_next.value(),
+                1.8 * (1 + 3 + (1 + durations.squared_variation) / 2), 1e-9);
+}
+
+TEST_F(EstimateTest, WhatIsReservedInBatchesWaitsAndWhatIsDelayedDoesNot) {
+    service(Counts().add(second, 10));
+    group().members = 1;
+    group().leases = {{.position = 0, .member = 4, .attempt = 1, .kind = LeaseKind::leased},
+                      {.position = 1, .member = 4, .attempt = 1, .kind = LeaseKind::reserved},
+                      {.position = 2, .member = 4, .attempt = 1, .kind = LeaseKind::reserved}};
+    group().in_flight = 3;
+    EXPECT_NEAR(result().response_next.value(), 1 + 2 + 0.5, 1e-9);
+    group().backlog = group().delayed = 7;
+    EXPECT_NEAR(result().response_next.value(), 1 + 2 + 0.5, 1e-9);
+}
+
+TEST_F(EstimateTest, UtilisationCountsReturnsAndExceedsOne) {
+    service(Counts().add(second, 10));
+    group().members = 2;
+    now.messages_in = 10;
+    EXPECT_DOUBLE_EQ(result().utilisation.value(), 0.5);
+    group().returned = 5;
+    EXPECT_DOUBLE_EQ(result().utilisation.value(), 0.75);
+    now.messages_in = 30;
+    EXPECT_DOUBLE_EQ(result().utilisation.value(), 1.75);
+    EXPECT_FALSE(result().response_steady) << "no steady state";
+}
+
+// M/M/1 at 0.5: twice the service time. M/M/2 at 0.5: T_p / (1 - 0.25). M/M/3 with load 2: P(wait)
+// = 4/9, W = 4/9 T_p.
+TEST_F(EstimateTest, SteadyStateIsThatOfTheTextbook) {
+    service(Counts().add(second, 10));
+    group().members = 1;
+    now.messages_in = 5;
+    EXPECT_NEAR(result().response_steady.value(), 2.0, 1e-9);
+    group().members = 2;
+    now.messages_in = 10;
+    EXPECT_NEAR(result().response_steady.value(), 4.0 / 3, 1e-9);
+    group().members = 3;
+    now.messages_in = 20;
+    EXPECT_NEAR(result().response_steady.value(), 1 + 4.0 / 9, 1e-9);
+}
+
+TEST(ErlangC, ValuesOfTheTable) {
+    EXPECT_NEAR(probability_of_waiting(1, 0.3), 0.3, 1e-12);
+    EXPECT_NEAR(probability_of_waiting(2, 1.0), 1.0 / 3, 1e-12);
+    EXPECT_NEAR(probability_of_waiting(3, 2.0), 4.0 / 9, 1e-12);
+    EXPECT_NEAR(probability_of_waiting(10, 8.0), 0.4092, 1e-4);
+    EXPECT_NEAR(probability_of_waiting(5, 0.0), 0.0, 1e-12);
+    EXPECT_GT(probability_of_waiting(1000, 990.0), 0.5);
+    EXPECT_LT(probability_of_waiting(1000, 990.0), 1.0);
+}
+
+TEST_F(EstimateTest, ABacklogOfWhichNothingIsSettledIsNoBasisForAPrediction) {
+    service(Counts().add(second, 10));
+    earlier().service_time = group().service_time;  // all of it before the window
+    earlier().service_time_sum_ns = group().service_time_sum_ns;
+    group().members = 1;
+    earlier().backlog = 4;
+    group().backlog = 9;
+    EXPECT_TRUE(result().stalled);
+    EXPECT_FALSE(result().response_busy);
+    EXPECT_FALSE(result().response_next);
+    group().settled = 1;
+    EXPECT_FALSE(result().stalled);
+    EXPECT_TRUE(result().response_busy);
+    group().settled = 0;
+    earlier().backlog = 0;  // it may all have come just now
+    EXPECT_FALSE(result().stalled);
+    earlier().backlog = 4;
+    before.sampled_at_ns = now.sampled_at_ns - 2 * second;  // too short for that verdict
+    EXPECT_FALSE(result().stalled);
+}
+
+TEST_F(EstimateTest, TrendsGoOnUntilDrainedOrFull) {
+    EXPECT_DOUBLE_EQ(result().until_drained.value(), 0.0);
+    EXPECT_FALSE(result().until_full);
+
+    earlier().backlog = 100;
+    group().backlog = 60;  // 4 per second
+    EXPECT_DOUBLE_EQ(result().until_drained.value(), 15.0);
+
+    before.tail = 200;
+    earlier().settled_below = 100;
+    now.tail = 1000;
+    group().settled_below = 800;  // 100 taken became 200: 10 per second, 824 left
+    group().backlog = 160;
+    EXPECT_FALSE(result().until_drained);
+    EXPECT_DOUBLE_EQ(result().until_full.value(), 82.4);
+    group().reliable = false;
+    EXPECT_FALSE(result().until_full);
+    group().reliable = true;
+    now.tail = 800 + 1024;
+    EXPECT_DOUBLE_EQ(result().until_full.value(), 0.0);
+}
+
+TEST(Durations, MeanIsExactAndPercentilesLieInTheirBucket) {
+    Counts before;
+    before.add(5'000'000, 50);
+    Counts now = before;
+    now.add(1'000'000, 98).add(100'000'000, 2);
+    const auto durations =
+        durations_between(before.counts, before.sum, now.counts, now.sum).value();
+    EXPECT_DOUBLE_EQ(durations.samples, 100.0);
+    EXPECT_NEAR(durations.mean, (98 * 0.001 + 2 * 0.1) / 100, 1e-12);
+    EXPECT_NEAR(durations.median, 0.001, 0.00025);
+    EXPECT_NEAR(durations.percentile_99, 0.1, 0.025);
+    EXPECT_FALSE(durations_between(now.counts, now.sum, now.counts, now.sum));
+    EXPECT_FALSE(durations_between({}, 0, {}, 0));
+}
+
+TEST(Durations, SurviveWhateverSharedMemoryHolds) {
+    Counts counts;
+    counts.add(1'000'000, 10);
+    for (const std::uint64_t sum : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
+        const auto durations = durations_between({}, 0, counts.counts, sum).value();
+        EXPECT_NEAR(durations.mean, 0.001, 0.00025) << "no further off than the bucket is wide";
+    }
+    const std::vector<std::uint64_t> full(histogram_buckets, ~std::uint64_t{0});
+    const auto durations = durations_between({}, 0, full, 0).value();
+    EXPECT_GT(durations.mean, 0);
+    EXPECT_GE(durations.squared_variation, 0);
+    EXPECT_LE(durations.percentile_99, 20'000);
+}
+
+}  // namespace
+}  // namespace ipc::tools::monitor

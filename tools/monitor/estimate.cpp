@@ -1,0 +1,244 @@
+#include "tools/monitor/estimate.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <set>
+
+#include "ipc/format/histogram.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using format::bucket_floor;
+using format::histogram_buckets;
+
+constexpr double nanosecond = 1e-9;
+
+/// How many settled messages the absence of which is no accident: e^-3, one window in twenty, if
+/// they come at random.
+constexpr double enough_to_miss = 3;
+
+double floor_of(std::size_t bucket) {
+    return static_cast<double>(bucket_floor(bucket)) * nanosecond;
+}
+
+// The last bucket has no end.
+double ceiling_of(std::size_t bucket) {
+    return floor_of(bucket + 1 < histogram_buckets ? bucket + 1 : bucket);
+}
+
+double percentile(const std::array<double, histogram_buckets>& gained, double samples,
+                  double fraction) {
+    double missing = fraction * samples;
+    for (std::size_t i = 0; i < histogram_buckets; ++i) {
+        if (gained[i] > 0 && gained[i] >= missing) {
+            return floor_of(i) + (ceiling_of(i) - floor_of(i)) * missing / gained[i];
+        }
+        missing -= gained[i];
+    }
+    return floor_of(histogram_buckets - 1);
+}
+
+// Counters only grow; where one seems to have shrunk, the reports are of different things, and
+// nothing is known.
+class Window {
+public:
+    explicit Window(std::int64_t nanoseconds)
+        : seconds_(static_cast<double>(nanoseconds) * nanosecond), valid_(nanoseconds > 0) {}
+
+    double per_second(std::uint64_t before, std::uint64_t now) {
+        if (now < before) valid_ = false;
+        return static_cast<double>(now - before) / seconds_;
+    }
+    bool valid() const { return valid_; }
+    double seconds() const { return seconds_; }
+
+private:
+    double seconds_;
+    bool valid_;
+};
+
+double difference(std::uint64_t now, std::uint64_t before) {
+    return static_cast<double>(static_cast<std::int64_t>(now - before));
+}
+
+/// Members with a message in their hands, as far as the report names them.
+unsigned busy_members(const GroupReport& group) {
+    std::set<int> members;
+    for (const LeaseReport& lease : group.leases) {
+        if (lease.kind == LeaseKind::leased) members.insert(lease.member);
+    }
+    std::uint64_t busy = members.size();
+    // Without leases, or with more of them than a report lists.
+    if (group.in_flight > group.leases.size()) busy = group.in_flight;
+    return static_cast<unsigned>(std::min<std::uint64_t>(busy, group.members));
+}
+
+/// The wait of a message published now, in units of 1 / C.
+double departures_ahead(const GroupReport& group, double squared_variation) {
+    const double busy = busy_members(group);
+    const double idle = group.members - busy;
+    // What is in a member's batch but not in its hands waits, too. What is delayed does not wait
+    // for members.
+    const double waiting =
+        static_cast<double>(group.backlog - std::min(group.backlog, group.delayed)) +
+        std::max(0.0, static_cast<double>(group.in_flight) - busy);
+    const double queued = waiting - idle;  // -1 or less: a member is free for the new message
+    if (queued <= -1) return 0;
+    const double until_next = 1 + (squared_variation - 1) / (2.0 * group.members);
+    return std::max(0.0, queued + until_next);
+}
+
+std::uint64_t occupied(const ChannelReport& channel, const GroupReport& group) {
+    return channel.tail - group.settled_below;
+}
+
+void predict_times(Estimate& result, const GroupReport& group) {
+    if (!result.service || group.members == 0) return;
+    const double service = result.service->mean;
+    result.capacity = group.members / service;
+    if (result.rates) {
+        result.utilisation = (result.rates->in + result.rates->returned) / *result.capacity;
+    }
+    if (result.stalled) return;
+    result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
+    result.response_next =
+        service + departures_ahead(group, result.service->squared_variation) / *result.capacity;
+    if (result.utilisation && *result.utilisation < 1) {
+        const double load = *result.utilisation * group.members;
+        result.response_steady = service + probability_of_waiting(group.members, load) /
+                                               (*result.capacity * (1 - *result.utilisation));
+    }
+}
+
+void follow_trend(Estimate& result, const ChannelReport& before, const GroupReport& earlier,
+                  const ChannelReport& now, const GroupReport& group, double seconds) {
+    const double growth = difference(group.backlog, earlier.backlog) / seconds;
+    if (group.backlog == 0) {
+        result.until_drained = 0;
+    } else if (growth < 0) {
+        result.until_drained = static_cast<double>(group.backlog) / -growth;
+    }
+    if (!group.reliable) return;
+    const std::uint64_t taken = std::min(occupied(now, group), now.capacity);
+    const double filling = difference(occupied(now, group), occupied(before, earlier)) / seconds;
+    if (taken == now.capacity) {
+        result.until_full = 0;
+    } else if (filling > 0) {
+        result.until_full = static_cast<double>(now.capacity - taken) / filling;
+    }
+}
+
+}  // namespace
+
+std::optional<Durations> durations_between(const std::vector<std::uint64_t>& before,
+                                           std::uint64_t sum_before,
+                                           const std::vector<std::uint64_t>& now,
+                                           std::uint64_t sum_now) {
+    std::array<double, histogram_buckets> gained{};
+    Durations result;
+    double least = 0;
+    double most = 0;
+    double middles = 0;
+    double squares = 0;
+    for (std::size_t i = 0; i < std::min(now.size(), histogram_buckets); ++i) {
+        const std::uint64_t old = i < before.size() ? before[i] : 0;
+        if (now[i] <= old) continue;
+        gained[i] = static_cast<double>(now[i] - old);
+        const double middle = (floor_of(i) + ceiling_of(i)) / 2;
+        result.samples += gained[i];
+        least += gained[i] * floor_of(i);
+        most += gained[i] * ceiling_of(i);
+        middles += gained[i] * middle;
+        squares += gained[i] * middle * middle;
+    }
+    if (result.samples == 0) return std::nullopt;
+    const double mean = middles / result.samples;
+    result.squared_variation =
+        std::max(0.0, squares / result.samples / std::max(mean * mean, 1e-300) - 1);
+    // The sum knows the mean better than the buckets do, which bound it: shared memory may hold
+    // anything, and samples may have been added between the reading of the one and of the other.
+    const auto sum = static_cast<double>(sum_now - sum_before) * nanosecond;
+    result.mean = std::max(std::clamp(sum, least, most) / result.samples, nanosecond);
+    result.median = percentile(gained, result.samples, 0.5);
+    result.percentile_99 = percentile(gained, result.samples, 0.99);
+    return result;
+}
+
+double probability_of_waiting(unsigned members, double load) {
+    double blocked = 1;  // Erlang's B formula, by its recursion over the number of members
+    for (unsigned i = 1; i <= members; ++i) {
+        blocked = load * blocked / (i + load * blocked);
+    }
+    return members * blocked / (members - load * (1 - blocked));
+}
+
+std::optional<ChannelRates> channel_rates(const ChannelReport& before, const ChannelReport& now) {
+    if (before.channel_id != now.channel_id) return std::nullopt;
+    Window window(now.sampled_at_ns - before.sampled_at_ns);
+    const ChannelRates rates = {
+        .seconds = window.seconds(),
+        .messages_in = window.per_second(before.messages_in, now.messages_in),
+        .bytes_in = window.per_second(before.bytes_in, now.bytes_in),
+    };
+    return window.valid() ? std::optional(rates) : std::nullopt;
+}
+
+const GroupReport* find_same_group(const ChannelReport& report, const GroupReport& group) {
+    const auto found =
+        std::find_if(report.groups.begin(), report.groups.end(), [&](const auto& other) {
+            return other.index == group.index && other.name == group.name &&
+                   other.start == group.start;
+        });
+    return found == report.groups.end() ? nullptr : &*found;
+}
+
+Estimate estimate(const ChannelReport* before, const ChannelReport& now, const GroupReport& group) {
+    Estimate result;
+    result.members = group.members;
+    result.backlog = group.backlog;
+    const GroupReport* earlier = before != nullptr && before->channel_id == now.channel_id
+                                     ? find_same_group(*before, group)
+                                     : nullptr;
+    const auto service_since = [&](const GroupReport& then) {
+        return durations_between(then.service_time, then.service_time_sum_ns, group.service_time,
+                                 group.service_time_sum_ns);
+    };
+    if (earlier != nullptr) {
+        Window window(now.sampled_at_ns - before->sampled_at_ns);
+        const GroupRates rates = {
+            .in = window.per_second(before->messages_in, now.messages_in),
+            .out = window.per_second(earlier->delivered, group.delivered),
+            .done = window.per_second(earlier->settled, group.settled),
+            .acked = window.per_second(earlier->acked, group.acked),
+            .returned = window.per_second(earlier->returned, group.returned),
+            .redelivered = window.per_second(earlier->redelivered, group.redelivered),
+            .skipped = window.per_second(earlier->skipped, group.skipped),
+            .dead_lettered = window.per_second(earlier->dead_lettered, group.dead_lettered),
+        };
+        if (window.valid()) {
+            result.rates = rates;
+            result.service = service_since(*earlier);
+            result.response =
+                durations_between(earlier->response_time, earlier->response_time_sum_ns,
+                                  group.response_time, group.response_time_sum_ns);
+            follow_trend(result, *before, *earlier, now, group, window.seconds());
+        }
+        if (!result.service) result.service = service_since({});
+        if (window.valid() && rates.done == 0 && result.service && group.members != 0) {
+            const auto waiting = [](const GroupReport& each) {
+                return each.backlog > each.delayed;
+            };
+            result.stalled =
+                waiting(*earlier) && waiting(group) &&
+                window.seconds() * group.members > enough_to_miss * result.service->mean;
+        }
+    } else {
+        result.service = service_since({});
+    }
+    predict_times(result, group);
+    return result;
+}
+
+}  // namespace ipc::tools::monitor

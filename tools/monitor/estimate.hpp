@@ -1,0 +1,93 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "ipc/inspect.hpp"
+
+namespace ipc::tools::monitor {
+
+// The response-time model: what two reports of a group tell about the window between them, and what
+// a message published now has to expect. Pure functions. Times are in seconds, rates per second.
+// tools/monitor/README.md states each formula, what it assumes, and how well it was found to hold.
+
+/// Durations that a histogram of the channel gained in the window.
+struct Durations {
+    double samples = 0;  ///< of which there are fewer than messages where messages are fast
+    double mean = 0;
+    double squared_variation = 0;  ///< variance / mean^2: 0 constant, 1 exponential
+    double median = 0;
+    double percentile_99 = 0;
+};
+
+/// Nothing when there was no sample. The sums are those of the durations, in ns. Within a bucket,
+/// durations are taken to be spread evenly.
+std::optional<Durations> durations_between(const std::vector<std::uint64_t>& before,
+                                           std::uint64_t sum_before,
+                                           const std::vector<std::uint64_t>& now,
+                                           std::uint64_t sum_now);
+
+struct ChannelRates {
+    double seconds;  ///< length of the window
+    double messages_in;
+    double bytes_in;
+};
+
+struct GroupRates {
+    double in;    ///< lambda: messages published
+    double out;   ///< messages handed to members, redeliveries included
+    double done;  ///< settled in whatever way
+    double acked;
+    double returned;
+    double redelivered;
+    double skipped;
+    double dead_lettered;
+};
+
+struct Estimate {
+    std::optional<GroupRates> rates;  ///< nothing without an earlier report of the same group
+
+    /// T_p, from receive to settle. Of the whole past where the window has none: an idle window
+    /// says nothing new.
+    std::optional<Durations> service;
+    std::optional<Durations> response;  ///< T_r as measured, from publish to settle; the window's
+
+    unsigned members = 0;            ///< c: those that live
+    std::uint64_t backlog = 0;       ///< L_q
+    std::optional<double> capacity;  ///< C = c / T_p: what the members can settle
+    /// lambda * T_p / c, counting what was given back as published again. More than the members can
+    /// do from 1 on.
+    std::optional<double> utilisation;
+
+    /// Messages waited all through the window in which several should have been settled, and none
+    /// was. T_p then tells of better times: nothing is predicted from it.
+    bool stalled = false;
+    /// T_r = T_p + L_q / C. For members that are all busy.
+    std::optional<double> response_busy;
+    /// The mean T_r of the queue M/M/c at this utilisation, which has to be below 1. For members
+    /// that are idle at times.
+    std::optional<double> response_steady;
+    /// T_r of a message published now, from who is busy and how much waits at this moment.
+    std::optional<double> response_next;
+
+    /// Seconds until there is no backlog, or no room, if the window's trend goes on; nothing when
+    /// the trend is another. No room is something only a reliable group can cause.
+    std::optional<double> until_drained;
+    std::optional<double> until_full;
+};
+
+/// Nothing when the reports are of different channels that had the same name.
+std::optional<ChannelRates> channel_rates(const ChannelReport& before, const ChannelReport& now);
+
+/// The estimate for `group` of `now`. `before` is an earlier report of the channel, or null.
+Estimate estimate(const ChannelReport* before, const ChannelReport& now, const GroupReport& group);
+
+/// The group of an earlier report that `group` is, too. A table entry is used again by others.
+const GroupReport* find_same_group(const ChannelReport& report, const GroupReport& group);
+
+/// Erlang's C formula: how likely it is that a message finds all `members` busy, when messages come
+/// at random and bring `load` = lambda * T_p < members.
+double probability_of_waiting(unsigned members, double load);
+
+}  // namespace ipc::tools::monitor
