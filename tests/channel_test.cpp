@@ -16,14 +16,20 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/os/shared_object.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/own_directory.hpp"
 #include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+// One test removes all that is dead.
+const OwnDirectory directory;
+
 using Clock = std::chrono::steady_clock;
 
 bool is_listed(const std::string& name) {
@@ -286,7 +292,8 @@ TEST(ChannelOptions, ModeIsThatOfTheObjectWhateverTheUmask) {
         const ChannelName name;
         auto channel = Channel<>::create(name, {.mode = mode, .group_id = ::getegid()});
         struct stat status {};
-        ASSERT_EQ(::stat(("/dev/shm/ipc." + name.str()).c_str(), &status), 0);
+        ASSERT_EQ(::stat((os::shared_memory_directory() + "/ipc." + name.str()).c_str(), &status),
+                  0);
         EXPECT_EQ(status.st_mode & 07777, mode);
         EXPECT_EQ(status.st_gid, ::getegid());
     }

@@ -12,10 +12,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/own_directory.hpp"
 #include "tests/support/shell.hpp"
 
 namespace ipc::fuzz {
 namespace {
+
+// They remove whatever is dead.
+const test::OwnDirectory directory;
 
 struct Target {
     const char* name;

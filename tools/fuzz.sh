@@ -26,19 +26,19 @@ cmake --build --preset fuzz
 
 folder=build/fuzz
 mkdir -p "$folder/failures"
-# Channels of their own, which go whatever happens.
-IPC_DIRECTORY=$(mktemp -d /dev/shm/ipc-fuzz.XXXXXX)
-trap 'rm -rf "$IPC_DIRECTORY"' EXIT
-export IPC_DIRECTORY
+# Channels of their own, for each, which go whatever happens.
+channels=$(mktemp -d /dev/shm/ipc-fuzz.XXXXXX)
+trap 'rm -rf "$channels"' EXIT
 # Speed matters more here than how long freed memory is remembered.
 export ASAN_OPTIONS=quarantine_size_mb=16:malloc_context_size=8 UBSAN_OPTIONS=print_stacktrace=1
 
 fuzz() {
     local name=$1 log=$folder/$1.log
-    mkdir -p "$folder/corpus/$name"
+    mkdir -p "$folder/corpus/$name" "$channels/$name"
     # The limit per input is for waits that do not end; it is far above any on a busy machine.
-    if "$folder/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=60 -max_len=400 -len_control=0 \
-        -entropic=0 -print_final_stats=1 -artifact_prefix="$folder/failures/$name-" \
+    if IPC_DIRECTORY=$channels/$name "$folder/fuzz/fuzz_$name" -max_total_time="$seconds" \
+        -timeout=60 -max_len=400 -len_control=0 -entropic=0 -print_final_stats=1 \
+        -artifact_prefix="$folder/failures/$name-" \
         "$folder/corpus/$name" "tests/fuzz/corpus/$name" >"$log" 2>&1; then
         printf '%-16s %s executions, %s a second, %s edges\n' "$name" \
             "$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")" \

@@ -1,35 +1,14 @@
 // The entry points of libFuzzer; FUZZ_TARGET is one of the functions of fuzz.hpp.
 
-#include <unistd.h>
-
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
-#include <filesystem>
-#include <string>
 
 #include "tests/fuzz/fuzz.hpp"
-
-namespace {
-
-std::string directory;
-
-void remove_directory() {
-    std::error_code ignored;
-    std::filesystem::remove_all(directory, ignored);
-}
-
-}  // namespace
+#include "tests/support/own_directory.hpp"
 
 extern "C" int LLVMFuzzerInitialize(int* /*argc*/, char*** /*argv*/) {
-    // Channels of its own, in memory; gone with this process even when an input kills a run of it.
-    if (std::getenv("IPC_DIRECTORY") == nullptr) {
-        char name[] = "/dev/shm/ipc-fuzz.XXXXXX";
-        if (::mkdtemp(name) == nullptr) std::abort();
-        directory = name;
-        ::setenv("IPC_DIRECTORY", name, 1);
-        std::atexit(remove_directory);
-    }
+    static const ipc::test::OwnDirectory directory;
     return 0;
 }
 

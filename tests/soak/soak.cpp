@@ -33,6 +33,7 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/own_directory.hpp"
 #include "tests/support/shared_value.hpp"
 #include "tests/support/workload.hpp"
 
@@ -870,5 +871,6 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: soak [--minutes N | --seconds N] [--seed N]\n");
         return 2;
     }
+    const ipc::test::OwnDirectory directory;
     return ipc::test::Soak(time, seed).run();
 }
