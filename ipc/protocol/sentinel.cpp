@@ -34,8 +34,8 @@ SentinelDuty::~SentinelDuty() {
         expected, Sentinel::vacant().bits, std::memory_order_acq_rel);
     if (!resigned) return;
     if (!word_.is_fast()) {
-        // Whoever took a lease just now may have called this sentinel, which slept no more. EDGE
-        // call: either that call finds the duty vacant, or the scan finds the lease.
+        // Whoever took a lease just now may have called this sentinel, which slept no more.
+        // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (!anything_in_flight(memory_)) return;
     }
@@ -58,7 +58,7 @@ void SentinelDuty::beat(bool fast) {
 }
 
 /// Slow already: whoever takes a lease from here on calls. One taken before is seen by the scan,
-/// since the barrier stands between. Whether there was one; then the duty is fast.
+/// since the barrier stands between (EDGE call). Whether there was one; then the duty is fast.
 bool SentinelDuty::look_closely() {
     os::heavy_barrier();
     if (!anything_in_flight(memory_)) return false;
@@ -114,7 +114,7 @@ void SentinelDuty::tick(bool due) {
 }
 
 void call_sentinel(ChannelMemory& memory) {
-    // EDGE call: between the lease that was taken and the look at who has the duty.
+    // EDGE call: a holder called, or one who resigned; see ~SentinelDuty.
     std::atomic_thread_fence(std::memory_order_seq_cst);
     const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
     if (!word.is_vacant()) {
