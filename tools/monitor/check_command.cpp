@@ -136,7 +136,7 @@ private:
 void check_group(Findings& findings, const CheckRequest& request, const Row& row) {
     const ChannelHistory& channel = *row.channel;
     const GroupReport& group = *row.report();
-    const Estimate& estimate = row.group->estimate;
+    const Estimate& estimate = row.estimate();
     const std::string name = channel.name + "/" + row.group->title;
 
     const State state = row.state();

@@ -46,7 +46,7 @@ const GroupReport& group_of(const Context& at) {
     return *at.row.report();
 }
 const Estimate& estimate_of(const Context& at) {
-    return at.row.group->estimate;
+    return at.row.estimate();
 }
 
 std::optional<double> rate_of(const Context& at, double GroupRates::*rate) {

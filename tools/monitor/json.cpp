@@ -74,7 +74,7 @@ Json to_json(const ParticipantReport& participant) {
 
 Json to_json(const ChannelHistory& channel, const GroupHistory& history, double now) {
     const GroupReport& group = channel.report_of(history);
-    const Estimate& estimate = history.estimate;
+    const Estimate estimate = channel.estimate_of(history);
     return {
         {"name", group.name},
         {"title", history.title},

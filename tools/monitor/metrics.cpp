@@ -170,7 +170,7 @@ void add_channel_gauges(Families& families, const ChannelReport& report, const L
 void add_group_gauges(Families& families, const ChannelHistory& channel,
                       const GroupHistory& history, const Labels& labels) {
     const GroupReport& group = channel.report_of(history);
-    const Estimate& estimate = history.estimate;
+    const Estimate estimate = channel.estimate_of(history);
     families.gauge("ipc_group_backlog_messages", "Messages that wait for a member (L_q).", labels,
                    static_cast<double>(group.backlog));
     families.gauge("ipc_group_in_flight_messages", "Messages handed out and not yet settled.",

@@ -114,7 +114,7 @@ public:
     }
 
 private:
-    static void add(GroupSeries& series, const ChannelHistory&, const GroupHistory& group,
+    static void add(GroupSeries& series, const ChannelHistory& channel, const GroupHistory& group,
                     double time) {
         const Point& point = group.points.back();
         series.backlog.push_back({time, point.backlog});
@@ -124,11 +124,12 @@ private:
         if (std::isfinite(point.response)) {
             series.measured.push_back({time - point.response, point.response});
         }
+        const Estimate estimate = channel.estimate_of(group);
         const auto value = [](const std::optional<double>& seconds) {
             return seconds.value_or(NAN);
         };
-        series.next.push_back({time, value(group.estimate.response_next)});
-        series.busy.push_back({time, value(group.estimate.response_busy)});
+        series.next.push_back({time, value(estimate.response_next)});
+        series.busy.push_back({time, value(estimate.response_busy)});
     }
 
     static std::vector<PlotPoint> within(const std::vector<PlotPoint>& points, double from) {

@@ -78,10 +78,12 @@ std::vector<std::string> row(const ChannelHistory& channel) {
     };
 }
 
-std::vector<std::string> row(const GroupReport& report, const GroupHistory& group) {
-    const std::optional<GroupRates>& rates = group.estimate.rates;
+std::vector<std::string> row(const Row& line) {
+    const GroupReport& report = *line.report();
+    const Estimate& estimate = line.estimate();
+    const std::optional<GroupRates>& rates = estimate.rates;
     return {
-        "  " + printable(group.title),
+        "  " + printable(line.group->title),
         "",
         "",
         "",
@@ -95,7 +97,7 @@ std::vector<std::string> row(const GroupReport& report, const GroupHistory& grou
         short_count(report.skipped),
         short_count(report.dead_lettered),
         report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
-        duration(group.estimate.response_next),
+        duration(estimate.response_next),
         note(report),
     };
 }
@@ -118,7 +120,7 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
         } else if (each.group == nullptr) {
             table.add_row(row(*channel));
         } else {
-            table.add_row(row(*each.report(), *each.group));
+            table.add_row(row(each));
         }
     }
     end_channel();
