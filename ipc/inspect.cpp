@@ -43,7 +43,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     report.index = index;
     bool consistent = false;
     for (int attempt = 0; attempt < 100 && !consistent; ++attempt) {
-        const std::uint32_t version = entry.version.load(std::memory_order_acquire);
+        const std::uint32_t version = entry.version.load(std::memory_order_acquire);  // EDGE entry
         if (version % 2 != 0) continue;
         switch (format::role_of(entry)) {
             case Role::shared_producer: report.role = ParticipantRole::shared_producer; break;
@@ -56,7 +56,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
         report.same_pid_namespace = entry.pid_namespace.load(relaxed) == own_namespace;
         report.attached_at_ns = entry.attached_at.load(relaxed);
         report.group_index = entry.group.load(relaxed);
-        std::atomic_thread_fence(std::memory_order_acquire);
+        std::atomic_thread_fence(std::memory_order_acquire);  // EDGE entry
         consistent = entry.version.load(relaxed) == version;
     }
     if (report.role == ParticipantRole::shared_producer ||

@@ -16,30 +16,21 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/os/shared_object.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/own_directory.hpp"
+#include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+// One test removes all that is dead.
+const OwnDirectory directory;
+
 using Clock = std::chrono::steady_clock;
-
-template <class Action>
-Errc refusal(Action&& action, std::string* what = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (what != nullptr) *what = error.what();
-        return static_cast<Errc>(error.code().value());
-    }
-    ADD_FAILURE() << "was not refused";
-    return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 bool is_listed(const std::string& name) {
     const auto names = list();
@@ -301,7 +292,8 @@ TEST(ChannelOptions, ModeIsThatOfTheObjectWhateverTheUmask) {
         const ChannelName name;
         auto channel = Channel<>::create(name, {.mode = mode, .group_id = ::getegid()});
         struct stat status {};
-        ASSERT_EQ(::stat(("/dev/shm/ipc." + name.str()).c_str(), &status), 0);
+        ASSERT_EQ(::stat((os::shared_memory_directory() + "/ipc." + name.str()).c_str(), &status),
+                  0);
         EXPECT_EQ(status.st_mode & 07777, mode);
         EXPECT_EQ(status.st_gid, ::getegid());
     }

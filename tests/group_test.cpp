@@ -16,6 +16,7 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
@@ -24,23 +25,6 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 const GroupOptions manual{.ack = Ack::manual};
-
-/// What an Error says; fails the test when there is none.
-template <class Action>
-Errc refusal(Action&& action, std::string* what = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (what != nullptr) *what = error.what();
-        return static_cast<Errc>(error.code().value());
-    }
-    ADD_FAILURE() << "was not refused";
-    return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 GroupReport report_of(const std::string& channel, const std::string& group) {
     const ChannelReport report = inspect(channel);

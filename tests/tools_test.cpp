@@ -118,9 +118,10 @@ TEST_F(ToolsTest, CopiesABinaryFileWhenTheReaderStartsFirst) {
 
 TEST_F(ToolsTest, CopiesABinaryFileWhenTheWriterStartsFirst) {
     write_file(file("in"), random_bytes(5'000'001));
-    const Result result = run(
-        "ipc-send x --raw --wait-for-readers 1 --close < in & sleep 0.3; ipc-recv x --raw > out "
-        "&& wait $!");
+    const Result result =
+        run("ipc-send x --raw --wait-for-readers 1 --close < in &\n"
+            "until [[ -e $IPC_DIRECTORY/ipc.x ]]; do sleep 0.01; done\n"
+            "ipc-recv x --raw > out && wait $!");
     EXPECT_EQ(result.exit_code, 0) << result;
     EXPECT_TRUE(read_file(file("in")) == read_file(file("out")));
 }
@@ -307,10 +308,12 @@ TEST_F(ToolsTest, MissingChannels) {
 }
 
 TEST_F(ToolsTest, SaysWhatItWaitsFor) {
-    EXPECT_NE(run("timeout 2 ipc-recv typo").err.find("waiting for channel typo"),
-              std::string::npos);
-    EXPECT_NE(run("timeout 2 ipc-send x --wait-for-readers 2").err.find("0 of 2"),
-              std::string::npos);
+    for (const auto& [command, text] : {std::pair("ipc-recv typo", "waiting for channel typo"),
+                                        {"ipc-send x --wait-for-readers 2", "0 of 2"}}) {
+        const Result result = run(std::string(command) + " 2> said & until grep -q '" + text +
+                                  "' said; do sleep 0.01; done; kill $!");
+        EXPECT_EQ(result.exit_code, 0) << command << result;
+    }
 }
 
 TEST_F(ToolsTest, OtherOptionsThanTheChannelHas) {

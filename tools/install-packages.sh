@@ -9,8 +9,8 @@ packages_of() {
     build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev libncurses-dev \
         nlohmann-json3-dev prometheus-cpp-dev ;;
     test) echo curl gcc libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin tmux ;;
-    ci) echo git python3 clang clang-format clang-tidy g++-aarch64-linux-gnu googletest \
-        qemu-user-static ;;
+    ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
+        googletest qemu-user-static ;;
     *)
         echo "install-packages.sh: unknown set '$1'; there are build, test and ci" >&2
         exit 2

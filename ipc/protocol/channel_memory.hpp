@@ -91,7 +91,8 @@ public:
     }
     const std::byte* data() const { return data_base_; }
 
-    /// Whether the process that owns a participant entry still has its memory. A system call.
+    /// Whether the process that owns a participant entry still has its memory. A system call. When
+    /// it has not, all that it stored is visible to the caller (EDGE death).
     bool is_alive(unsigned participant) const;
     /// Whether somebody changes the structure right now.
     bool registry_is_locked() const;

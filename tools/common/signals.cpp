@@ -8,13 +8,13 @@ namespace ipc::tools {
 namespace {
 
 constexpr int nudge = SIGURG;
-std::atomic<void (*)()> last_action = nullptr;
+const int end_of_watch = SIGRTMIN;
 
 // `timeout` and some shells send a signal to the process and then to its group: what follows the
 // first this soon is the same wish, not an impatient second one.
 constexpr auto echo_time = std::chrono::seconds(1);
 
-const int end_of_watch = SIGRTMIN;
+std::atomic<void (*)()> last_action = nullptr;
 
 // `nohup`, or a shell without job control that started a background job, asked to be spared.
 bool is_ignored(int signal) {

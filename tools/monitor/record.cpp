@@ -38,6 +38,9 @@ struct Field {
     const char* name;
     Value Structure::*member;
 };
+// clang 14 does not find it itself.
+template <class Structure, class Value>
+Field(const char*, Value Structure::*) -> Field<Structure, Value>;
 
 template <class Structure>
 struct Fields;
