@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -45,6 +47,23 @@ struct Pair {
     std::int32_t a;
     std::int32_t b;
 };
+
+// ------------------------------------------------------------------------------------------ words
+
+TEST(Words, EveryStatusAndEveryErrorHasItsOwn) {
+    std::set<std::string_view> statuses;
+    for (int i = 0; i <= static_cast<int>(Status::not_leased); ++i)
+        statuses.insert(to_string(static_cast<Status>(i)));
+    EXPECT_EQ(statuses.size(), static_cast<std::size_t>(Status::not_leased) + 1);
+    EXPECT_FALSE(statuses.contains(to_string(static_cast<Status>(99))));
+
+    std::set<std::string> errors;
+    for (int i = 1; i <= static_cast<int>(Errc::system); ++i)
+        errors.insert(make_error_code(static_cast<Errc>(i)).message());
+    EXPECT_EQ(errors.size(), static_cast<std::size_t>(Errc::system));
+    EXPECT_FALSE(errors.contains(make_error_code(static_cast<Errc>(99)).message()));
+    EXPECT_STREQ(make_error_code(Errc::corrupt).category().name(), "ipc");
+}
 
 // ------------------------------------------------------------------------------- create and open
 
