@@ -27,10 +27,9 @@ using ::testing::Not;
 
 constexpr double patience = 90;  // seconds, on a machine that has other things to do
 
-/// A place for channels of this test alone; before the library looks for one.
+/// A place for channels of this test alone; named before the library looks for one.
 const std::string directory = [] {
     std::string path = "/dev/shm/monitor_screen_test." + std::to_string(::getpid());
-    std::filesystem::create_directory(path);
     ::setenv("IPC_DIRECTORY", path.c_str(), 1);
     return path;
 }();
@@ -337,11 +336,12 @@ TEST_F(MonitorScreen, NeedsNoColoursAndNoCharactersBeyondAscii) {
     }
 }
 
-/// The place goes with the test program.
-class RemoveDirectory : public ::testing::Environment {
+/// The place exists while tests run.
+class Directory : public ::testing::Environment {
+    void SetUp() override { std::filesystem::create_directory(directory); }
     void TearDown() override { std::filesystem::remove_all(directory); }
 };
-const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new RemoveDirectory);
+const auto* const cleanup = ::testing::AddGlobalTestEnvironment(new Directory);
 
 }  // namespace
 }  // namespace ipc::test
