@@ -275,6 +275,20 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
                    ", which stopped producer " + name_of(*owner) + " has claimed";
         }
     }
+    // Who holds the registry cannot be found out, only that somebody does.
+    const std::string held =
+        memory.registry_is_locked()
+            ? ": another process holds the registry; look for a stopped one that attaches or leaves"
+            : "";
+    for (unsigned i = 0; i < memory.groups_used(); ++i) {
+        const Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (status.state() == format::GroupState::forming && status.gates() &&
+            !before(report.tail,
+                    group.low_water_mark(std::memory_order_acquire) + report.capacity)) {
+            return "producers wait for a group that is being joined" + held;
+        }
+    }
     const GroupReport* slowest = nullptr;
     for (const GroupReport& group : report.groups) {
         if (!group.reliable) continue;
@@ -289,7 +303,9 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         if (&group != slowest) continue;
         group.blocks_producers = true;
         std::string sentence = "producers wait for " + name_of(group, report.participants);
-        if (group.members == 0) return sentence + ", which has no members";
+        if (group.members == 0) {
+            return sentence + ", which has no members" + (group.durable ? std::string() : held);
+        }
         if (!group.leases.empty()) {
             const LeaseReport& lease = group.leases.front();
             if (const ParticipantReport* member = participant(lease.member)) {

@@ -385,17 +385,7 @@ void detach(ChannelMemory& memory, Attachment& attachment) noexcept {
     if (!attachment.life) return;  // also in a forked child, whose parent still has it
     try {
         const RegistryLock lock = RegistryLock::take(memory);
-        Participant& entry = memory.participant(attachment.index);
-        const Role role = role_of(entry);
-        const unsigned index = entry.group.load(relaxed);
         free_entry(memory, attachment.index);
-        if ((role == Role::consumer || role == Role::subscriber) && index < memory.groups_used()) {
-            const GroupStatus status{memory.group(index).status.load(std::memory_order_acquire)};
-            if (status.is_active() && !status.has(GroupStatus::durable) &&
-                !has_members(memory, index)) {
-                end_group(memory, index);
-            }
-        }
         if (memory.preamble().temporary != 0) {
             tidy_completely(memory);
             if (!has_participants(memory)) unlink_locked(memory);
@@ -476,15 +466,23 @@ void end_group(ChannelMemory& memory, unsigned index) {
 
 void free_entry(ChannelMemory& memory, unsigned index) {
     Participant& entry = memory.participant(index);
+    const unsigned group = entry.group.load(relaxed);
+    if (!is_producer(role_of(entry)) && group < memory.groups_used()) {
+        const GroupStatus status{memory.group(group).status.load(std::memory_order_acquire)};
+        if (status.is_active() && !status.has(GroupStatus::durable) &&
+            !has_members(memory, group, index)) {
+            end_group(memory, group);
+        }
+    }
     entry.held.store(0, relaxed);
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::free), std::memory_order_release);
 }
 
-bool has_members(const ChannelMemory& memory, unsigned index) {
+bool has_members(const ChannelMemory& memory, unsigned index, unsigned except) {
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
         const Participant& entry = memory.participant(i);
-        if (is_active(entry) && !is_producer(role_of(entry)) &&
+        if (i != except && is_active(entry) && !is_producer(role_of(entry)) &&
             entry.group.load(relaxed) == index) {
             return true;
         }

@@ -72,9 +72,13 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned group);
 // With the registry locked:
 
 void end_group(ChannelMemory& memory, unsigned group);
+/// Ends the ephemeral group whose last member this is, then frees the entry. In this order: a dead
+/// owner's entry leads to what is left of it, and a group without members would gate producers with
+/// nobody to notice.
 void free_entry(ChannelMemory& memory, unsigned participant);
-/// Whether an entry in use belongs to the group's present incarnation.
-bool has_members(const ChannelMemory& memory, unsigned group);
+/// Whether an entry in use, other than `except`, belongs to the group's present incarnation.
+bool has_members(const ChannelMemory& memory, unsigned group,
+                 unsigned except = format::no_participant);
 bool has_participants(const ChannelMemory& memory);
 
 }  // namespace ipc::inline v1::protocol
