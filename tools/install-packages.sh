@@ -2,6 +2,7 @@
 # Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
 #   tools/install-packages.sh SET...
 # build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
+# coverage: what tools/coverage.sh needs besides
 set -euo pipefail
 
 packages_of() {
@@ -10,8 +11,9 @@ packages_of() {
     test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin gcc ;;
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static ;;
+    coverage) echo gcovr ;;
     *)
-        echo "install-packages.sh: unknown set '$1'; there are build, test and ci" >&2
+        echo "install-packages.sh: unknown set '$1'; there are build, test, ci and coverage" >&2
         exit 2
         ;;
     esac
