@@ -7,8 +7,9 @@ set -euo pipefail
 
 packages_of() {
     case $1 in
-    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev nlohmann-json3-dev ;;
-    test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin gcc ;;
+    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev libncurses-dev \
+        nlohmann-json3-dev prometheus-cpp-dev ;;
+    test) echo curl gcc libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin tmux ;;
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static ;;
     coverage) echo gcovr ;;

@@ -73,7 +73,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
 bool Member::take_returned(Received& out, LeaseState as) {
     const std::uint64_t due = group_->next_due.load(std::memory_order_acquire);
     const bool delay_over = due != ~std::uint64_t{0} && os::now_ms() >= due;
-    Hint hint{group_->returned.load(std::memory_order_acquire)};
+    Hint hint{group_->returned.load(std::memory_order_acquire)};  // EDGE hint
     bury_pending();
     if (hint.is_none() && !delay_over) return false;
     // Cleared before the words are scanned; who gives something back meanwhile sets it anew.

@@ -84,7 +84,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     // Odd while it is written, whatever a predecessor that died here left.
     const std::uint32_t writing = entry.version.load(relaxed) | 1U;
     entry.version.store(writing, relaxed);
-    std::atomic_thread_fence(std::memory_order_release);  // before anything below is visible
+    std::atomic_thread_fence(std::memory_order_release);  // EDGE entry: odd before what follows
     entry.role.store(static_cast<std::uint8_t>(role), relaxed);
     entry.group.store(static_cast<std::uint16_t>(group), relaxed);
     entry.group_incarnation.store(incarnation, relaxed);
@@ -97,7 +97,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.received_at.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
-    entry.version.store(writing + 1, std::memory_order_release);
+    entry.version.store(writing + 1, std::memory_order_release);  // EDGE entry
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::active),
                       std::memory_order_release);
     return attachment;
@@ -222,7 +222,7 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     group.returned.store(format::Hint::none().bits, relaxed);
     group.dead_pending.store(format::Hint::none().bits, relaxed);
     group.next_due.store(~std::uint64_t{0}, relaxed);
-    // Release: a producer that sees the gate sees its low-water mark.
+    // EDGE gate: a producer that sees the gate sees its low-water mark.
     group.status.store(GroupStatus::make(incarnation, flags, GroupState::forming).bits,
                        std::memory_order_release);
     const Position oldest = announce_gate(memory);
@@ -466,6 +466,8 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
 void end_group(ChannelMemory& memory, unsigned index) {
     Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    // EDGE end: who reuses a slot the group kept has seen this word, so a member that read anything
+    // overwritten sees it as well.
     group.status.store(
         GroupStatus::make(status.incarnation(), status.flags(), GroupState::free).bits,
         std::memory_order_release);

@@ -3,6 +3,8 @@
 // Changes of structure: attach, join, leave, the end of a group, the recovery of entries, removal.
 // One lock, which dies with its holder, serialises them; each step can be repeated, so that the
 // next holder finishes or undoes what a dead one began.
+//
+// EDGE registry: the lock is the kernel's, so its holder sees all that former holders did.
 
 #include <string>
 

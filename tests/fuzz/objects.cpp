@@ -21,8 +21,8 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/torn.hpp"
 #include "tools/monitor/json.hpp"
-#include "tools/monitor/model.hpp"
-#include "tools/monitor/sampler.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/view.hpp"
 
 namespace ipc::fuzz {
 namespace {
@@ -187,9 +187,10 @@ void damaged_objects(Input bytes) {
     } catch (const Error&) {
         // No channel, and it said so.
     }
-    tools::monitor::Sampler sampler({"*.object"}, false);
-    auto now = sampler.sample();
-    (void)tools::monitor::to_json(tools::monitor::compare({}, std::move(now)));
+    tools::monitor::LiveSource source({{"*.object"}, false}, std::chrono::seconds(1));
+    tools::monitor::History history;
+    history.add(source.next());
+    (void)tools::monitor::to_json(history, rows_of(history, {}), false);
     try {
         use(name);
     } catch (const Error&) {

@@ -17,8 +17,8 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/torn.hpp"
 #include "tools/monitor/json.hpp"
-#include "tools/monitor/model.hpp"
-#include "tools/monitor/sampler.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/view.hpp"
 
 namespace ipc::fuzz {
 namespace {
@@ -71,8 +71,8 @@ private:
     Damage damage_;
     std::size_t largest_;
     Inspector inspector_;
-    tools::monitor::Sampler sampler_{{"*vandal*"}, false};
-    std::vector<tools::monitor::Sample> samples_;
+    tools::monitor::LiveSource source_{{{"*vandal*"}, false}, std::chrono::seconds(1)};
+    tools::monitor::History history_;
     std::array<Sender, 2> senders_;
     std::array<std::optional<Consumer<>>, 5> readers_;
     std::vector<Message<>> messages_;
@@ -221,12 +221,10 @@ void Scene::watch() {
     switch (input_.below(5)) {
         case 0: (void)inspector_.sample(); break;
         case 1: (void)inspect(name_); break;
-        case 2: {
-            auto now = sampler_.sample();
-            (void)tools::monitor::to_json(tools::monitor::compare(samples_, now));
-            samples_ = std::move(now);
+        case 2:
+            history_.add(source_.next());
+            (void)tools::monitor::to_json(history_, rows_of(history_, {}), false);
             break;
-        }
         case 3: {
             const auto from = input_.flip() ? std::optional<Position>() : channel_.capacity();
             for (const PeekedMessage& message : channel_.peek(from, 8))
