@@ -2,6 +2,7 @@
 # Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
 #   tools/install-packages.sh SET...
 # build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
+# coverage: what tools/coverage.sh needs besides
 set -euo pipefail
 
 packages_of() {
@@ -11,8 +12,9 @@ packages_of() {
     test) echo curl gcc libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin tmux ;;
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static ;;
+    coverage) echo gcovr ;;
     *)
-        echo "install-packages.sh: unknown set '$1'; there are build, test and ci" >&2
+        echo "install-packages.sh: unknown set '$1'; there are build, test, ci and coverage" >&2
         exit 2
         ;;
     esac
