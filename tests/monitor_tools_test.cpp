@@ -653,10 +653,13 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
     expect_error(run("ipc-monitor record"), 2, "FILE");
     expect_error(run("ipc-monitor replay none --json"), 1, "No such file");
     // What is whole is shown before the error.
+    make_jobs();
     run("ipc-monitor record cut --interval 0.02 --count 3; truncate -s -9 cut");
-    result = run("ipc-monitor replay cut --csv");
-    expect_error(result, 1, "ends within line 4");
-    EXPECT_EQ(read_file(shell.file("cut")).empty(), false);
+    for (const char* format : {"--csv", "--once --csv"}) {
+        result = run(std::string("ipc-monitor replay cut ") + format);
+        expect_error(result, 1, "ends within line 4");
+        EXPECT_THAT(result.out, HasSubstr(",jobs,workers,")) << result;
+    }
 }
 
 TEST_F(MonitorToolsTest, PlotsARecordAndWhatIsThere) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
@@ -61,12 +62,17 @@ int replay(const ReplayRequest& request, const Signals& signals) {
     }
     TextOutput output(request.text, true, signals);
     std::uint64_t written = 0;
-    while (auto snapshot = reader.next()) {
-        signals.check();
-        output.add(std::move(*snapshot));
-        if (request.text.once) continue;
-        output.write();
-        if (++written == request.text.count) return 0;
+    try {
+        while (auto snapshot = reader.next()) {
+            signals.check();
+            output.add(std::move(*snapshot));
+            if (request.text.once) continue;
+            output.write();
+            if (++written == request.text.count) return 0;
+        }
+    } catch (const Failure&) {
+        if (request.text.once) output.write();  // what is good of it
+        throw;
     }
     if (request.text.once) output.write();
     return 0;
