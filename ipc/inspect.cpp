@@ -316,6 +316,12 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
                        duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
             }
         }
+        for (const ParticipantReport& member : report.participants) {
+            if (member.group_index == static_cast<int>(group.index) &&
+                member.process_state == 'T') {
+                return sentence + ": member " + name_of(member) + " is stopped";
+            }
+        }
         return sentence;
     }
     return {};

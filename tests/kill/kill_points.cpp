@@ -3,7 +3,7 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,6 +56,9 @@ struct Options {
 /// machine that has something else to do.
 constexpr int run_limit = 120;
 constexpr int record_limit = 600;
+/// Set by SIGINT and SIGTERM: what runs is ended, and what it left is removed.
+volatile std::sig_atomic_t interrupted = 0;
+
 /// Attempts to meet one point exactly.
 constexpr unsigned most_attempts = 3;
 
@@ -222,6 +225,11 @@ public:
             slots_.push_back(std::make_unique<Slot>());
     }
     ~Harness() {
+        for (const auto& slot : slots_) {
+            if (slot->pid <= 0) continue;
+            ::kill(-slot->pid, SIGKILL);
+            ::waitpid(slot->pid, nullptr, 0);
+        }
         std::error_code ignored;
         fs::remove_all(base_, ignored);
     }
@@ -271,6 +279,9 @@ void Harness::start(std::size_t number, const Operation& operation, const Task& 
     if (slot.pid != 0) return;
 
     ::setpgid(0, 0);
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (const int signal : {SIGINT, SIGTERM})
+        std::signal(signal, SIG_DFL);
     ::setenv("IPC_DIRECTORY", directory.c_str(), 1);
     cpu_set_t mine;
     CPU_ZERO(&mine);
@@ -320,6 +331,7 @@ void Harness::end(std::size_t number, int status, const Operation& operation,
 
 /// Collects runs that ended; whether there was one.
 bool Harness::reap(bool block, const Operation& operation, std::vector<Task>& tasks, Tally& tally) {
+    if (interrupted != 0) throw std::runtime_error("interrupted");
     int status = 0;
     pid_t found = ::waitpid(-1, &status, WNOHANG);
     if (found <= 0 && block) {
@@ -486,6 +498,8 @@ int main(int count, char** arguments) {
             throw std::invalid_argument("unknown option " + argument);
         }
     }
+    for (const int signal : {SIGINT, SIGTERM})
+        std::signal(signal, [](int) { interrupted = 1; });
     return Harness(options).run_all() ? 0 : 1;
 }
 

@@ -173,9 +173,9 @@ std::vector<Operation> publish_operations() {
          },
          [](Scene& scene) {
              auto producer = scene.make_producer();
-             for (int i = 0; i < 2; ++i)
-                 scene.send(producer, 3000);
-             const unsigned id = scene.new_message(3000);
+             for (int i = 0; i < 8; ++i)
+                 scene.send(producer, 1000);
+             const unsigned id = scene.new_message(1000);
              const std::string text = scene.text(id);
              scene.begin_send(id);
              begin_operation();

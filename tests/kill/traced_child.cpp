@@ -75,7 +75,7 @@ bool is_kernel_code(std::uint64_t address) {
 
 }
 
-[[gnu::noinline, gnu::noipa]] void end_operation() {
+[[gnu::noinline]] void end_operation() {
     asm volatile("" ::: "memory");
 }
 
