@@ -31,7 +31,7 @@ std::string body_of(unsigned id, std::size_t size) {
     std::snprintf(heading.data(), heading.size(), "%03u/%05zu:", id, size);
     std::string body(heading.data());
     for (std::size_t i = body.size(); i < size; ++i)
-        body.push_back(static_cast<char>('a' + (id * 7 + i * 11) % 26));
+        body.push_back(static_cast<char>('a' + (std::size_t{id} * 7 + i * 11) % 26));
     return body;
 }
 

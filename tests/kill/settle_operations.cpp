@@ -44,7 +44,7 @@ void exhausting(Scene& scene) {
 using Action = std::function<Status(Message<>&)>;
 
 /// Something done to a message the child holds.
-auto settle(Fate begun, Fate done, Action action) {
+auto settle(Fate begun, Fate done, const Action& action) {
     return [=](Scene& scene) {
         auto member = scene.join();
         auto message = member.try_receive();

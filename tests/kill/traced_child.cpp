@@ -126,13 +126,13 @@ void TracedChild::await_stop(bool may_sleep) {
                 WIFSTOPPED(status) ? "the child got signal " + std::to_string(WSTOPSIG(status))
                                    : "the child ended before its operation was complete");
         }
-        if (++polls < 20) {
+        if (++polls < 4) {
             ::sched_yield();
             continue;
         }
-        pause_for(std::chrono::microseconds(100));
+        pause_for(std::chrono::microseconds(50));
         seen_asleep = os::process_state(pid_) == 'S' ? seen_asleep + 1 : 0;
-        if (seen_asleep < 5) continue;
+        if (seen_asleep < 2) continue;
         slept_ = true;
         if (leave_asleep_) {
             is_asleep_ = true;
