@@ -2,6 +2,7 @@
 # Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
 #   tools/install-packages.sh SET...
 # build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
+# peers: what ipc-bench compares with
 set -euo pipefail
 
 packages_of() {
@@ -9,9 +10,11 @@ packages_of() {
     build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev nlohmann-json3-dev ;;
     test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin gcc ;;
     ci) echo git python3 clang clang-format clang-tidy g++-aarch64-linux-gnu googletest \
-        qemu-user-static ;;
+        qemu-user-static valgrind ;;
+    peers) echo pkg-config libzmq3-dev libnng-dev iceoryx libiceoryx-posh-dev \
+        cyclonedds-dev ;;
     *)
-        echo "install-packages.sh: unknown set '$1'; there are build, test and ci" >&2
+        echo "install-packages.sh: unknown set '$1'; there are build, test, ci and peers" >&2
         exit 2
         ;;
     esac

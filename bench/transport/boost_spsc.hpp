@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <span>
 
@@ -14,6 +16,9 @@ namespace ipc::bench {
 /// boost::lockfree::spsc_queue, placed in shared memory. No recovery, no waiting but by polling.
 template <class M>
 class BoostSpscQueue {
+    using Queue =
+        boost::lockfree::spsc_queue<M, boost::lockfree::capacity<capacity_for(sizeof(M))>>;
+
 public:
     using Message = M;
     static constexpr const char* name = "boost spsc_queue";
@@ -33,7 +38,7 @@ public:
         }
 
     private:
-        typename BoostSpscQueue::Queue& queue_;
+        Queue& queue_;
     };
 
     class Receiver {
@@ -54,12 +59,10 @@ public:
         }
 
     private:
-        typename BoostSpscQueue::Queue& queue_;
+        Queue& queue_;
     };
 
 private:
-    using Queue =
-        boost::lockfree::spsc_queue<M, boost::lockfree::capacity<capacity_for(sizeof(M))>>;
     Shared<Queue> queue_;
 };
 
