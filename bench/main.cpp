@@ -2,9 +2,15 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
+#include <fstream>
 #include <functional>
+#include <iterator>
+#include <map>
 #include <regex>
 #include <stdexcept>
 #include <string>
@@ -16,30 +22,44 @@
 
 #include "bench/experiment/experiment.hpp"
 #include "bench/report/json.hpp"
+#include "bench/report/page.hpp"
 #include "bench/report/table.hpp"
 #include "bench/suite/suite.hpp"
 #include "bench/system/cpu.hpp"
+#include "tools/common/failure.hpp"
 #include "tools/common/tool.hpp"
 
 namespace ipc::bench {
 namespace {
 
+using tools::Failure;
+
 constexpr const char* examples =
-    "  ipc-bench ping-pong                              round trips of 32 bytes\n"
+    "  ipc-bench ping-pong                              round trips, beside their floors\n"
+    "  ipc-bench ping-pong throughput --only 'ipc|spsc' two questions, some of the candidates\n"
     "  ipc-bench throughput --rounds 20 --seconds 1     better figures on a busy machine\n"
-    "  ipc-bench ping-pong --json                       for programs\n"
+    "  ipc-bench all --output results.json              everything, also for programs\n"
+    "  ipc-bench page results.json results.html         the same as a page with plots\n"
     "\n"
-    "All candidates are measured once in each round, one after the other. MEDIAN is over the\n"
-    "rounds, RATIO the median of the ratios within each round, and ROUNDS how far the lowest and\n"
-    "the highest round are from the median. Processes are pinned. Figures mean little while\n"
-    "other programs use the processors.\n";
+    "How to read the tables:\n"
+    "  All candidates of a table are measured once in each round, one after the other, in\n"
+    "  processes of their own, pinned to processors. MEDIAN is over the rounds; RATIO is the\n"
+    "  median of the ratios within the rounds, to the candidate that has 1: the best floor, where\n"
+    "  there is one. ROUNDS says how far the lowest and the highest round are from the median.\n"
+    "  P50 to MAX come from single events, each timed with a clock that takes some 20 ns itself.\n"
+    "  SLEEPS: how often the measuring side slept, for each event.\n"
+    "  A floor is what the machine itself takes: storing and polling cache lines, copying, or\n"
+    "  sleeping on a futex, with nothing else. Figures mean little while others use the machine.\n";
 
 struct Request {
-    std::size_t rounds = 10;
+    std::size_t rounds = 9;
     double seconds = 0.3;
     std::vector<int> cpus;
     std::string only;
+    std::string output;
+    std::string revision;
     bool json = false;
+    bool explain = false;
 };
 
 struct Command {
@@ -49,13 +69,23 @@ struct Command {
 };
 
 constexpr std::array commands = {
-    Command{"ping-pong", "One round trip between two processes", ping_pong_experiments},
-    Command{"throughput", "Messages per second in one direction", throughput_experiments},
+    Command{"ping-pong", "Round trips between two processes, polling and asleep",
+            ping_pong_experiments},
+    Command{"latency", "One way, at fixed rates, also under load", latency_experiments},
+    Command{"wake-up", "From sending until a sleeper has the message", wake_up_experiments},
+    Command{"throughput", "Messages per second in one direction, by size", throughput_experiments},
+    Command{"zero-copy", "Large messages written and read in place", zero_copy_experiments},
+    Command{"work-queue", "Several producers, several members that share the messages",
+            work_queue_experiments},
+    Command{"fan-out", "What each further group costs the publisher", fan_out_experiments},
+    Command{"recovery", "From the death of a member until another one has its message",
+            recovery_experiments},
+    Command{"watched", "Throughput with and without a monitor", watched_experiments},
+    Command{"idle", "Processor time of consumers that wait", idle_experiments},
 };
 
 /// Keeps the candidates whose name matches, and what they are compared with.
-void select(Experiment& experiment, const std::string& pattern) {
-    const std::regex wanted(pattern, std::regex::icase);
+void select(Experiment& experiment, const std::regex& wanted) {
     std::erase_if(experiment.candidates, [&](const Candidate& candidate) {
         return candidate.role != Role::floor && candidate.name != experiment.reference &&
                !std::regex_search(candidate.name, wanted);
@@ -71,69 +101,203 @@ Effort effort_of(const Request& request, const tools::Signals& signals) {
             .interrupted = [&signals] { signals.check(); }};
 }
 
+/// How far everything is, on a terminal; elsewhere a line for each experiment of a long run.
+class ProgressLine {
+public:
+    ProgressLine(std::size_t experiments, const tools::Signals& signals)
+        : experiments_(experiments), signals_(signals) {}
+    ~ProgressLine() { clear(); }
+    ProgressLine(const ProgressLine&) = delete;
+    ProgressLine& operator=(const ProgressLine&) = delete;
+
+    void begin(const Experiment& experiment) {
+        ++current_;
+        if (!terminal_ && experiments_ > 1) {
+            fmt::print(stderr, "{} of {}: {}\n", current_, experiments_, experiment.id);
+        }
+    }
+    void show(const Experiment& experiment, const Candidate& candidate, std::size_t round,
+              std::size_t rounds) {
+        signals_.check();
+        if (!terminal_) return;
+        fmt::print(stderr, "\r\x1b[K{} of {}: {}, round {} of {}, {}", current_, experiments_,
+                   experiment.id, round + 1, rounds, candidate.name);
+    }
+    void clear() const {
+        if (terminal_) fmt::print(stderr, "\r\x1b[K");
+    }
+
+private:
+    std::size_t experiments_;
+    std::size_t current_ = 0;
+    const tools::Signals& signals_;
+    bool terminal_ = ::isatty(STDERR_FILENO) == 1;
+};
+
+void write_file(const std::string& path, const std::string& text) {
+    std::ofstream file(path, std::ios::binary);
+    file << text;
+    file.close();
+    if (!file) throw Failure(fmt::format("cannot write {}", path));
+}
+
+bool is_complete(const Report& report) {
+    return std::none_of(report.results.begin(), report.results.end(), [](const Result& result) {
+        return result.state == Result::State::failed || result.state == Result::State::cut_off;
+    });
+}
+
+/// A peer that hung this often is not tried again: each time costs the whole grace.
+constexpr int most_hangs = 2;
+
+class Hangs {
+public:
+    void note(const Report& report) {
+        for (const Result& result : report.results) {
+            if (result.state == Result::State::cut_off) ++count_[result.candidate->name];
+        }
+    }
+    void leave_out(Experiment& experiment) const {
+        for (Candidate& candidate : experiment.candidates) {
+            const auto hangs = count_.find(candidate.name);
+            if (candidate.role != Role::peer || hangs == count_.end()) continue;
+            if (hangs->second >= most_hangs) candidate.absent = "it hung before";
+        }
+    }
+
+private:
+    std::map<std::string, int> count_;
+};
+
 int measure(const Request& request, std::vector<Experiment> experiments,
             const tools::Signals& signals) {
     const Effort effort = effort_of(request, signals);
-    const bool terminal = ::isatty(STDERR_FILENO) == 1;
-    const Progress progress = [&](const Experiment& experiment, const Candidate& candidate,
-                                  std::size_t round, std::size_t rounds) {
-        signals.check();
-        if (!terminal) return;
-        fmt::print(stderr, "\r\x1b[K{}: round {} of {}, {}", experiment.id, round + 1, rounds,
-                   candidate.name);
-    };
-    nlohmann::ordered_json all = nlohmann::ordered_json::array();
-    bool complete = true;
+    const std::regex wanted(request.only, std::regex::icase);
     for (Experiment& experiment : experiments) {
-        if (!request.only.empty()) select(experiment, request.only);
-        const Report report = run(experiment, effort, request.rounds, progress);
-        if (terminal) fmt::print(stderr, "\r\x1b[K");
-        for (const Result& result : report.results) {
-            if (result.state == Result::State::failed || result.state == Result::State::cut_off) {
-                complete = false;
-            }
-        }
-        if (request.json) {
-            all.push_back(json(report));
-            continue;
-        }
+        if (!request.only.empty()) select(experiment, wanted);
+    }
+    // An output that cannot be written is better known now than in twenty minutes.
+    if (!request.output.empty()) write_file(request.output, "");
+    Json document = header({.rounds = request.rounds,
+                            .seconds = request.seconds,
+                            .cpus = effort.cpus,
+                            .revision = request.revision});
+    ProgressLine progress(experiments.size(), signals);
+    bool complete = true;
+    Hangs hangs;
+    for (Experiment& experiment : experiments) {
+        progress.begin(experiment);
+        hangs.leave_out(experiment);
+        const Report report = run(experiment, effort, request.rounds,
+                                  [&](const auto&... where) { progress.show(where...); });
+        progress.clear();
+        complete = complete && is_complete(report);
+        hangs.note(report);
+        document["experiments"].push_back(json(report));
+        if (request.json) continue;
         for (const std::string& line : table(report))
             fmt::print("{}\n", line);
+        if (request.explain) fmt::print("  {}\n", experiment.explanation);
         fmt::print("\n");
         std::fflush(stdout);
     }
-    if (request.json) fmt::print("{}\n", nlohmann::ordered_json{{"experiments", all}}.dump(2));
+    const std::string text = document.dump(1) + "\n";
+    if (request.json) fmt::print("{}", text);
+    if (!request.output.empty()) write_file(request.output, text);
     return complete ? 0 : 1;
 }
 
+struct PageRequest {
+    std::string results;
+    std::string page;
+    std::string plots;
+};
+
+int make_page(const PageRequest& request) {
+    std::ifstream file(request.results, std::ios::binary);
+    if (!file) throw Failure(fmt::format("cannot read {}", request.results));
+    nlohmann::json results;
+    std::string text;
+    std::vector<std::pair<std::string, std::string>> images;
+    try {
+        results = nlohmann::json::parse(file);
+        if (results.at("schema_version") != schema_version) {
+            throw Failure(fmt::format("{} has schema_version {}, but this program knows {}",
+                                      request.results, results.at("schema_version").dump(),
+                                      schema_version));
+        }
+        text = page(results);
+        images = plots(results);
+    } catch (const nlohmann::json::exception& error) {
+        throw Failure(fmt::format("{} does not hold results: {}", request.results, error.what()));
+    }
+    write_file(request.page, text);
+    if (request.plots.empty()) return 0;
+    for (const auto& [name, image] : images)
+        write_file(fmt::format("{}/{}.svg", request.plots, name), image);
+    return 0;
+}
+
 int run_tool(int argc, char** argv) {
-    tools::Tool tool("ipc-bench", "Measures how fast messages travel between processes.", examples);
+    tools::Tool tool("ipc-bench",
+                     "Measures how fast messages travel between processes: channels, beside what "
+                     "the machine itself takes and beside other ways.",
+                     examples);
     Request request;
     CLI::App& arguments = tool.arguments();
-    arguments.require_subcommand(1);
+    arguments.require_subcommand(1, 0);
     arguments.fallthrough();
     arguments.add_option("--rounds", request.rounds, "How often everything is measured")
         ->capture_default_str()
-        ->check(CLI::Range(1, 1000).description(""));
+        ->check(CLI::Range(1, 1000).description(""))
+        ->type_name("COUNT");
     arguments.add_option("--seconds", request.seconds, "How long one measurement takes")
         ->capture_default_str()
-        ->check(CLI::Range(0.001, 3600.0).description(""));
-    arguments.add_option("--cpus", request.cpus, "Processors to run on, for example 2,3")
+        ->check(CLI::Range(0.001, 3600.0).description(""))
+        ->type_name("SECONDS");
+    arguments.add_option("--cpus", request.cpus, "Processors to run on, for example 2,3 [all]")
         ->delimiter(',')
         ->type_name("LIST");
-    arguments.add_option("--only", request.only, "Candidates whose name matches this, and floors")
+    arguments
+        .add_option("--only", request.only,
+                    "Candidates whose name matches, and what they are compared with")
+        ->check(CLI::Validator(
+            [](const std::string& pattern) -> std::string {
+                try {
+                    const std::regex valid(pattern);
+                } catch (const std::regex_error&) {
+                    return "'" + pattern + "' is no regular expression";
+                }
+                return {};
+            },
+            ""))
         ->type_name("REGEX");
-    arguments.add_flag("--json", request.json, "The result as JSON");
+    arguments.add_flag("--explain", request.explain, "Say what each figure means");
+    arguments.add_flag("--json", request.json, "The results as JSON instead of tables");
+    arguments.add_option("--output", request.output, "Write the results as JSON, too")
+        ->type_name("FILE");
+    arguments
+        .add_option("--revision", request.revision, "What to note as the revision of the sources")
+        ->type_name("TEXT");
     for (const Command& command : commands)
-        arguments.add_subcommand(command.name, command.purpose)->fallthrough();
+        arguments.add_subcommand(command.name, command.purpose);
+    const CLI::App* all = arguments.add_subcommand("all", "All of these");
+    CLI::App* page = arguments.add_subcommand("page", "Shows results as a page with plots");
+    PageRequest page_request;
+    page->add_option("RESULTS", page_request.results, "What --output wrote")->required();
+    page->add_option("PAGE", page_request.page, "The HTML file to write")->required();
+    page->add_option("--plots", page_request.plots, "Also write the plots into this folder")
+        ->type_name("FOLDER");
 
     return tool.run(argc, argv, [&](const tools::Signals& signals) {
+        if (page->parsed()) return make_page(page_request);
+        std::vector<Experiment> experiments;
         for (const Command& command : commands) {
-            if (arguments.got_subcommand(command.name)) {
-                return measure(request, command.experiments(), signals);
-            }
+            if (!all->parsed() && !arguments.got_subcommand(command.name)) continue;
+            std::vector<Experiment> more = command.experiments();
+            std::move(more.begin(), more.end(), std::back_inserter(experiments));
         }
-        return 2;
+        return measure(request, std::move(experiments), signals);
     });
 }
 

@@ -1,12 +1,22 @@
 // Costs of single operations within one process, for regressions. One thread plays both sides, so
 // that nothing but instructions and the first-level cache is measured; how fast messages travel
-// between cores is another question.
+// between processes is ipc-bench's question.
+//
+//   ipc-microbench [OPTION OF GOOGLE BENCHMARK...]
+//   ipc-microbench --repeat OPERATION COUNT      that many times and nothing else, for callgrind
 
 #include <unistd.h>
 
 #include <array>
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <map>
+#include <stdexcept>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <benchmark/benchmark.h>
 
@@ -18,111 +28,196 @@ struct Message {
     std::array<std::uint64_t, 4> words;
 };
 
-/// A channel that is gone when the benchmark ends.
-class Fixture {
-public:
-    explicit Fixture(ipc::ChannelOptions options = {}) {
-        ipc::remove(name_);
-        channel = ipc::Channel<Message>::create(name_, options);
-    }
-    ~Fixture() { ipc::remove(name_); }
-    Fixture(const Fixture&) = delete;
-    Fixture& operator=(const Fixture&) = delete;
+void require(bool condition) {
+    if (!condition) throw std::runtime_error("an operation failed");
+}
 
-    const std::string& name() const { return name_; }
+// Each operation is a class: made once, then called again and again.
+
+/// With a channel that is gone in the end.
+class OnChannel {
+public:
+    explicit OnChannel(const ipc::ChannelOptions& options = {}) : channel(make(options)) {}
+    ~OnChannel() { ipc::remove(channel.name()); }
+    OnChannel(const OnChannel&) = delete;
+    OnChannel& operator=(const OnChannel&) = delete;
+
+protected:
+    ipc::Channel<Message> channel;
+    const Message message = {{1, 2, 3, 4}};
 
 private:
-    std::string name_ = "bench." + std::to_string(::getpid());
-
-public:
-    std::optional<ipc::Channel<Message>> channel;
+    static ipc::Channel<Message> make(const ipc::ChannelOptions& options) {
+        const std::string name = "microbench." + std::to_string(::getpid());
+        ipc::remove(name);
+        return ipc::Channel<Message>::create(name, options);
+    }
 };
 
-template <class Producer, class Consumer>
-void exchange(benchmark::State& state, Producer& producer, Consumer& consumer) {
-    Message message{{1, 2, 3, 4}};
-    for (auto _ : state) {
-        if (!producer.try_send(message)) state.SkipWithError("send failed");
-        auto received = consumer.try_receive();
-        benchmark::DoNotOptimize(received->words[0]);
-        if (!received.ack()) state.SkipWithError("acknowledgement failed");
-    }
-    state.SetItemsProcessed(state.iterations());
-}
+/// What nobody reads.
+struct SendExclusive : OnChannel {
+    void operator()() { require(bool(producer.try_send(message))); }
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
 
-void exclusive_to_subscriber(benchmark::State& state) {
-    const Fixture fixture;
-    auto subscriber = fixture.channel->subscribe();
-    auto producer = fixture.channel->exclusive_producer();
-    exchange(state, producer, subscriber);
-}
-BENCHMARK(exclusive_to_subscriber);
+/// The same with a claim.
+struct SendShared : OnChannel {
+    void operator()() { require(bool(producer.try_send(message))); }
+    ipc::Producer<Message> producer = channel.producer();
+};
 
-void exclusive_to_lossy_subscriber(benchmark::State& state) {
-    const Fixture fixture;
-    auto subscriber = fixture.channel->subscribe({.delivery = ipc::Delivery::lossy});
-    auto producer = fixture.channel->exclusive_producer();
-    exchange(state, producer, subscriber);
-}
-BENCHMARK(exclusive_to_lossy_subscriber);
-
-void shared_to_group_with_acks(benchmark::State& state) {
-    const Fixture fixture;
-    auto member = fixture.channel->join("group", {.ack = ipc::Ack::manual});
-    auto producer = fixture.channel->producer();
-    exchange(state, producer, member);
-}
-BENCHMARK(shared_to_group_with_acks);
-
-void publish_to_lossy_groups(benchmark::State& state) {
-    const Fixture fixture;
-    std::vector<ipc::Consumer<Message>> groups;
-    groups.reserve(static_cast<std::size_t>(state.range(0)));
-    for (int i = 0; i < state.range(0); ++i) {
-        groups.push_back(fixture.channel->subscribe({.delivery = ipc::Delivery::lossy}));
-    }
-    auto producer = fixture.channel->exclusive_producer();
-    const Message message{{1, 2, 3, 4}};
-    for (auto _ : state) {
-        if (!producer.try_send(message)) state.SkipWithError("send failed");
-    }
-    state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(publish_to_lossy_groups)->Arg(1)->Arg(8)->Arg(64);
-
-void loan_and_publish(benchmark::State& state) {
-    const Fixture fixture({.region_size = 16 << 20});
-    auto producer = fixture.channel->exclusive_producer();
-    for (auto _ : state) {
+struct LoanAndPublish : OnChannel {
+    LoanAndPublish() : OnChannel({.region_size = 16 << 20}) {}
+    void operator()() {
         auto loan = producer.try_loan();
         loan->words[0] = 1;
-        if (!std::move(loan).try_publish()) state.SkipWithError("publish failed");
+        require(bool(std::move(loan).try_publish()));
     }
-    state.SetItemsProcessed(state.iterations());
-}
-BENCHMARK(loan_and_publish);
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
 
-void join_and_leave(benchmark::State& state) {
-    const Fixture fixture;
-    for (auto _ : state) {
-        auto subscriber = fixture.channel->subscribe();
-        benchmark::DoNotOptimize(subscriber.position());
+struct ExclusiveToSubscriber : OnChannel {
+    void operator()() {
+        require(bool(producer.try_send(message)));
+        const auto received = subscriber.try_receive();
+        require(received->words[0] == 1);
     }
-}
-BENCHMARK(join_and_leave);
+    ipc::Consumer<Message> subscriber = channel.subscribe();
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
 
-void inspect(benchmark::State& state) {
-    const Fixture fixture;
-    auto producer = fixture.channel->producer();
-    auto member = fixture.channel->join("group");
-    const ipc::Inspector inspector(fixture.name());
-    for (auto _ : state) {
-        auto report = inspector.sample();
-        benchmark::DoNotOptimize(report.tail);
+struct ExclusiveToLossySubscriber : OnChannel {
+    void operator()() {
+        require(bool(producer.try_send(message)));
+        const auto received = subscriber.try_receive();
+        require(received->words[0] == 1);
     }
+    ipc::Consumer<Message> subscriber = channel.subscribe({.delivery = ipc::Delivery::lossy});
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
+
+/// Sixteen with each call; counts as one.
+struct BatchToSubscriber : OnChannel {
+    void operator()() {
+        require(bool(producer.try_send_batch(messages)));
+        std::uint64_t sum = 0;
+        auto batch = subscriber.try_receive_batch(messages.size());
+        for (const auto& received : batch)
+            sum += received->words[0];
+        require(sum == messages.size());
+    }
+    std::vector<Message> messages = std::vector<Message>(16, message);
+    ipc::Consumer<Message> subscriber = channel.subscribe();
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
+
+/// Received and acknowledged.
+struct SharedToGroup : OnChannel {
+    void operator()() {
+        require(bool(producer.try_send(message)));
+        auto received = member.try_receive();
+        require(received->words[0] == 1);
+        require(bool(received.ack()));
+    }
+    ipc::Consumer<Message> member = channel.join("group", {.ack = ipc::Ack::manual});
+    ipc::Producer<Message> producer = channel.producer();
+};
+
+/// Given back once, and received again.
+struct SharedToGroupTwice : OnChannel {
+    void operator()() {
+        require(bool(producer.try_send(message)));
+        require(bool(member.try_receive().nack()));
+        auto received = member.try_receive();
+        require(received.attempt() == 2);
+        require(bool(received.ack()));
+    }
+    ipc::Consumer<Message> member = channel.join("group", {.ack = ipc::Ack::manual});
+    ipc::Producer<Message> producer = channel.producer();
+};
+
+template <int groups>
+struct SendToIdleGroups : OnChannel {
+    SendToIdleGroups() {
+        for (int i = 0; i < groups; ++i)
+            subscribers.push_back(channel.subscribe({.delivery = ipc::Delivery::lossy}));
+    }
+    void operator()() { require(bool(producer.try_send(message))); }
+    std::vector<ipc::Consumer<Message>> subscribers;
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
+
+struct SubscribeAndLeave : OnChannel {
+    void operator()() {
+        const auto subscriber = channel.subscribe();
+        require(subscriber.position() == 0);
+    }
+};
+
+struct JoinAndLeave : OnChannel {
+    void operator()() {
+        const auto member = channel.join("group");
+        require(member.position() == 0);
+    }
+};
+
+struct Inspect : OnChannel {
+    void operator()() { require(inspector.sample().groups.size() == 1); }
+    ipc::Producer<Message> producer = channel.producer();
+    ipc::Consumer<Message> member = channel.join("group");
+    ipc::Inspector inspector = ipc::Inspector(channel.name());
+};
+
+using Repeat = void (*)(std::uint64_t count);
+std::map<std::string, Repeat, std::less<>> repeats;
+
+template <class Operation>
+void add(const char* name) {
+    benchmark::RegisterBenchmark(name, [](benchmark::State& state) {
+        Operation operation;
+        for (auto _ : state)
+            operation();
+        state.SetItemsProcessed(state.iterations());
+    });
+    repeats[name] = [](std::uint64_t count) {
+        Operation operation;
+        for (std::uint64_t i = 0; i < count; ++i)
+            operation();
+    };
 }
-BENCHMARK(inspect);
+
+void add_all() {
+    add<SendExclusive>("send_exclusive");
+    add<SendShared>("send_shared");
+    add<LoanAndPublish>("loan_and_publish");
+    add<ExclusiveToSubscriber>("exclusive_to_subscriber");
+    add<ExclusiveToLossySubscriber>("exclusive_to_lossy_subscriber");
+    add<BatchToSubscriber>("batch_of_16_to_subscriber");
+    add<SharedToGroup>("shared_to_group_with_ack");
+    add<SharedToGroupTwice>("shared_to_group_given_back");
+    add<SendToIdleGroups<1>>("send_to_1_idle_group");
+    add<SendToIdleGroups<64>>("send_to_64_idle_groups");
+    add<SubscribeAndLeave>("subscribe_and_leave");
+    add<JoinAndLeave>("join_and_leave");
+    add<Inspect>("inspect");
+}
 
 }
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+    add_all();
+    if (argc == 4 && std::string_view(argv[1]) == "--repeat") {
+        const auto repeat = repeats.find(std::string_view(argv[2]));
+        if (repeat == repeats.end()) {
+            std::fprintf(stderr, "ipc-microbench: no operation %s\n", argv[2]);
+            return 2;
+        }
+        repeat->second(std::strtoull(argv[3], nullptr, 10));
+        return 0;
+    }
+    benchmark::Initialize(&argc, argv);
+    if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+    benchmark::RunSpecifiedBenchmarks();
+    benchmark::Shutdown();
+    return 0;
+}

@@ -18,7 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Run on their own: by demo_test, and by whoever runs these tests.
-const std::set<std::string> run_elsewhere = {"./tools/demo.sh", "./tools/test.sh"};
+const std::set<std::string> run_elsewhere = {"./tools/demo.sh", "./tools/test.sh",
+                                             "./tools/compare.sh"};
 
 const std::string source = IPC_SOURCE_DIRECTORY;
 

@@ -93,8 +93,11 @@ void measure(Result& result, Details& details, const Effort& effort) {
 
 }  // namespace
 
-Report run(const Experiment& experiment, const Effort& effort, std::size_t rounds,
+Report run(const Experiment& experiment, const Effort& wanted, std::size_t rounds,
            const Progress& progress) {
+    Effort effort = wanted;
+    effort.measure = std::max(effort.measure, experiment.least_time);
+    rounds = std::min(rounds, experiment.most_rounds);
     Report report{&experiment, {}, {}, {}};
     for (const Candidate& candidate : experiment.candidates) {
         Result& result = report.results.emplace_back(Result{&candidate});

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@ struct Effort {
     std::chrono::nanoseconds warm_up;
     std::chrono::nanoseconds measure;
     /// A measurement that takes this much longer than it should is cut off.
-    std::chrono::nanoseconds grace = std::chrono::seconds(10);
+    std::chrono::nanoseconds grace = std::chrono::seconds(20);
     std::vector<int> cpus;
     /// Called when a signal arrived; throws to end everything.
     std::function<void()> interrupted = {};
@@ -51,10 +52,14 @@ struct Experiment {
     std::string title;        ///< for people
     std::string explanation;  ///< what the figure means, in plain words
     std::string unit;
-    bool higher_is_better;
+    bool higher_is_better = false;
     /// Which candidate the others are divided by; empty: the best floor.
     std::string reference = {};
     std::vector<Candidate> candidates = {};
+    /// For figures that take long and vary little.
+    std::size_t most_rounds = std::numeric_limits<std::size_t>::max();
+    /// For those that mean nothing when measured for a shorter time.
+    std::chrono::nanoseconds least_time = {};
 };
 
 /// A candidate's results over all rounds.

@@ -3,10 +3,10 @@
 #include <string>
 #include <utility>
 
+#include "bench/system/machine.hpp"
+
 namespace ipc::bench {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 const char* word(Role role) {
     switch (role) {
@@ -41,6 +41,21 @@ Json percentiles(const Histogram& latency) {
     return json;
 }
 
+/// Pairs of fraction and ns, dense where the tail begins: 0.1 to 0.9, 0.91 to 0.99, and so on.
+Json curve(const Histogram& latency) {
+    Json json = Json::array();
+    double rest = 1;
+    for (int nines = 0; nines < 5; ++nines, rest /= 10) {
+        // No more nines than there are values to tell them apart.
+        if (static_cast<double>(latency.total()) * rest < 10) break;
+        for (int i = 0; i < 9; ++i) {
+            const double fraction = 1 - rest * (1 - 0.1 * i);
+            json.push_back({fraction, latency.quantile(fraction)});
+        }
+    }
+    return json;
+}
+
 Json candidate(const Result& result) {
     Json json;
     json["name"] = result.candidate->name;
@@ -54,12 +69,38 @@ Json candidate(const Result& result) {
         json["ratio"] = result.ratio;
         json["ratios"] = result.ratios;
     }
-    if (result.latency != nullptr) json["latency_ns"] = percentiles(*result.latency);
+    if (result.latency != nullptr) {
+        json["latency_ns"] = percentiles(*result.latency);
+        json["latency_curve"] = curve(*result.latency);
+    }
     if (!result.details.empty()) json["details"] = result.details;
     return json;
 }
 
 }  // namespace
+
+Json header(const Settings& settings) {
+    const Machine where = machine();
+    Json document;
+    document["schema_version"] = schema_version;
+    document["tool"] = "ipc-bench";
+    document["machine"] = {{"processor", where.processor},
+                           {"processors", where.processors},
+                           {"virtual_machine", where.virtual_machine},
+                           {"memory", where.memory},
+                           {"kernel", where.kernel},
+                           {"system", where.system},
+                           {"compiler", where.compiler},
+                           {"build_type", where.build_type},
+                           {"library_version", where.library_version},
+                           {"revision", settings.revision},
+                           {"date", where.date},
+                           {"load_average", where.load_average}};
+    document["settings"] = {
+        {"rounds", settings.rounds}, {"seconds", settings.seconds}, {"processors", settings.cpus}};
+    document["experiments"] = Json::array();
+    return document;
+}
 
 Json json(const Report& report) {
     const Experiment& experiment = *report.experiment;

@@ -1,12 +1,31 @@
 #pragma once
 
+#include <cstddef>
+#include <string>
+#include <vector>
+
 #include <nlohmann/json.hpp>
 
 #include "bench/experiment/experiment.hpp"
 
 namespace ipc::bench {
 
-/// A report for programs.
-nlohmann::ordered_json json(const Report& report);
+// Results for programs; bench/results/README.md describes them.
+
+using Json = nlohmann::ordered_json;
+
+constexpr int schema_version = 1;
+
+struct Settings {
+    std::size_t rounds;
+    double seconds;
+    std::vector<int> cpus;
+    std::string revision;
+};
+
+/// The document, still without experiments: where and how they are made.
+Json header(const Settings& settings);
+
+Json json(const Report& report);
 
 }  // namespace ipc::bench

@@ -1,7 +1,8 @@
 #include "bench/report/table.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cctype>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -42,6 +43,22 @@ std::string why_not(const Result& result) {
     return "";
 }
 
+/// What some candidate has to say besides.
+std::set<std::string> detail_names(const Report& report) {
+    std::set<std::string> names;
+    for (const Result& result : report.results) {
+        for (const auto& [name, value] : result.details)
+            names.insert(name);
+    }
+    return names;
+}
+
+std::string upper_case(std::string text) {
+    for (char& c : text)
+        c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    return text;
+}
+
 }  // namespace
 
 std::string quantity(double value, const std::string& unit) {
@@ -68,6 +85,9 @@ std::vector<std::string> table(const Report& report) {
         for (const char* name : {"P50", "P90", "P99", "P99.9", "P99.99", "MAX"})
             columns.push_back({name});
     }
+    const std::set<std::string> details = detail_names(report);
+    for (const std::string& name : details)
+        columns.push_back({upper_case(name)});
     columns.push_back({"ROUNDS"});
     Table text(std::move(columns));
     std::vector<std::string> notes;
@@ -86,6 +106,10 @@ std::vector<std::string> table(const Report& report) {
                         ? ""
                         : quantity(static_cast<double>(result.latency->quantile(fraction)), "ns"));
             }
+        }
+        for (const std::string& key : details) {
+            const auto detail = result.details.find(key);
+            cells.push_back(detail == result.details.end() ? "" : significant(detail->second));
         }
         cells.push_back(spread(result));
         text.add_row(std::move(cells));

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -84,29 +85,36 @@ private:
 /// Sends messages in order for that long, and then the last one.
 template <class M, class Sender>
 void send_for(std::chrono::nanoseconds span, Sender& sender) {
-    const auto message = std::make_unique<M>();
+    Room<M> room;
+    const auto send = [&](std::uint64_t sequence) {
+        room([&](M& message) {
+            message.write(sequence);
+            sender.send(message);
+        });
+    };
     std::uint64_t sequence = 0;
     ChunkTimer timer;
     const auto end = timer.now() + span.count();
     do {
-        message->write(++sequence);
-        sender.send(*message);
+        send(++sequence);
     } while (!timer.add(1) || timer.now() < end);
-    message->write(last_sequence);
-    sender.send(*message);
+    send(last_sequence);
 }
 
 template <class M, class Receiver>
 double receive_all(std::chrono::nanoseconds warm_up, Receiver& receiver) {
-    const auto message = std::make_unique<M>();
+    Room<M> room;
     Throughput throughput(warm_up);
     for (std::uint64_t sequence = 1;; ++sequence) {
-        receiver.receive(*message);
-        if (!message->is(sequence)) [[unlikely]] {
-            expect_last(*message, sequence);
-            return throughput.per_second();
-        }
-        if constexpr (sizeof(M) > 64) keep(*message);
+        const bool is_last = room([&](M& message) {
+            receiver.receive(message);
+            if constexpr (sizeof(M) > 64) keep(message);
+            if (message.is(sequence)) [[likely]]
+                return false;
+            expect_last(message, sequence);
+            return true;
+        });
+        if (is_last) return throughput.per_second();
         throughput.add(1);
     }
 }
@@ -147,31 +155,37 @@ double receive_all_batches(std::chrono::nanoseconds warm_up, Receiver& receiver)
     return throughput.per_second();
 }
 
-/// The value is in messages per second.
-template <class T>
-Measurement one_way(T& transport, bool batches, const Effort& effort) {
+/// The value is in messages per second. `watcher`, if there is one, runs beside the two.
+template <Transport T>
+Measurement one_way(T& transport, bool batches, const Effort& effort,
+                    const std::function<void()>& watcher = {}) {
     using M = typename T::Message;
     const Shared<double> result;
     Team team;
+    if (watcher) {
+        team.add_background("watcher", Team::any_cpu, [&] {
+            team.meet();
+            watcher();
+        });
+    }
     team.add("sender", effort.cpu(0), [&] {
         typename T::Sender sender(transport);
         team.meet();
         const auto span = effort.warm_up + effort.measure;
         if constexpr (SendsBatches<typename T::Sender, M>) {
-            if (batches) return send_batches_for<M>(span, sender);
+            if (batches) send_batches_for<M>(span, sender);
         }
-        send_for<M>(span, sender);
+        if (!batches) send_for<M>(span, sender);
+        team.part();
     });
     team.add("receiver", effort.cpu(1), [&] {
         typename T::Receiver receiver(transport);
         team.meet();
         if constexpr (ReceivesBatches<typename T::Receiver, M>) {
-            if (batches) {
-                *result = receive_all_batches<M>(effort.warm_up, receiver);
-                return;
-            }
+            if (batches) *result = receive_all_batches<M>(effort.warm_up, receiver);
         }
-        *result = receive_all<M>(effort.warm_up, receiver);
+        if (!batches) *result = receive_all<M>(effort.warm_up, receiver);
+        team.part();
     });
     team.run(effort.limit(), effort.interrupted);
     return {.value = *result};

@@ -7,9 +7,11 @@
 #include <memory>
 
 #include "bench/experiment/experiment.hpp"
+#include "bench/system/processor_time.hpp"
 #include "bench/system/shared.hpp"
 #include "bench/system/team.hpp"
 #include "bench/transport/message.hpp"
+#include "bench/transport/transport.hpp"
 #include "ipc/os/clock.hpp"
 
 namespace ipc::bench {
@@ -17,6 +19,7 @@ namespace ipc::bench {
 struct RoundTrips {
     Histogram batches;  ///< ps for one round trip, each the mean of a batch
     Histogram single;   ///< ns, each round trip timed on its own
+    double sleeps = 0;  ///< of the asking side, for each round trip
 };
 
 /// The side that asks.
@@ -25,12 +28,12 @@ class Ping {
 public:
     using Message = typename There::Message;
 
-    Ping(There& there, Back& back)
-        : there_(there), back_(back), message_(std::make_unique<Message>()) {}
+    Ping(There& there, Back& back) : there_(there), back_(back) {}
 
     /// Rounds for that long. Reading the clock takes as long as a tenth of a fast round trip;
     /// therefore batches, some 50 us long.
     void warm_up(std::chrono::nanoseconds span) {
+        round_trip();  // may include making a connection
         const auto start = os::now();
         std::int64_t elapsed = 0;
         std::uint64_t count = 0;
@@ -64,27 +67,36 @@ public:
             before = now;
         } while (before < end);
     }
+    std::uint64_t count() const { return sequence_; }
     void finish() {
-        message_->write(last_sequence);
-        there_.send(*message_);
-        back_.receive(*message_);
-        if (!message_->is(last_sequence)) expect_last(*message_, last_sequence);
+        room_([&](Message& message) {
+            message.write(last_sequence);
+            there_.send(message);
+        });
+        room_([&](Message& message) {
+            back_.receive(message);
+            if (!message.is(last_sequence)) expect_last(message, last_sequence);
+        });
     }
 
 private:
     void round_trip() {
-        message_->write(++sequence_);
-        there_.send(*message_);
-        back_.receive(*message_);
-        if (!message_->is(sequence_)) [[unlikely]] {
-            expect_last(*message_, sequence_);
+        room_([&](Message& message) {
+            message.write(++sequence_);
+            there_.send(message);
+        });
+        room_([&](Message& message) {
+            back_.receive(message);
+            if (message.is(sequence_)) [[likely]]
+                return;
+            expect_last(message, sequence_);
             throw std::runtime_error("the other side ended early");
-        }
+        });
     }
 
     typename There::Sender there_;
     typename Back::Receiver back_;
-    std::unique_ptr<Message> message_;
+    Room<Message> room_;
     std::uint64_t sequence_ = 0;
     std::uint64_t batch_ = 1;
 };
@@ -95,27 +107,30 @@ class Pong {
 public:
     using Message = typename There::Message;
 
-    Pong(There& there, Back& back)
-        : there_(there), back_(back), message_(std::make_unique<Message>()) {}
+    Pong(There& there, Back& back) : there_(there), back_(back) {}
 
     void answer() {
         for (std::uint64_t sequence = 1;; ++sequence) {
-            there_.receive(*message_);
-            const bool is_next = message_->is(sequence);
-            if (!is_next) expect_last(*message_, sequence);
-            back_.send(*message_);
-            if (!is_next) return;
+            const bool is_last = room_([&](Message& message) {
+                there_.receive(message);
+                const bool is_next = message.is(sequence);
+                if (!is_next) [[unlikely]]
+                    expect_last(message, sequence);
+                back_.send(message);
+                return !is_next;
+            });
+            if (is_last) return;
         }
     }
 
 private:
     typename There::Receiver there_;
     typename Back::Sender back_;
-    std::unique_ptr<Message> message_;
+    Room<Message> room_;
 };
 
 /// The value is the median of batches, in ns.
-template <class There, class Back>
+template <Transport There, Transport Back>
 Measurement ping_pong(There& there, Back& back, const Effort& effort) {
     const Shared<RoundTrips> result;
     Team team;
@@ -123,19 +138,26 @@ Measurement ping_pong(There& there, Back& back, const Effort& effort) {
         Ping<There, Back> ping(there, back);
         team.meet();
         ping.warm_up(effort.warm_up);
+        const std::uint64_t sleeps = voluntary_switches();
+        const std::uint64_t count = ping.count();
         ping.measure_batches(effort.measure / 2, result->batches);
         ping.measure_single(effort.measure / 2, result->single);
+        result->sleeps = static_cast<double>(voluntary_switches() - sleeps) /
+                         static_cast<double>(ping.count() - count);
         ping.finish();
+        team.part();
     });
     team.add("pong", effort.cpu(1), [&] {
         Pong<There, Back> pong(there, back);
         team.meet();
         pong.answer();
+        team.part();
     });
     team.run(effort.limit(), effort.interrupted);
     Measurement measurement;
     measurement.value = static_cast<double>(result->batches.quantile(0.5)) / 1000;
     measurement.latency = std::make_shared<Histogram>(result->single);
+    measurement.details["sleeps"] = result->sleeps;
     return measurement;
 }
 

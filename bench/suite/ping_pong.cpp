@@ -2,22 +2,21 @@
 
 #include <string>
 
+#include "bench/suite/candidates.hpp"
 #include "bench/suite/suite.hpp"
 #include "bench/transport/boost_spsc.hpp"
 #include "bench/transport/cache_line.hpp"
-#include "bench/transport/channel.hpp"
+#include "bench/transport/copy.hpp"
+#include "bench/transport/futex.hpp"
 
 namespace ipc::bench {
 namespace {
 
-template <class T>
-Candidate candidate(Role role, Waiting waiting) {
-    return {T::name, role, [waiting](const Effort& effort) {
-                T there(waiting);
-                T back(waiting);
-                return ping_pong(there, back, effort);
-            }};
-}
+const auto ask = [](const auto& make, const Effort& effort) {
+    const auto there = make();
+    const auto back = make();
+    return ping_pong(*there, *back, effort);
+};
 
 template <std::size_t spacing, bool pause>
 Candidate cache_lines() {
@@ -31,27 +30,64 @@ Candidate cache_lines() {
             }};
 }
 
+template <class M>
+std::vector<Candidate> floors() {
+    if (sizeof(M) <= 32) {
+        return {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
+                cache_lines<128, true>()};
+    }
+    return {candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, ask),
+            candidate<Copy<M, Flag::apart>>(Role::floor, Waiting::busy, ask)};
+}
+
+template <std::size_t size>
+Experiment busy() {
+    using M = Message<size>;
+    Experiment result;
+    result.id = "ping_pong.busy." + std::to_string(size);
+    result.title = "Ping-pong, " + size_text(size) + ", both sides polling: one round trip";
+    result.explanation = fmt::format(
+        "The time from sending a message until the answer of the other process has arrived. {} "
+        "Peers "
+        "with threads of their own (ZeroMQ, nng, Cyclone DDS) wait in their own way.",
+        size <= 32 ? "The floor exchanges one word in each direction, through two cache lines."
+                   : "The floor copies as many bytes in and out, through as much memory.");
+    result.unit = "ns";
+    result.higher_is_better = false;
+    result.candidates = floors<M>();
+    add_channels<M>(result.candidates, Waiting::busy, ask);
+    result.candidates.push_back(candidate<BoostSpscQueue<M>>(Role::peer, Waiting::busy, ask));
+    if (size == 32 || size == 1024 || size == 65536) {
+        add_peers<M>(result.candidates, Waiting::busy, ask);
+    }
+    return result;
+}
+
+Experiment parked() {
+    using M = Message<32>;
+    Experiment result;
+    result.id = "ping_pong.parked.32";
+    result.title = "Ping-pong, 32 bytes, both sides asleep while they wait: one round trip";
+    result.explanation =
+        "The same without polling: each side sleeps in the kernel until the other one wakes it. "
+        "SLEEPS counts how often the asking side slept, for each round trip; the floor is a word "
+        "and a futex.";
+    result.unit = "ns";
+    result.higher_is_better = false;
+    result.candidates = {candidate<Futex>(Role::floor, Waiting::blocking, ask)};
+    add_channels<M>(result.candidates, Waiting::blocking, ask);
+    add_peers<M>(result.candidates, Waiting::blocking, ask);
+    return result;
+}
+
 }  // namespace
 
 std::vector<Experiment> ping_pong_experiments() {
-    Experiment busy;
-    busy.id = "ping_pong.busy.32";
-    busy.title = "Ping-pong, 32 bytes, both sides polling: one round trip";
-    busy.explanation =
-        "The time from sending a message until the answer of the other process has arrived. The "
-        "floor does the same with one word in each direction.";
-    busy.unit = "ns";
-    busy.higher_is_better = false;
-    busy.candidates = {
-        cache_lines<64, false>(),
-        cache_lines<64, true>(),
-        cache_lines<128, false>(),
-        cache_lines<128, true>(),
-        candidate<ExclusiveToSubscriber<Message<32>>>(Role::ours, Waiting::busy),
-        candidate<SharedToGroup<Message<32>>>(Role::ours, Waiting::busy),
-        candidate<BoostSpscQueue<Message<32>>>(Role::peer, Waiting::busy),
-    };
-    return {busy};
+    std::vector<Experiment> result;
+    for_sizes<8, 32, 256, 1024, 4096, 16384, 65536>(
+        [&]<std::size_t size>() { result.push_back(busy<size>()); });
+    result.push_back(parked());
+    return result;
 }
 
 }  // namespace ipc::bench

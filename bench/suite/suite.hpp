@@ -8,10 +8,15 @@
 
 namespace ipc::bench {
 
-/// Round trips of 32 bytes.
 std::vector<Experiment> ping_pong_experiments();
-
-/// 32 bytes in one direction, one by one and in batches.
 std::vector<Experiment> throughput_experiments();
+std::vector<Experiment> zero_copy_experiments();
+std::vector<Experiment> latency_experiments();
+std::vector<Experiment> wake_up_experiments();
+std::vector<Experiment> work_queue_experiments();
+std::vector<Experiment> fan_out_experiments();
+std::vector<Experiment> recovery_experiments();
+std::vector<Experiment> watched_experiments();
+std::vector<Experiment> idle_experiments();
 
 }  // namespace ipc::bench

@@ -20,14 +20,28 @@ int first_sibling(int cpu) {
     return first;
 }
 
-}  // namespace
-
-std::vector<int> usable_cpus() {
+cpu_set_t affinity() {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (::sched_getaffinity(0, sizeof set, &set) != 0) {
-        throw std::system_error(errno, std::system_category(), "sched_getaffinity");
-    }
+    ::sched_getaffinity(0, sizeof set, &set);
+    return set;
+}
+
+/// Before anything was pinned.
+const cpu_set_t at_start = affinity();
+
+}  // namespace
+
+Unpinned::Unpinned() : before_(affinity()) {
+    ::sched_setaffinity(0, sizeof at_start, &at_start);
+}
+
+Unpinned::~Unpinned() {
+    ::sched_setaffinity(0, sizeof before_, &before_);
+}
+
+std::vector<int> usable_cpus() {
+    const cpu_set_t set = at_start;
     std::vector<int> cpus;
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sched.h>
+
 #include <vector>
 
 namespace ipc::bench {
@@ -7,6 +9,19 @@ namespace ipc::bench {
 /// The processors this process may use, in the order in which roles are to be placed on them: one
 /// of each core first, so that two roles share a core only when there are more roles than cores.
 std::vector<int> usable_cpus();
+
+/// While it exists, the threads that this one starts may run on any of the processors that the
+/// program could use when it started.
+class Unpinned {
+public:
+    Unpinned();
+    ~Unpinned();
+    Unpinned(const Unpinned&) = delete;
+    Unpinned& operator=(const Unpinned&) = delete;
+
+private:
+    cpu_set_t before_;
+};
 
 /// Keeps the calling thread on one processor. Throws std::system_error.
 void pin_to(int cpu);

@@ -27,9 +27,16 @@ Team::~Team() {
     kill_all();
 }
 
-void Team::add(std::string role, int cpu, std::function<void()> body) {
+std::size_t Team::add(std::string role, int cpu, std::function<void()> body) {
     if (processes_.size() == most) throw TeamFailure("too many processes");
-    processes_.push_back({std::move(role), cpu, std::move(body)});
+    processes_.push_back({std::move(role), cpu, std::move(body), false});
+    return processes_.size() - 1;
+}
+
+std::size_t Team::add_background(std::string role, int cpu, std::function<void()> body) {
+    const std::size_t index = add(std::move(role), cpu, std::move(body));
+    processes_[index].background = true;
+    return index;
 }
 
 void Team::start(std::size_t index) {
@@ -53,7 +60,8 @@ void Team::start(std::size_t index) {
 void Team::live(std::size_t index) {
     int code = 0;
     try {
-        pin_to(processes_[index].cpu);
+        board_->pids[index] = ::getpid();
+        if (processes_[index].cpu != any_cpu) pin_to(processes_[index].cpu);
         processes_[index].body();
     } catch (const std::exception& error) {
         std::array<char, 256>& complaint = board_->complaints[index];
@@ -71,9 +79,9 @@ void Team::bury(std::size_t index) {
     }
     ::close(std::exchange(process.descriptor, -1));
     process.pid = -1;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return;
     const char* complaint = board_->complaints[index].data();
     if (*complaint != '\0') throw TeamFailure(fmt::format("{}: {}", process.role, complaint));
+    if (process.background || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return;
     if (WIFSIGNALED(status)) {
         throw TeamFailure(fmt::format("{} was ended by signal {}", process.role, WTERMSIG(status)));
     }
@@ -100,29 +108,28 @@ void Team::run(std::chrono::nanoseconds limit, const std::function<void()>& inte
     while (true) {
         std::vector<pollfd> waiting;
         std::vector<std::size_t> indices;
+        std::string busy;
         for (std::size_t index = 0; index < processes_.size(); ++index) {
-            if (processes_[index].pid <= 0) continue;
-            waiting.push_back({processes_[index].descriptor, POLLIN, 0});
+            const Process& process = processes_[index];
+            if (process.pid <= 0) continue;
+            waiting.push_back({process.descriptor, POLLIN, 0});
             indices.push_back(index);
+            if (!process.background) busy += (busy.empty() ? "" : ", ") + process.role;
         }
-        if (waiting.empty()) return;
+        if (busy.empty()) return kill_all();
         const std::int64_t left = (deadline.at - os::now()) / 1'000'000 + 1;
         const int ready =
             left <= 0 ? 0
                       : ::poll(waiting.data(), waiting.size(),
                                static_cast<int>(std::min<std::int64_t>(left, 1'000'000'000)));
+        const int error = errno;
         if (interrupted) interrupted();
-        if (ready < 0 && errno != EINTR) {
-            throw std::system_error(errno, std::system_category(), "poll");
+        if (ready < 0 && error != EINTR) {
+            throw std::system_error(error, std::system_category(), "poll");
         }
         if (ready == 0) {
-            std::string roles;
-            for (const std::size_t index : indices) {
-                if (!roles.empty()) roles += ", ";
-                roles += processes_[index].role;
-            }
             throw TeamHangs(fmt::format("not done after {:.1f} s: {}",
-                                        static_cast<double>(limit.count()) / 1e9, roles));
+                                        static_cast<double>(limit.count()) / 1e9, busy));
         }
         for (std::size_t i = 0; ready > 0 && i < waiting.size(); ++i) {
             if (waiting[i].revents != 0) bury(indices[i]);
@@ -135,6 +142,15 @@ void Team::meet() {
     // With more processes than processors the last ones get here only if the first ones let them.
     while (board_->arrived.load() < processes_.size())
         ::sched_yield();
+}
+
+void Team::part() {
+    const auto those_that_matter = static_cast<std::size_t>(
+        std::count_if(processes_.begin(), processes_.end(),
+                      [](const Process& process) { return !process.background; }));
+    board_->done.fetch_add(1);
+    while (board_->done.load() < those_that_matter)
+        ::usleep(1000);
 }
 
 }  // namespace ipc::bench

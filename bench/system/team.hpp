@@ -32,34 +32,46 @@ public:
 class Team {
 public:
     static constexpr std::size_t most = 256;
+    static constexpr int any_cpu = -1;
 
     Team() = default;
     ~Team();
     Team(const Team&) = delete;
     Team& operator=(const Team&) = delete;
 
-    /// Announces one more process; nothing runs yet.
-    void add(std::string role, int cpu, std::function<void()> body);
+    /// Announces one more process; nothing runs yet. Returns its number.
+    std::size_t add(std::string role, int cpu, std::function<void()> body);
+    /// The same for a process that does not matter by itself: it may end in any way, and is killed
+    /// when the others are done.
+    std::size_t add_background(std::string role, int cpu, std::function<void()> body);
 
-    /// Runs all of them to their end. Throws TeamFailure, TeamHangs after `limit`, or what
-    /// `interrupted` throws: it is called when a signal arrived.
+    /// Runs all of them until those that matter have ended. Throws TeamFailure, TeamHangs after
+    /// `limit`, or what `interrupted` throws: it is called when a signal arrived.
     void run(std::chrono::nanoseconds limit, const std::function<void()>& interrupted = {});
 
     /// In a process of the team: waits for all others. Spins: a wake-up by the kernel would be
     /// part of what follows.
     void meet();
+    /// The same at the end, for those that matter: nobody takes its end of a transport down while
+    /// another one may still need it. Sleeps.
+    void part();
+    /// Its id, from the start of its body on.
+    pid_t pid(std::size_t process) const { return board_->pids[process].load(); }
 
 private:
     struct Process {
         std::string role;
         int cpu;
         std::function<void()> body;
+        bool background;
         pid_t pid = -1;
         int descriptor = -1;
     };
     struct Board {
         std::atomic<std::size_t> arrived = 0;
+        std::atomic<std::size_t> done = 0;
         std::array<std::array<char, 256>, most> complaints = {};
+        std::array<std::atomic<pid_t>, most> pids = {};
     };
 
     void start(std::size_t index);

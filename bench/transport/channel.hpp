@@ -2,16 +2,12 @@
 
 // The channels of this library.
 
-#include <unistd.h>
-
-#include <atomic>
 #include <cstddef>
 #include <span>
 #include <stdexcept>
 #include <string>
 
-#include <fmt/format.h>
-
+#include "bench/system/own_name.hpp"
 #include "bench/transport/message.hpp"
 #include "bench/transport/transport.hpp"
 #include "ipc/ipc.hpp"
@@ -22,8 +18,7 @@ namespace ipc::bench {
 template <class M>
 class OwnChannel {
 public:
-    explicit OwnChannel(const ChannelOptions& options)
-        : name_(fmt::format("bench.{}.{}", ::getpid(), count()++)) {
+    explicit OwnChannel(const ChannelOptions& options) : name_(own_name()) {
         Channel<M>::create(name_, options);
     }
     ~OwnChannel() { ipc::remove(name_); }
@@ -35,10 +30,6 @@ public:
     Channel<M> open() const { return Channel<M>::open(name_, {.prefault = true}); }
 
 private:
-    static int& count() {
-        static int count = 0;
-        return count;
-    }
     std::string name_;
 };
 
@@ -47,7 +38,12 @@ inline void require(const Outcome& outcome) {
 }
 
 constexpr WaitPolicy policy(Waiting waiting) {
-    return waiting == Waiting::busy ? WaitPolicy::spinning() : WaitPolicy::parking();
+    switch (waiting) {
+        case Waiting::busy: return WaitPolicy::spinning();
+        case Waiting::blocking: return WaitPolicy::parking();
+        case Waiting::standard: break;
+    }
+    return WaitPolicy::adaptive();
 }
 
 /// Enough room in the region for as many messages as the ring has slots.
@@ -65,6 +61,12 @@ public:
     explicit ChannelSender(Producer<M> producer) : producer_(std::move(producer)) {}
     void send(const M& message) { require(producer_.send(message)); }
     void send_batch(std::span<const M> messages) { require(producer_.send_batch(messages)); }
+    void send_in_place(std::uint64_t sequence) {
+        auto loan = producer_.loan();
+        if (!loan) throw std::runtime_error(std::string(to_string(loan.status())));
+        loan->word[0] = sequence;
+        require(std::move(loan).publish());
+    }
 
 private:
     Producer<M> producer_;
@@ -79,6 +81,13 @@ public:
         if (!received) throw std::runtime_error(std::string(to_string(received.status())));
         message = *received;
         if constexpr (acknowledge) require(received.ack());
+    }
+    std::uint64_t receive_in_place() {
+        auto received = consumer_.receive();
+        if (!received) throw std::runtime_error(std::string(to_string(received.status())));
+        const std::uint64_t sequence = received->word[0];
+        if constexpr (acknowledge) require(received.ack());
+        return sequence;
     }
     template <class Use>
     void receive_batch(std::size_t most, Use&& use) {
@@ -101,8 +110,10 @@ public:
     using Message = M;
     static constexpr const char* name = "ipc exclusive, subscriber";
 
-    explicit ExclusiveToSubscriber(Waiting waiting)
-        : waiting_(waiting), channel_(channel_options<M>(capacity_for(sizeof(M)))) {}
+    explicit ExclusiveToSubscriber(Waiting waiting, std::size_t capacity = capacity_for(sizeof(M)))
+        : waiting_(waiting), channel_(channel_options<M>(capacity)) {}
+
+    const std::string& channel() const { return channel_.name(); }
 
     struct Sender : ChannelSender<M> {
         explicit Sender(ExclusiveToSubscriber& transport)
@@ -128,8 +139,10 @@ public:
     using Message = M;
     static constexpr const char* name = "ipc shared, group with acks";
 
-    explicit SharedToGroup(Waiting waiting)
-        : waiting_(waiting), channel_(channel_options<M>(capacity_for(sizeof(M)))) {}
+    explicit SharedToGroup(Waiting waiting, std::size_t capacity = capacity_for(sizeof(M)))
+        : waiting_(waiting), channel_(channel_options<M>(capacity)) {}
+
+    const std::string& channel() const { return channel_.name(); }
 
     struct Sender : ChannelSender<M> {
         explicit Sender(SharedToGroup& transport)

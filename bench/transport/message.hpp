@@ -3,6 +3,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <stdexcept>
 
 #include <fmt/format.h>
@@ -32,6 +33,26 @@ struct Message {
 
 private:
     static constexpr std::uint64_t pattern = 0x9e3779b97f4a7c15;
+};
+
+/// Room for a message that is filled, used and forgotten: use(message). A short one is on the
+/// stack, anew each time, so that the compiler can keep it in registers, as programs do.
+template <class M>
+class Room {
+public:
+    template <class Use>
+    decltype(auto) operator()(Use&& use) {
+        if constexpr (is_short) {
+            M message;
+            return use(message);
+        } else {
+            return use(*long_one_);
+        }
+    }
+
+private:
+    static constexpr bool is_short = sizeof(M) <= 64;
+    std::unique_ptr<M> long_one_ = is_short ? nullptr : std::make_unique<M>();
 };
 
 /// The sequence number that ends a run.

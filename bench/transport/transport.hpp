@@ -10,14 +10,14 @@ namespace ipc::bench {
 enum class Waiting {
     busy,      ///< polling, one processor each
     blocking,  ///< asleep in the kernel
+    standard,  ///< what a user gets who does not ask for anything; else as blocking
 };
 
-/// A way to bring messages of one type M from one process to another, in order and without loss.
-/// The transport is made before the processes are forked, and gone when it is destroyed. Each
-/// process then makes its end of it, after the fork.
+/// A way to bring messages of one type from one process to another, in order and without loss. It
+/// is made before the processes are forked, and gone when it is destroyed. Each process makes its
+/// end of it, after the fork.
 template <class T>
-concept Transport = std::constructible_from<T, Waiting> &&
-    std::constructible_from<typename T::Sender, T&> &&
+concept Transport = std::constructible_from<typename T::Sender, T&> &&
     std::constructible_from<typename T::Receiver, T&> &&
     requires(typename T::Sender& sender, typename T::Receiver& receiver,
              typename T::Message& message) {

@@ -1,0 +1,374 @@
+// ipc-bench: its parts, and each sub-command for a moment. Figures are not judged here.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdint>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "bench/experiment/experiment.hpp"
+#include "bench/report/chart.hpp"
+#include "bench/report/table.hpp"
+#include "bench/scenario/one_way.hpp"
+#include "bench/scenario/ping_pong.hpp"
+#include "bench/statistics/histogram.hpp"
+#include "bench/system/team.hpp"
+#include "bench/transport/boost_spsc.hpp"
+#include "bench/transport/message.hpp"
+#include "tests/support/shell.hpp"
+
+namespace ipc::bench {
+namespace {
+
+using namespace std::chrono_literals;
+using test::Shell;
+using ::testing::HasSubstr;
+
+// ---- statistics
+
+TEST(BenchHistogram, QuantilesHaveThreeSignificantDigits) {
+    std::mt19937_64 random(7);
+    for (const double scale : {1e2, 1e4, 1e7, 1e12}) {
+        Histogram histogram;
+        std::vector<std::uint64_t> values;
+        std::lognormal_distribution<double> distribution(0, 1);
+        for (int i = 0; i < 10'000; ++i) {
+            values.push_back(static_cast<std::uint64_t>(scale * distribution(random)));
+            histogram.add(values.back());
+        }
+        std::sort(values.begin(), values.end());
+        for (const double fraction : {0.5, 0.9, 0.99, 0.999, 1.0}) {
+            const auto rank = static_cast<std::size_t>(std::ceil(fraction * 10'000)) - 1;
+            const auto exact = static_cast<double>(values[rank]);
+            const auto found = static_cast<double>(histogram.quantile(fraction));
+            EXPECT_NEAR(found, exact, 1 + exact * 0.001) << scale << " " << fraction;
+        }
+        EXPECT_EQ(histogram.max(), values.back());
+        EXPECT_EQ(histogram.total(), values.size());
+    }
+}
+
+TEST(BenchHistogram, MergedCountsAsOne) {
+    Histogram low;
+    Histogram high;
+    for (std::uint64_t i = 1; i <= 100; ++i) {
+        low.add(i);
+        high.add(i + 100);
+    }
+    low.merge(high);
+    EXPECT_EQ(low.quantile(0.5), 100U);
+    EXPECT_EQ(low.quantile(0.99), 198U);
+    EXPECT_EQ(low.max(), 200U);
+    EXPECT_EQ(Histogram().quantile(0.5), 0U);
+}
+
+// ---- what travels
+
+TEST(BenchMessage, NoDamageToAShortMessageGoesUnnoticed) {
+    Message<32> message;
+    message.write(17);
+    EXPECT_TRUE(message.is(17));
+    EXPECT_FALSE(message.is(18));
+    auto* bytes = reinterpret_cast<unsigned char*>(message.word.data());
+    for (std::size_t i = 0; i < sizeof message; ++i) {
+        bytes[i] ^= 1;
+        EXPECT_FALSE(message.is(17)) << i;
+        EXPECT_THROW(expect_last(message, 17), std::runtime_error) << i;
+        bytes[i] ^= 1;
+    }
+}
+
+// ---- processes
+
+TEST(BenchTeam, SaysWhichProcessFailedAndWhy) {
+    Team team;
+    team.add("one that waits", Team::any_cpu, [] { ::pause(); });
+    team.add("one that fails", Team::any_cpu, [] { throw std::runtime_error("no reason"); });
+    try {
+        team.run(60s);
+        FAIL();
+    } catch (const TeamFailure& failure) {
+        EXPECT_STREQ(failure.what(), "one that fails: no reason");
+    }
+}
+
+TEST(BenchTeam, CutsOffWhatHangs) {
+    Team team;
+    team.add("one that hangs", Team::any_cpu, [] { ::pause(); });
+    team.add("one that ends", Team::any_cpu, [] {});
+    try {
+        team.run(300ms);
+        FAIL();
+    } catch (const TeamHangs& hangs) {
+        EXPECT_THAT(hangs.what(), HasSubstr("one that hangs"));
+        EXPECT_THAT(hangs.what(), ::testing::Not(HasSubstr("one that ends")));
+    }
+}
+
+TEST(BenchTeam, BackgroundMayDieAndEndsWithTheOthers) {
+    Team team;
+    const auto victim = team.add_background("victim", Team::any_cpu, [&] {
+        team.meet();
+        ::pause();
+    });
+    team.add_background("load", Team::any_cpu, [&] {
+        team.meet();
+        ::pause();
+    });
+    team.add("killer", Team::any_cpu, [&] {
+        team.meet();
+        ::kill(team.pid(victim), SIGKILL);
+    });
+    EXPECT_NO_THROW(team.run(60s));
+}
+
+// ---- experiments
+
+Candidate constant(const std::string& name, Role role, double value) {
+    return {name, role, [value](const Effort&) { return Measurement{.value = value}; }};
+}
+
+TEST(BenchExperiment, RatiosAreTakenWithinRoundsToTheBestFloor) {
+    // The machine is three times slower in the second round, for both.
+    int round_of_floor = 0;
+    int round_of_ours = 0;
+    const auto slow = [](int round) { return round == 2 ? 3.0 : 1.0; };
+    Experiment experiment;
+    experiment.unit = "ns";
+    experiment.higher_is_better = false;
+    experiment.candidates = {
+        {"floor", Role::floor,
+         [&](const Effort&) { return Measurement{.value = 100 * slow(++round_of_floor)}; }},
+        constant("slow floor", Role::floor, 400),
+        {"ours", Role::ours,
+         [&](const Effort&) { return Measurement{.value = 110 * slow(++round_of_ours)}; }},
+        {"broken", Role::peer,
+         [](const Effort&) -> Measurement { throw std::runtime_error("broken indeed"); }},
+        {"missing", Role::peer, {}, "not installed"},
+    };
+    const Report report = run(experiment, {}, 3);
+    EXPECT_EQ(report.reference, "floor");
+    EXPECT_EQ(report.results[2].values.size(), 3U);
+    EXPECT_NEAR(report.results[2].ratio, 1.1, 1e-9);
+    EXPECT_NEAR(report.results[2].ratios[1], 1.1, 1e-9);
+    EXPECT_EQ(report.results[3].state, Result::State::failed);
+    EXPECT_EQ(report.results[3].reason, "broken indeed");
+    EXPECT_EQ(report.results[4].state, Result::State::absent);
+    EXPECT_TRUE(report.remarks.empty());
+
+    std::string text;
+    for (const std::string& line : table(report))
+        text += line + "\n";
+    EXPECT_THAT(text, HasSubstr("broken: failed: broken indeed"));
+    EXPECT_THAT(text, HasSubstr("missing: absent: not installed"));
+    EXPECT_THAT(text, HasSubstr("1.10"));
+}
+
+TEST(BenchExperiment, AFloorThatIsBeatenIsReported) {
+    for (const bool higher : {false, true}) {
+        Experiment experiment;
+        experiment.higher_is_better = higher;
+        experiment.candidates = {constant("floor", Role::floor, 100),
+                                 constant("ours", Role::ours, higher ? 110 : 90)};
+        const Report report = run(experiment, {}, 1);
+        ASSERT_EQ(report.remarks.size(), 1U);
+        EXPECT_THAT(report.remarks[0], HasSubstr("ours beats the floor"));
+    }
+}
+
+TEST(BenchTable, QuantitiesHaveThreeSignificantDigits) {
+    EXPECT_EQ(quantity(253.4, "ns"), "253 ns");
+    EXPECT_EQ(quantity(64'040, "ns"), "64.0 us");
+    EXPECT_EQ(quantity(12'345'678, "ns"), "12.3 ms");
+    EXPECT_EQ(quantity(311.4e6, "1/s"), "311 M/s");
+    EXPECT_EQ(quantity(9.96e3, "1/s"), "9.96 k/s");
+}
+
+// ---- scenarios notice what is wrong
+
+/// Damages the third message.
+template <class T>
+struct Damaging : T {
+    using T::T;
+    struct Sender : T::Sender {
+        explicit Sender(Damaging& transport) : T::Sender(transport) {}
+        void send(const typename T::Message& message) {
+            auto copy = message;
+            if (++count == 3) copy.word[1] ^= 1;
+            T::Sender::send(copy);
+        }
+        int count = 0;
+    };
+    struct Receiver : T::Receiver {
+        explicit Receiver(Damaging& transport) : T::Receiver(transport) {}
+    };
+};
+
+/// Loses the third message.
+template <class T>
+struct Losing : T {
+    using T::T;
+    struct Sender : T::Sender {
+        explicit Sender(Losing& transport) : T::Sender(transport) {}
+        void send(const typename T::Message& message) {
+            if (++count != 3) T::Sender::send(message);
+        }
+        int count = 0;
+    };
+    struct Receiver : T::Receiver {
+        explicit Receiver(Losing& transport) : T::Receiver(transport) {}
+    };
+};
+
+Effort a_moment() {
+    return {.warm_up = 2ms, .measure = 200ms, .grace = 60s, .cpus = {Team::any_cpu}};
+}
+
+template <class T>
+std::string failure_of_one_way() {
+    T transport(Waiting::busy);
+    try {
+        (void)one_way(transport, false, a_moment());
+    } catch (const TeamFailure& failure) {
+        return failure.what();
+    }
+    return "";
+}
+
+TEST(BenchScenario, EveryMessageIsCheckedForContentAndOrder) {
+    using Queue = BoostSpscQueue<Message<32>>;
+    EXPECT_EQ(failure_of_one_way<Queue>(), "");
+    EXPECT_EQ(failure_of_one_way<Damaging<Queue>>(), "receiver: message 3 is damaged");
+    EXPECT_EQ(failure_of_one_way<Losing<Queue>>(),
+              "receiver: out of order: message 4 arrived in place of 3");
+
+    Queue there(Waiting::busy);
+    Damaging<Queue> back(Waiting::busy);
+    EXPECT_THROW((void)ping_pong(there, back, a_moment()), TeamFailure);
+}
+
+// ---- the program
+
+const std::string use_bench = "export PATH='" IPC_TOOL_DIRECTORY "':$PATH\n";
+
+nlohmann::json run_bench(const Shell& shell, const std::string& arguments) {
+    const auto result =
+        shell.run(use_bench + "ipc-bench --rounds 1 --seconds 0.02 --json " + arguments +
+                      " --only '^(ipc|boost spsc|pipe|[0-9]|al|wat|the)'",
+                  110);
+    EXPECT_EQ(result.exit_code, 0) << result;
+    auto document = nlohmann::json::parse(result.out, nullptr, false);
+    EXPECT_FALSE(document.is_discarded()) << result;
+    return document;
+}
+
+/// Whether the document is as bench/results/README.md says, and everything of ours was measured.
+void check(const nlohmann::json& document, std::size_t experiments) {
+    ASSERT_EQ(document.at("schema_version"), 1);
+    for (const char* key : {"processor", "kernel", "system", "compiler", "library_version", "date"})
+        EXPECT_FALSE(document.at("machine").at(key).get<std::string>().empty()) << key;
+    EXPECT_EQ(document.at("settings").at("rounds"), 1);
+    ASSERT_EQ(document.at("experiments").size(), experiments);
+    std::set<std::string> ids;
+    for (const auto& experiment : document.at("experiments")) {
+        const auto id = experiment.at("id").get<std::string>();
+        EXPECT_TRUE(ids.insert(id).second) << id;
+        EXPECT_FALSE(experiment.at("title").get<std::string>().empty()) << id;
+        EXPECT_FALSE(experiment.at("explanation").get<std::string>().empty()) << id;
+        EXPECT_TRUE(experiment.at("higher_is_better").is_boolean()) << id;
+        std::size_t ours = 0;
+        for (const auto& candidate : experiment.at("candidates")) {
+            const auto name = id + ", " + candidate.at("name").get<std::string>();
+            if (candidate.at("role") == "ours") ++ours;
+            if (candidate.at("role") == "peer") continue;
+            ASSERT_EQ(candidate.at("state"), "measured") << name << candidate.dump();
+            EXPECT_EQ(candidate.at("rounds").size(), 1U) << name;
+            EXPECT_GE(candidate.at("median").get<double>(), 0) << name;
+            if (!candidate.contains("latency_ns")) continue;
+            double last = 0;
+            for (const char* key : {"p50", "p90", "p99", "p99.9", "p99.99", "max"}) {
+                const double value = candidate.at("latency_ns").at(key);
+                EXPECT_GE(value, last) << name << key;
+                last = value;
+            }
+        }
+        EXPECT_GE(ours, 1U) << id;
+    }
+}
+
+struct Case {
+    const char* command;
+    std::size_t experiments;
+};
+
+class BenchCommand : public ::testing::TestWithParam<Case> {};
+
+TEST_P(BenchCommand, MeasuresAndChecks) {
+    const Shell shell("bench");
+    check(run_bench(shell, GetParam().command), GetParam().experiments);
+    EXPECT_FALSE(shell.has_channels());
+}
+
+INSTANTIATE_TEST_SUITE_P(All, BenchCommand,
+                         ::testing::Values(Case{"ping-pong", 8}, Case{"latency", 5},
+                                           Case{"wake-up", 1}, Case{"throughput", 9},
+                                           Case{"zero-copy", 5}, Case{"work-queue", 4},
+                                           Case{"fan-out", 3}, Case{"recovery", 1},
+                                           Case{"watched", 2}, Case{"idle", 1}),
+                         [](const auto& test) {
+                             std::string name = test.param.command;
+                             std::erase(name, '-');
+                             return name;
+                         });
+
+TEST(BenchProgram, MakesAPageFromResults) {
+    const Shell shell("bench");
+    const auto result = shell.run(
+        use_bench +
+            "ipc-bench ping-pong fan-out --rounds 1 --seconds 0.01 --only 'ipc|[0-9] group' "
+            "--output results.json --revision 'a & b'\n"
+            "mkdir plots\n"
+            "ipc-bench page results.json page.html --plots plots",
+        110);
+    ASSERT_EQ(result.exit_code, 0) << result;
+    EXPECT_THAT(result.out, HasSubstr("Ping-pong, 32 bytes"));
+    const std::string page = test::read_file(shell.file("page.html"));
+    EXPECT_THAT(page, HasSubstr("revision a &amp; b"));
+    for (const char* plot : {"round_trip", "round_trip_percentiles", "round_trip_size", "fan_out"})
+        EXPECT_THAT(page, HasSubstr(std::string("<figure id=\"") + plot + "\"><svg"));
+    EXPECT_THAT(test::read_file(shell.file("plots/fan_out.svg")), HasSubstr("</svg>"));
+    EXPECT_THAT(page, ::testing::Not(HasSubstr("nan")));
+    EXPECT_THAT(page, ::testing::Not(HasSubstr("src=")));
+}
+
+TEST(BenchProgram, RefusesWhatItCannotDo) {
+    const Shell shell("bench");
+    EXPECT_EQ(shell.run(use_bench + "ipc-bench").exit_code, 2);
+    EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --rounds 0").exit_code, 2);
+    EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --only '('").exit_code, 2);
+    for (const char* content : {"", "{}", "[]", "{\"schema_version\": 99}",
+                                "{\"schema_version\": 1, \"experiments\": [{}]}"}) {
+        test::write_file(shell.file("results.json"), content);
+        const auto result = shell.run(use_bench + "ipc-bench page results.json page.html");
+        EXPECT_EQ(result.exit_code, 1) << content << result;
+        EXPECT_THAT(result.err, HasSubstr("results.json")) << content;
+    }
+    const auto unwritable =
+        shell.run(use_bench + "ipc-bench fan-out --output missing/results.json");
+    EXPECT_EQ(unwritable.exit_code, 1);
+    EXPECT_THAT(unwritable.err, HasSubstr("missing/results.json"));
+}
+
+}
+}
