@@ -186,10 +186,11 @@ TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSyst
     // a count and a sum each.
     EXPECT_GE(executed.locked - marks().locked, 3U * rounds);
     EXPECT_LE(executed.locked - marks().locked, 7U * rounds);
-    EXPECT_EQ(executed.fences, marks().fences);
     // A member looks after the dead about 20 times a second, whatever it does: one probe of the
-    // other participant. Under single-step seconds are long, but messages cost none.
+    // other participant, and a fence before it looks for sleepers. Under single-step seconds are
+    // long, but messages cost none.
     EXPECT_LE(executed.system_calls - marks().system_calls, 20 * executed.seconds + 2);
+    EXPECT_LE(executed.fences - marks().fences, 20 * executed.seconds + 2);
 }
 
 // Nobody sleeps who would have to be woken.
