@@ -13,7 +13,6 @@
 namespace ipc::tools::monitor {
 namespace {
 
-using format::bucket_floor;
 using format::bucket_of;
 using format::histogram_buckets;
 

@@ -4,10 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <regex>
 #include <string>
 #include <thread>
 
@@ -36,6 +37,29 @@ const std::string directory = [] {
 
 bool contains(const std::string& text, const std::string& part) {
     return text.find(part) != std::string::npos;
+}
+
+/// Whether a sequence ESC [ N ; ... m of the text chooses a colour.
+bool sets_a_colour(const std::string& text) {
+    const auto is_colour = [](int code) {
+        return (code >= 30 && code <= 38) || (code >= 40 && code <= 48) ||
+               (code >= 90 && code <= 97);
+    };
+    for (std::size_t at = text.find("\x1b["); at != std::string::npos;
+         at = text.find("\x1b[", at)) {
+        bool found = false;
+        int code = 0;
+        for (at += 2; at < text.size() && (std::isdigit(text[at]) != 0 || text[at] == ';'); ++at) {
+            if (text[at] == ';') {
+                found |= is_colour(code);
+                code = 0;
+            } else {
+                code = std::min(code * 10 + (text[at] - '0'), 1000);
+            }
+        }
+        if (at < text.size() && text[at] == 'm' && (found || is_colour(code))) return true;
+    }
+    return false;
 }
 
 /// A terminal emulator with a shell in it.
@@ -314,10 +338,7 @@ TEST_F(MonitorScreen, NeedsNoColoursAndNoCharactersBeyondAscii) {
     Channel<>::create("jobs");
     { auto group = Channel<>::open("jobs").join("workers"); }
     ASSERT_TRUE(Channel<>::open("jobs").producer().send("work"));
-    const auto has_colours = [&] {
-        static const std::regex colour("\x1b\\[([0-9]+;)*(3[0-8]|4[0-8]|9[0-7])(;[0-9]+)*m");
-        return std::regex_search(terminal.tmux("capture-pane -p -e").out, colour);
-    };
+    const auto has_colours = [&] { return sets_a_colour(terminal.tmux("capture-pane -p -e").out); };
     terminal.enter("ipc-monitor --interval 0.1");
     ASSERT_TRUE(terminal.shows_line("STOP", "jobs")) << terminal.screen();
     EXPECT_TRUE(has_colours());

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tools/monitor/canvas.hpp"
@@ -78,7 +78,9 @@ struct SortKey {
     double figure = 0;
     std::string text;
 
-    friend auto operator<=>(const SortKey&, const SortKey&) = default;
+    friend bool operator<(const SortKey& a, const SortKey& b) {
+        return std::tie(a.figure, a.text) < std::tie(b.figure, b.text);
+    }
 };
 
 /// A line of the overview.
