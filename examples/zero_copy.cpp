@@ -75,6 +75,7 @@ int main() try {
     const pid_t child = ::fork();
     if (child != 0) {
         consume(consumer, child);
+        ::waitpid(child, nullptr, 0);  // it still detaches from the channel
         return 0;
     }
     produce(name);  // handles do not survive a fork: the child opens the channel by its name

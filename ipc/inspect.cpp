@@ -34,7 +34,8 @@ constexpr std::size_t most_leases = 64;
 constexpr Position most_looks_for_age = 1024;
 
 std::optional<ParticipantReport> report_participant(const ChannelMemory& memory, unsigned index,
-                                                    std::uint64_t own_namespace) {
+                                                    std::uint64_t own_namespace,
+                                                    ProcessStates& processes) {
     using format::Role;
     const Participant& entry = memory.participant(index);
     if (!format::is_active(entry)) return std::nullopt;
@@ -42,7 +43,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     report.index = index;
     bool consistent = false;
     for (int attempt = 0; attempt < 100 && !consistent; ++attempt) {
-        const std::uint32_t version = entry.version.load(std::memory_order_acquire);
+        const std::uint32_t version = entry.version.load(std::memory_order_acquire);  // EDGE entry
         if (version % 2 != 0) continue;
         switch (format::role_of(entry)) {
             case Role::shared_producer: report.role = ParticipantRole::shared_producer; break;
@@ -55,7 +56,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
         report.same_pid_namespace = entry.pid_namespace.load(relaxed) == own_namespace;
         report.attached_at_ns = entry.attached_at.load(relaxed);
         report.group_index = entry.group.load(relaxed);
-        std::atomic_thread_fence(std::memory_order_acquire);
+        std::atomic_thread_fence(std::memory_order_acquire);  // EDGE entry
         consistent = entry.version.load(relaxed) == version;
     }
     if (report.role == ParticipantRole::shared_producer ||
@@ -67,7 +68,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     }
     report.alive = memory.is_alive(index);
     if (report.same_pid_namespace && report.alive) {
-        report.process_state = os::process_state(report.pid);
+        report.process_state = processes.of(report.pid);
     }
     const bool produces = report.group_index < 0;
     report.messages = (produces ? entry.published : entry.received).load(relaxed);
@@ -105,8 +106,11 @@ LeaseKind kind_of(LeaseState state) {
 }
 
 std::vector<std::uint64_t> counts_of(const format::Histogram& histogram) {
-    std::vector<std::uint64_t> counts(format::histogram_buckets);
-    for (std::size_t i = 0; i < counts.size(); ++i)
+    std::size_t used = format::histogram_buckets;
+    while (used > 0 && histogram.counts[used - 1].load(relaxed) == 0)
+        --used;
+    std::vector<std::uint64_t> counts(used);
+    for (std::size_t i = 0; i < used; ++i)
         counts[i] = histogram.counts[i].load(relaxed);
     return counts;
 }
@@ -271,6 +275,20 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
                    ", which stopped producer " + name_of(*owner) + " has claimed";
         }
     }
+    // Who holds the registry cannot be found out, only that somebody does.
+    const std::string held =
+        memory.registry_is_locked()
+            ? ": another process holds the registry; look for a stopped one that attaches or leaves"
+            : "";
+    for (unsigned i = 0; i < memory.groups_used(); ++i) {
+        const Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (status.state() == format::GroupState::forming && status.gates() &&
+            !before(report.tail,
+                    group.low_water_mark(std::memory_order_acquire) + report.capacity)) {
+            return "producers wait for a group that is being joined" + held;
+        }
+    }
     const GroupReport* slowest = nullptr;
     for (const GroupReport& group : report.groups) {
         if (!group.reliable) continue;
@@ -285,7 +303,9 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         if (&group != slowest) continue;
         group.blocks_producers = true;
         std::string sentence = "producers wait for " + name_of(group, report.participants);
-        if (group.members == 0) return sentence + ", which has no members";
+        if (group.members == 0) {
+            return sentence + ", which has no members" + (group.durable ? std::string() : held);
+        }
         if (!group.leases.empty()) {
             const LeaseReport& lease = group.leases.front();
             if (const ParticipantReport* member = participant(lease.member)) {
@@ -294,6 +314,12 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
                 if (member->last_received_ns == 0) return sentence;
                 return sentence + " for " +
                        duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
+            }
+        }
+        for (const ParticipantReport& member : report.participants) {
+            if (member.group_index == static_cast<int>(group.index) &&
+                member.process_state == 'T') {
+                return sentence + ": member " + name_of(member) + " is stopped";
             }
         }
         return sentence;
@@ -316,10 +342,22 @@ const GroupReport* ChannelReport::find_group(const std::string& group) const {
     return found == groups.end() ? nullptr : &*found;
 }
 
+char ProcessStates::of(std::int32_t pid) {
+    const auto [entry, is_new] = states_.try_emplace(pid);
+    if (is_new) entry->second = os::process_state(pid);
+    return entry->second;
+}
+
 Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
-    : memory_(protocol::watch_channel(channel, allow_foreign_owner)) {}
+    : memory_(protocol::watch_channel(channel, allow_foreign_owner)),
+      own_namespace_(os::this_process().pid_namespace) {}
 
 ChannelReport Inspector::sample() const {
+    ProcessStates processes;
+    return sample(processes);
+}
+
+ChannelReport Inspector::sample(ProcessStates& processes) const {
     const ChannelMemory& memory = *memory_;
     memory.check_fork();
     const format::Preamble& preamble = memory.preamble();
@@ -333,23 +371,25 @@ ChannelReport Inspector::sample() const {
                              ? 0
                              : memory.layout().region_size - format::region_allowance;
     report.object_bytes = memory.layout().object_size;
-    report.reserved_bytes = memory.reserved_bytes();
+    const ChannelMemory::ObjectState object = memory.object_state();
+    report.reserved_bytes = object.reserved_bytes;
     report.temporary = preamble.temporary != 0;
-    report.removed = memory.is_removed() || memory.is_unlinked();
+    report.removed = memory.is_removed() || object.unlinked;
     report.type_name = preamble.type_name;
     report.first = preamble.first_position;
 
-    const std::uint64_t own_namespace = os::this_process().pid_namespace;
+    report.participants.reserve(memory.participants_used());
     for (unsigned i = 0; i < memory.participants_used(); ++i) {
         const Participant& entry = memory.participant(i);
         // Counters stay with the entry, whoever has it now.
         report.messages_in += entry.published.load(relaxed);
         report.bytes_in += entry.published_bytes.load(relaxed);
         report.aborted += entry.aborted.load(relaxed);
-        if (auto participant = report_participant(memory, i, own_namespace)) {
+        if (auto participant = report_participant(memory, i, own_namespace_, processes)) {
             report.participants.push_back(std::move(*participant));
         }
     }
+    report.groups.reserve(memory.groups_used());
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "ipc/base/options.hpp"
@@ -105,7 +106,8 @@ struct GroupReport {
     bool blocks_producers = false;    ///< it is the group a full ring waits for
     std::vector<LeaseReport> leases;  ///< the oldest 64 that are not settled
     /// Sampled durations in the buckets of ipc/format/histogram.hpp: receive to settle (T_p), and
-    /// publish to settle (T_r). The sums are those of the durations themselves.
+    /// publish to settle (T_r); buckets behind the last that counted anything are left out. The
+    /// sums are those of the durations themselves.
     std::vector<std::uint64_t> service_time;
     std::uint64_t service_time_sum_ns = 0;
     std::vector<std::uint64_t> response_time;
@@ -139,6 +141,17 @@ struct ChannelReport {
     IPC_API const GroupReport* find_group(const std::string& group) const;
 };
 
+/// Asks the system about each process once, however many channels it takes part in: for a round of
+/// looks at many of them.
+class IPC_API ProcessStates {
+public:
+    /// As ParticipantReport::process_state.
+    char of(std::int32_t pid);
+
+private:
+    std::unordered_map<std::int32_t, char> states_;
+};
+
 /// Keeps a channel mapped read-only, for repeated looks. Takes no table entry and delays nobody.
 class IPC_API Inspector {
 public:
@@ -146,9 +159,12 @@ public:
     explicit Inspector(const std::string& channel, bool allow_foreign_owner = false);
 
     ChannelReport sample() const;
+    /// The same, with the states of processes as `processes` knows them.
+    ChannelReport sample(ProcessStates& processes) const;
 
 private:
     std::shared_ptr<protocol::ChannelMemory> memory_;
+    std::uint64_t own_namespace_;
 };
 
 /// One look.

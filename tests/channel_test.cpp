@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,30 +18,21 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/os/shared_object.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/own_directory.hpp"
+#include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+// One test removes all that is dead.
+const OwnDirectory directory;
+
 using Clock = std::chrono::steady_clock;
-
-template <class Action>
-Errc refusal(Action&& action, std::string* what = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (what != nullptr) *what = error.what();
-        return static_cast<Errc>(error.code().value());
-    }
-    ADD_FAILURE() << "was not refused";
-    return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 bool is_listed(const std::string& name) {
     const auto names = list();
@@ -54,6 +47,23 @@ struct Pair {
     std::int32_t a;
     std::int32_t b;
 };
+
+// ------------------------------------------------------------------------------------------ words
+
+TEST(Words, EveryStatusAndEveryErrorHasItsOwn) {
+    std::set<std::string_view> statuses;
+    for (int i = 0; i <= static_cast<int>(Status::not_leased); ++i)
+        statuses.insert(to_string(static_cast<Status>(i)));
+    EXPECT_EQ(statuses.size(), static_cast<std::size_t>(Status::not_leased) + 1);
+    EXPECT_FALSE(statuses.contains(to_string(static_cast<Status>(99))));
+
+    std::set<std::string> errors;
+    for (int i = 1; i <= static_cast<int>(Errc::system); ++i)
+        errors.insert(make_error_code(static_cast<Errc>(i)).message());
+    EXPECT_EQ(errors.size(), static_cast<std::size_t>(Errc::system));
+    EXPECT_FALSE(errors.contains(make_error_code(static_cast<Errc>(99)).message()));
+    EXPECT_STREQ(make_error_code(Errc::corrupt).category().name(), "ipc");
+}
 
 // ------------------------------------------------------------------------------- create and open
 
@@ -301,7 +311,8 @@ TEST(ChannelOptions, ModeIsThatOfTheObjectWhateverTheUmask) {
         const ChannelName name;
         auto channel = Channel<>::create(name, {.mode = mode, .group_id = ::getegid()});
         struct stat status {};
-        ASSERT_EQ(::stat(("/dev/shm/ipc." + name.str()).c_str(), &status), 0);
+        ASSERT_EQ(::stat((os::shared_memory_directory() + "/ipc." + name.str()).c_str(), &status),
+                  0);
         EXPECT_EQ(status.st_mode & 07777, mode);
         EXPECT_EQ(status.st_gid, ::getegid());
     }

@@ -8,9 +8,11 @@
 #include <csignal>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,6 +21,8 @@
 #include "ipc/os/clock.hpp"
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/sentinel.hpp"
+#include "ipc/protocol/wait.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/shared_value.hpp"
@@ -1065,6 +1069,38 @@ TEST(DeathOfASentinel, ABusyMemberThatWasThereBeforeLooksAfterTheDeadInstead) {
         return found;
     };
     EXPECT_TRUE(eventually(poll, 10));
+}
+
+TEST(LeavingSentinel, HandsOverForALeaseThatWasTakenWhileItLeft) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    ASSERT_TRUE(channel.producer().send("job"));
+    auto worker = channel.join("workers", manual);
+    const auto memory = memory_of(name);
+    auto leaver = protocol::join_group(*memory, "workers", manual);
+    std::optional<protocol::SentinelDuty> duty(std::in_place, *memory, leaver.attachment.index,
+                                               protocol::place_of_group(leaver.group), nullptr);
+    (void)duty->next_tick();
+    ASSERT_TRUE(duty->is_mine());
+    Child sleeper([&name] {
+        const ParticipantOptions parking{.wait_policy = WaitPolicy::parking()};
+        auto member = Channel<>::open(name).join("sleepers", {.participant = parking});
+        (void)member.receive();
+    });
+    ASSERT_TRUE(eventually([&] { return is_parked(name, sleeper.pid()); }));
+
+    // The one with the duty ticks slowly, and sleeps no more: its deadline has passed.
+    auto job = worker.try_receive();
+    ASSERT_TRUE(job);
+    const int group = protocol::find_group(*memory, "sleepers");
+    ASSERT_GE(group, 0);
+    const auto& futex = memory->group(static_cast<unsigned>(group)).parking.futex;
+    const std::uint32_t before = futex.load();
+    duty.reset();
+    EXPECT_NE(futex.load(), before) << "nobody was called to look after the lease";
+    EXPECT_TRUE(
+        eventually([&] { return format::Sentinel{memory->header().sentinel.load()}.is_fast(); }));
+    protocol::detach(*memory, leaver.attachment);
 }
 
 TEST(StoppedSentinel, IsReplacedBySleepersThatGoOn) {

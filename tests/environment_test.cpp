@@ -6,6 +6,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -492,6 +493,26 @@ TEST(AnotherUser, WhoMayWriteStillHasToAllowAForeignOwner) {
     if (result == skipped) GTEST_SKIP() << "becoming another user needs root";
     EXPECT_EQ(result, 0);
     EXPECT_EQ(subscriber.receive_for(10s).text(), "from nobody");
+}
+
+TEST(AnotherUser, WhoMayNotLockTheMemoryOfADurableGroupLeavesNoneBehind) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    GTEST_SKIP() << "sanitizers turn mlock into nothing";
+#endif
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.mode = 0666});
+    Child child([&] {
+        become_nobody();
+        auto own = Channel<>::open(name, {.allow_foreign_owner = true, .lock_memory = true});
+        const rlimit nothing{};
+        require(::setrlimit(RLIMIT_MEMLOCK, &nothing) == 0, "lowered");
+        require_error([&] { (void)own.join("durable"); }, Errc::permission_denied);
+        require_error([&] { (void)own.subscribe(); }, Errc::permission_denied);
+    });
+    const int result = child.wait();
+    if (result == skipped) GTEST_SKIP() << "becoming another user needs root";
+    EXPECT_EQ(result, 0);
+    EXPECT_TRUE(inspect(name).groups.empty());
 }
 
 TEST(AnotherUser, WhoMayNotRemoveAChannelDoesNotEndItByTrying) {

@@ -79,6 +79,11 @@ TEST_F(EstimateTest, TheArticlesCase) {
 
 TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
     now.messages_in = 50;
+    now.bytes_in = 1000;
+    const ChannelRates of_channel = channel_rates(before, now).value();
+    EXPECT_DOUBLE_EQ(of_channel.seconds, 10.0);
+    EXPECT_DOUBLE_EQ(of_channel.messages_in, 5.0);
+    EXPECT_DOUBLE_EQ(of_channel.bytes_in, 100.0);
     group().delivered = 40;
     group().settled = 30;
     group().acked = 20;
@@ -104,6 +109,7 @@ TEST_F(EstimateTest, NothingIsKnownOfRatesWithoutAnEarlierReportOfTheSameGroup) 
     EXPECT_TRUE(estimate(nullptr, now, group()).response_busy);
     before.channel_id = 8;
     EXPECT_FALSE(result().rates);
+    EXPECT_FALSE(channel_rates(before, now));
     before.channel_id = 7;
     earlier().start = 1;  // the entry had another user
     EXPECT_FALSE(result().rates);
@@ -191,19 +197,25 @@ TEST_F(EstimateTest, UtilisationCountsReturnsAndExceedsOne) {
     EXPECT_FALSE(result().response_steady) << "no steady state";
 }
 
-// M/M/1 at 0.5: twice the service time. M/M/2 at 0.5: T_p / (1 - 0.25). M/M/3 with load 2: P(wait)
-// = 4/9, W = 4/9 T_p.
+// Waits at exponential service times: M/M/1 at 0.5: T_p. M/M/2 at 0.5: T_p / 3. M/M/3 with load 2:
+// P(wait) = 4/9, W = 4/9 T_p. At constant ones, half of that: M/D/1 exactly.
 TEST_F(EstimateTest, SteadyStateIsThatOfTheTextbook) {
-    service(Counts().add(second, 10));
-    group().members = 1;
-    now.messages_in = 5;
-    EXPECT_NEAR(result().response_steady.value(), 2.0, 1e-9);
-    group().members = 2;
-    now.messages_in = 10;
-    EXPECT_NEAR(result().response_steady.value(), 4.0 / 3, 1e-9);
-    group().members = 3;
-    now.messages_in = 20;
-    EXPECT_NEAR(result().response_steady.value(), 1 + 4.0 / 9, 1e-9);
+    for (const Counts& times :
+         {Counts().add(second, 10), Counts().add(second / 3, 50).add(3 * second, 14)}) {
+        service(times);
+        const Durations durations = result().service.value();
+        const double unit = durations.mean * (1 + durations.squared_variation) / 2;
+        const auto wait = [&](unsigned members, double load) {
+            group().members = members;
+            now.messages_in = 1000;
+            before.sampled_at_ns =
+                now.sampled_at_ns - static_cast<std::int64_t>(1000 * 1e9 * durations.mean / load);
+            return (result().response_steady.value() - durations.mean) / unit;
+        };
+        EXPECT_NEAR(wait(1, 0.5), 1, 1e-6);
+        EXPECT_NEAR(wait(2, 1), 1.0 / 3, 1e-6);
+        EXPECT_NEAR(wait(3, 2), 4.0 / 9, 1e-6);
+    }
 }
 
 TEST(ErlangC, ValuesOfTheTable) {
@@ -235,6 +247,23 @@ TEST_F(EstimateTest, ABacklogOfWhichNothingIsSettledIsNoBasisForAPrediction) {
     earlier().backlog = 4;
     before.sampled_at_ns = now.sampled_at_ns - 2 * second;  // too short for that verdict
     EXPECT_FALSE(result().stalled);
+}
+
+// Members that rest between their messages, or work after they settled one: T_p does not know.
+TEST_F(EstimateTest, MembersThatWereNeverIdleShowTheirCapacity) {
+    service(Counts().add(second / 10, 20));
+    earlier().members = group().members = 1;
+    busy(1);
+    before.tail = 100;
+    now.tail = 120;
+    earlier().position = 10;
+    group().position = 30;  // of 90 that waited, 70 still do
+    group().settled = 20;
+    earlier().backlog = group().backlog = 90;
+    EXPECT_NEAR(result().response_busy.value(), 0.1 + 90 * 0.1, 1e-9);
+    EXPECT_NEAR(result().response_next.value(), 0.1 + 90.5 / 2, 1e-9);
+    group().position = 100;  // the backlog may have been empty in between
+    EXPECT_NEAR(result().response_next.value(), 0.1 + 90.5 * 0.1, 1e-9);
 }
 
 TEST_F(EstimateTest, TrendsGoOnUntilDrainedOrFull) {

@@ -15,27 +15,12 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-template <class Action>
-Errc refusal(Action&& action, std::string* what = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (what != nullptr) *what = error.what();
-        return static_cast<Errc>(error.code().value());
-    }
-    ADD_FAILURE() << "was not refused";
-    return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 TEST(ExclusiveProducer, IsRefusedWhileAnotherLivesWhichIsNamed) {
     const ChannelName name;

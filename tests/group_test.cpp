@@ -1,6 +1,7 @@
 // Groups: every policy of a named group, and what each way of settling a message means.
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <functional>
@@ -15,6 +16,7 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/refusal.hpp"
 
 namespace ipc::test {
 namespace {
@@ -23,23 +25,6 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 const GroupOptions manual{.ack = Ack::manual};
-
-/// What an Error says; fails the test when there is none.
-template <class Action>
-Errc refusal(Action&& action, std::string* what = nullptr) {
-    try {
-        action();
-    } catch (const Error& error) {
-        if (what != nullptr) *what = error.what();
-        return static_cast<Errc>(error.code().value());
-    }
-    ADD_FAILURE() << "was not refused";
-    return {};
-}
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 GroupReport report_of(const std::string& channel, const std::string& group) {
     const ChannelReport report = inspect(channel);
@@ -656,6 +641,37 @@ TEST(DeadLetter, CyclesAreRefusedAndLeaveNoGroupBehind) {
     EXPECT_EQ(inspect(b).groups.size(), 1U);
     EXPECT_EQ(inspect(c).groups.size(), 0U);
     EXPECT_TRUE(inspect(c).participants.empty());
+}
+
+// Each join alone would be allowed.
+TEST(DeadLetter, CyclesOfTwoJoinsAtTheSameMomentAreRefused) {
+    const ChannelName a;
+    const ChannelName b("other");
+    for (int round = 0; round < 200; ++round) {
+        auto first = Channel<>::create(a, {.capacity = 1, .region_size = 8192});
+        auto second = Channel<>::create(b, {.capacity = 1, .region_size = 8192});
+        std::atomic<int> ready{0};
+        std::atomic<int> joined{0};
+        const auto join = [&](Channel<>& channel, const std::string& target) {
+            ++ready;
+            while (ready < 2) {
+            }
+            try {
+                const auto member = channel.join("g", {.ack = Ack::manual, .dead_letter = target});
+                ++joined;
+            } catch (const Error& error) {
+                EXPECT_EQ(error.code(), Errc::bad_options) << error.what();
+            }
+        };
+        {
+            const std::jthread other([&] { join(second, a); });
+            join(first, b);
+        }
+        EXPECT_LE(joined, 1);
+        EXPECT_EQ(inspect(a).groups.size() + inspect(b).groups.size(), std::size_t(joined));
+        remove(a);
+        remove(b);
+    }
 }
 
 TEST(DeadLetter, ATargetTooSmallForALetterIsRefusedAtOnceOrTakesItAnyway) {

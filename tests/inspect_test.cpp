@@ -442,6 +442,34 @@ TEST(InspectGroup, TheOldestMessagesAgeIsItsOwn) {
     EXPECT_EQ(report_of(name, "workers").oldest_age_ns, -1);
 }
 
+// A producer stamps few messages of a burst. The slow ones after it must not wait as long for one.
+TEST(InspectGroup, SlowMessagesAfterABurstAreStampedAgain) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto subscriber = channel.subscribe({.participant = {.wait_policy = WaitPolicy::parking()}});
+    auto producer = channel.producer();
+    for (int i = 0; i < 50'000; ++i) {
+        ASSERT_TRUE(producer.send("burst"));
+        ASSERT_TRUE(subscriber.receive());
+    }
+    std::vector<bool> stamped;
+    std::jthread slow_reader([&] {
+        for (int i = 0; i < 5; ++i)
+            stamped.push_back(subscriber.receive().published_at().count() != 0);
+    });
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_TRUE(eventually([&] {
+            const ChannelReport report = inspect(name);
+            return report.groups[0].position == report.tail &&
+                   report.participants[0].activity == Activity::waiting_for_message;
+        }));
+        ASSERT_TRUE(producer.send("slow"));
+    }
+    slow_reader.join();
+    // Not the first ones: it takes a reader that was found asleep.
+    EXPECT_TRUE(stamped.back());
+}
+
 TEST(InspectGroup, SampledTimesBoundWhatASlowMessageTook) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

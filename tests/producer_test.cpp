@@ -351,6 +351,20 @@ TEST(Loan, WaitingForWhatOnlyItsOwnLoansHoldIsAnError) {
     EXPECT_TRUE(producer.try_loan(8000));
 }
 
+TEST(Loan, TheEndOfTheChannelIsToldEvenWhileOwnLoansHoldTheSpace) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.region_size = 4096});
+    auto producer = channel.producer();
+    const auto first = producer.try_loan(4096);
+    const auto second = producer.try_loan(4096);
+    ASSERT_TRUE(first);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(producer.try_send(pattern(4096)).status(), Status::own_loan);
+    ASSERT_TRUE(channel.close());
+    EXPECT_EQ(producer.try_send(pattern(4096)).status(), Status::closed);
+    EXPECT_EQ(producer.try_loan(4096).status(), Status::closed);
+}
+
 TEST(Loan, WaitsForReadersToGiveSpaceBack) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 16, .region_size = 8192});

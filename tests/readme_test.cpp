@@ -103,7 +103,7 @@ const std::string build_project =
     "test -x project/build/hello\n";
 
 TEST(Readme, EveryCommandWorks) {
-    ASSERT_EQ(blocks("cpp").size(), 1U);
+    ASSERT_EQ(blocks("cpp").size(), 2U);
     const Shell shell("readme");
     write_file(shell.file("hello.cpp"), blocks("cpp").front());
     const auto result = shell.run(checkout + commands(), 800);
@@ -115,6 +115,14 @@ TEST(Readme, EveryCommandWorks) {
         EXPECT_NE(("\n" + result.out).find(expected), std::string::npos) << expected << result;
     }
     EXPECT_FALSE(shell.has_channels());
+
+    // The second example is a fragment.
+    write_file(shell.file("inspect.cpp"),
+               "#include <iostream>\n#include <ipc/ipc.hpp>\nint main() {\n" +
+                   blocks("cpp").back() + "}\n");
+    const auto compiled = shell.run("c++ -std=c++20 -Wall -Wextra -Werror -fsyntax-only -I '" +
+                                    source + "' inspect.cpp");
+    EXPECT_EQ(compiled.exit_code, 0) << compiled;
 
     // What was installed is found as the page says; and so are the sources.
     ASSERT_EQ(blocks("cmake").size(), 2U);

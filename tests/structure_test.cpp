@@ -20,6 +20,7 @@
 #include "ipc/protocol/registry.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/own_directory.hpp"
 #include "tests/support/shared_value.hpp"
 #include "tests/support/torn.hpp"
 
@@ -27,6 +28,9 @@ namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
+
+// One test removes all that is dead.
+const OwnDirectory directory;
 
 struct StartLine {
     std::atomic<bool> go{false};

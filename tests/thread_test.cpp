@@ -1,5 +1,5 @@
-// Participants as threads over one mapping. A race detector sees only one process, so this is where
-// it looks at the protocols: every role at once, contents checked.
+// Participants as threads over one mapping (one_mapping.cpp). A race detector sees only one
+// process, so this is where it looks at the protocols: every role at once, contents checked.
 
 #include <array>
 #include <atomic>
@@ -163,6 +163,150 @@ INSTANTIATE_TEST_SUITE_P(Capacities, Threads,
                              return "Capacity" + std::to_string(std::get<0>(given.param)) +
                                     (std::get<1>(given.param) ? "InRegion" : "Inline");
                          });
+
+/// Runs `body` in a thread until `stop`.
+template <class Body>
+std::thread again_and_again(const std::atomic<bool>& stop, Body body) {
+    return std::thread([&stop, body] {
+        while (!stop)
+            body();
+    });
+}
+
+TEST(ThreadsOfEveryRole, ExclusiveProducerWithLoansAndBatchesReachesEveryKindOfReader) {
+    const test::ChannelName name("exclusive");
+    const test::ChannelName letters("letters");
+    (void)Channel<>::create(letters, {.capacity = 16});
+    auto channel = Channel<>::create(name, {.capacity = 8, .region_size = 8192});
+    std::vector<std::thread> readers;
+    std::atomic<int> ready{0};
+    std::atomic<std::uint64_t> lossy_seen{0};
+    std::atomic<std::uint64_t> lossy_missed{0};
+    std::array<std::atomic<std::uint64_t>, 2> sums{};
+    constexpr std::uint64_t count = messages / 2;
+
+    const auto number_of = [](const Message<>& message) {
+        Numbered numbered;
+        EXPECT_GE(message.size(), sizeof numbered);
+        std::memcpy(&numbered, message.bytes().data(), sizeof numbered);
+        EXPECT_TRUE(numbered.is_whole());
+        return numbered.sequence;
+    };
+    // The members of a group acknowledge by letting go of a message, one takes batches.
+    for (const bool in_batches : {false, true}) {
+        readers.emplace_back([&, in_batches] {
+            auto member = channel.join("automatic");
+            ++ready;
+            if (!in_batches) {
+                while (const auto message = member.receive())
+                    sums[0] += number_of(message);
+                return;
+            }
+            for (;;) {
+                auto batch = member.receive_batch(3);
+                if (batch.status() == Status::closed) return;
+                for (const Message<>& message : batch)
+                    sums[0] += number_of(message);
+            }
+        });
+    }
+    // These reject some, which become dead letters, and hold their leases for a limited time.
+    for (int i = 0; i < 2; ++i) {
+        readers.emplace_back([&] {
+            auto member = channel.join("strict", {.ack = Ack::manual,
+                                                  .max_attempts = 3,
+                                                  .lease_limit = 1min,
+                                                  .dead_letter = letters});
+            ++ready;
+            while (auto message = member.receive()) {
+                const std::uint64_t number = number_of(message);
+                if (number % 100 == 3 && message.attempt() == 1) {
+                    EXPECT_TRUE(message.nack(1ms));
+                    continue;
+                }
+                EXPECT_TRUE(message.renew());
+                sums[1] += number;
+                EXPECT_TRUE(number % 500 == 7 ? message.reject() : message.ack());
+            }
+        });
+        readers.emplace_back([&] {
+            auto member = channel.join("lossy", {.delivery = Delivery::lossy});
+            ++ready;
+            while (const auto message = member.receive()) {
+                (void)number_of(message);
+                ++lossy_seen;
+            }
+            lossy_missed += member.skipped();
+        });
+    }
+    while (ready != 6)
+        std::this_thread::sleep_for(1ms);
+
+    std::atomic<bool> stop{false};
+    std::vector<std::thread> others;
+    others.push_back(again_and_again(stop, [&] {
+        auto subscriber = channel.subscribe({.from = Start::earliest()});
+        for (int i = 0; i < 20; ++i)
+            (void)subscriber.receive_for(1ms);
+    }));
+    others.push_back(again_and_again(stop, [&] {
+        auto tap = channel.subscribe({.delivery = Delivery::lossy});
+        if (const auto message = tap.try_peek(); message && message.intact()) {
+            std::vector<std::byte> copy(message.bytes().begin(), message.bytes().end());
+            (void)message.intact();
+        }
+        (void)channel.peek(std::nullopt, 4);
+    }));
+    others.push_back(again_and_again(stop, [&] {
+        { auto member = channel.join("passing", {.lifetime = Lifetime::ephemeral}); }
+        try {
+            (void)channel.purge("passing");
+        } catch (const Error& error) {
+            EXPECT_EQ(error.code(), Errc::not_found);
+        }
+        EXPECT_LE(inspect(name).groups.size(), 8U);
+    }));
+
+    {
+        auto producer = channel.exclusive_producer();
+        std::uint64_t sequence = 0;
+        while (sequence < count) {
+            const Numbered one = Numbered::make(0, sequence);
+            if (sequence % 7 == 0) {
+                auto loan = producer.loan(600);
+                ASSERT_TRUE(loan);
+                std::memcpy(loan.bytes().data(), &one, sizeof one);
+                ASSERT_TRUE(std::move(loan).publish());
+                ++sequence;
+            } else if (sequence % 11 == 0 && count - sequence >= 3) {
+                std::array<Numbered, 3> items{};
+                std::array<std::string_view, 3> views;
+                for (std::size_t i = 0; i < items.size(); ++i) {
+                    items[i] = Numbered::make(0, sequence++);
+                    views[i] = {reinterpret_cast<const char*>(&items[i]), sizeof items[i]};
+                }
+                ASSERT_TRUE(producer.send_batch(views));
+            } else {
+                ASSERT_TRUE(producer.send(std::as_bytes(std::span(&one, 1))));
+                ++sequence;
+            }
+        }
+        ASSERT_TRUE(producer.close());
+    }
+    for (std::thread& reader : readers)
+        reader.join();
+    stop = true;
+    for (std::thread& other : others)
+        other.join();
+
+    const std::uint64_t sum = count * (count - 1) / 2;
+    EXPECT_EQ(sums[0], sum);
+    EXPECT_EQ(sums[1], sum);
+    EXPECT_EQ(lossy_seen + lossy_missed, count);
+    const ChannelReport report = inspect(name);
+    EXPECT_EQ(report.find_group("strict")->dead_lettered, (count - 1 - 7) / 500 + 1);
+    EXPECT_EQ(report.find_group("automatic")->acked, count);
+}
 
 }
 }

@@ -2,19 +2,20 @@
 # Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
 #   tools/install-packages.sh SET...
 # build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
-# peers: what ipc-bench compares with
+# coverage: what tools/coverage.sh needs besides    peers: what ipc-bench compares with
 set -euo pipefail
 
 packages_of() {
     case $1 in
-    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev nlohmann-json3-dev ;;
-    test) echo libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin gcc ;;
-    ci) echo git python3 clang clang-format clang-tidy g++-aarch64-linux-gnu googletest \
-        qemu-user-static valgrind ;;
-    peers) echo pkg-config libzmq3-dev libnng-dev iceoryx libiceoryx-posh-dev \
-        cyclonedds-dev ;;
+    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev libncurses-dev \
+        nlohmann-json3-dev prometheus-cpp-dev ;;
+    test) echo curl gcc libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin tmux ;;
+    ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
+        googletest qemu-user-static valgrind ;;
+    coverage) echo gcovr ;;
+    peers) echo pkg-config libzmq3-dev libnng-dev iceoryx libiceoryx-posh-dev cyclonedds-dev ;;
     *)
-        echo "install-packages.sh: unknown set '$1'; there are build, test, ci and peers" >&2
+        echo "install-packages.sh: unknown set '$1'; there are build, test, ci, coverage and peers" >&2
         exit 2
         ;;
     esac

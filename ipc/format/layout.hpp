@@ -163,6 +163,7 @@ std::string load_name(const std::atomic<std::uint64_t> (&words)[Words]) {
     for (std::size_t i = 0; i < Words; ++i) {
         const std::uint64_t word = words[i].load(std::memory_order_relaxed);
         __builtin_memcpy(text + 8 * i, &word, 8);
+        if (__builtin_memchr(text + 8 * i, 0, 8) != nullptr) break;
     }
     text[sizeof text - 1] = 0;
     return text;

@@ -65,6 +65,7 @@ struct Participant {
 inline void add_alone(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
 }
+/// EDGE entry: an active entry was filled in before.
 inline bool is_active(const Participant& entry) {
     return static_cast<ParticipantState>(entry.state.load(std::memory_order_acquire)) ==
            ParticipantState::active;

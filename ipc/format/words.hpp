@@ -85,7 +85,9 @@ struct Limit {
 };
 
 /// Hint of a position worth looking at: | position : 44 | version : 20 |, 0 = none. The version is
-/// never 0 and changes with every set, so that clearing it cannot clear a newer one.
+/// never 0 and changes with every set over another, so that clearing cannot clear what was set
+/// since it was seen; who clears looks at the words afterwards, so that one set after a clear is no
+/// matter.
 struct Hint {
     static constexpr unsigned position_bits = 44;
     std::uint64_t bits;

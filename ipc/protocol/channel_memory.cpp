@@ -142,15 +142,11 @@ void ChannelMemory::make_resident(const std::byte* address, std::uint64_t length
                       {.prefault = options_.prefault, .lock_memory = options_.lock_memory});
 }
 
-std::uint64_t ChannelMemory::reserved_bytes() const {
+ChannelMemory::ObjectState ChannelMemory::object_state() const {
     struct stat status {};
-    if (::fstat(probe_.get(), &status) != 0) return 0;
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
-}
-
-bool ChannelMemory::is_unlinked() const {
-    struct stat status {};
-    return ::fstat(probe_.get(), &status) == 0 && status.st_nlink == 0;
+    if (::fstat(probe_.get(), &status) != 0) return {};
+    return {.reserved_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512,
+            .unlinked = status.st_nlink == 0};
 }
 
 bool ChannelMemory::name_still_means_this() const {

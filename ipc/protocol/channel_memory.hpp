@@ -91,7 +91,8 @@ public:
     }
     const std::byte* data() const { return data_base_; }
 
-    /// Whether the process that owns a participant entry still has its memory. A system call.
+    /// Whether the process that owns a participant entry still has its memory. A system call. When
+    /// it has not, all that it stored is visible to the caller (EDGE death).
     bool is_alive(unsigned participant) const;
     /// Whether somebody changes the structure right now.
     bool registry_is_locked() const;
@@ -104,11 +105,13 @@ public:
 
     /// Touches and locks a reserved range of one of this process's mappings, as its options ask.
     void make_resident(const std::byte* address, std::uint64_t length, bool writable) const;
-    /// Memory the object really takes, in bytes.
-    std::uint64_t reserved_bytes() const;
-
-    /// Whether the object has lost its name, wherever this process may look for it.
-    bool is_unlinked() const;
+    struct ObjectState {
+        std::uint64_t reserved_bytes = 0;  ///< memory the object really takes
+        bool unlinked = false;             ///< lost its name, wherever this process may look for it
+    };
+    /// One system call.
+    ObjectState object_state() const;
+    bool is_unlinked() const { return object_state().unlinked; }
     bool name_still_means_this() const;
     bool is_removed() const { return header().removed.load(std::memory_order_relaxed) != 0; }
     void mark_removed() { header().removed.store(1, std::memory_order_release); }

@@ -98,7 +98,7 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
         visited.push_back(next);
         std::shared_ptr<ChannelMemory> memory;
         try {
-            memory = open_channel(next, {}, {.any_type = true});
+            memory = watch_channel(next, false);
         } catch (const Error& error) {
             if (error.code() == Errc::bad_name) throw;
             continue;
@@ -118,7 +118,10 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
             const Group& group = memory->group(i);
             const GroupStatus status{group.status.load(std::memory_order_acquire)};
             const std::string further = format::load_name(group.dead_letter);
-            if (status.is_active() && !further.empty()) to_visit.push_back(further);
+            // Those that form at this moment, too: their joiners see this one.
+            if (status.state() != format::GroupState::free && !further.empty()) {
+                to_visit.push_back(further);
+            }
         }
     }
 }

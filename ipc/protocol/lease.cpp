@@ -7,6 +7,7 @@ namespace ipc::inline v1::protocol {
 
 bool advance_low_water(const ChannelMemory& memory, unsigned group_index) {
     Group& group = memory.group(group_index);
+    // EDGE settle: acquires what owners settled, releases it with the mark.
     format::LowWater mark{group.low_water.load(std::memory_order_acquire)};
     const Position low = mark.position(group.cursor.load(std::memory_order_relaxed));
     Position position = low;

@@ -40,7 +40,8 @@ void set_hint(std::atomic<std::uint64_t>& word, Position position);
 /// From a word its owner held (or a dead owner did) to `next`, a word that somebody has to look at
 /// again. The hint is set before the CAS, so that a death between the two leaves a hint too many
 /// rather than one too few; and after it, since a member may clear the hint and pass the word
-/// between the two. False when the word changed in the meantime.
+/// between the two. False when the word changed in the meantime. EDGE hint: who sees the second one
+/// sees the word.
 bool give_back(ChannelMemory& memory, unsigned group, Position position, Lease from, Lease next);
 
 /// Due time of a delayed word; 0 when its tag does not belong to the word (not written yet).

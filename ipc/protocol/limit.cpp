@@ -10,10 +10,10 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
         const Group& group = memory.group(i);
-        // Pairs with the release in announce_gate's caller: a gating entry has its low-water mark.
+        // EDGE gate: an entry that gates has its low-water mark.
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.gates()) continue;
-        // Acquire: what the group's readers did with the slots happened before they are reused.
+        // EDGE settle: what the group's readers did with the slots happened before they are reused.
         const Position low = group.low_water_mark(std::memory_order_acquire);
         if (before(low, lowest)) {
             lowest = low;
@@ -50,7 +50,7 @@ Position refresh_limit(ChannelMemory& memory, Position tail) {
     bool moved = false;
     for (;;) {
         // The word is read before the groups are scanned: a join in between changes its epoch,
-        // and the exchange below fails.
+        // and the exchange below fails. EDGE gate: who reads the new epoch sees the entry.
         const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
         const Position current = seen.position(tail);
         const Position goal = earlier_of(gate(memory, tail), tail + memory.step());
@@ -89,8 +89,8 @@ Position announce_gate(ChannelMemory& memory) {
     const Position near = memory.header().tail.load(std::memory_order_relaxed);
     auto& word = memory.header().limit;
     Limit seen{word.load(std::memory_order_relaxed)};
-    // A read-modify-write, not a barrier: it makes an exchange of a producer that scanned the
-    // groups before this entry gated fail, however long ago that scan was.
+    // EDGE gate. A read-modify-write, not a barrier: it makes an exchange of a producer that
+    // scanned the groups before this entry gated fail, however long ago that scan was.
     while (!word.compare_exchange_weak(seen.bits,
                                        Limit::make(seen.position(near), seen.epoch() + 1).bits,
                                        std::memory_order_acq_rel, std::memory_order_relaxed)) {

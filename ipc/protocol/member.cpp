@@ -10,12 +10,10 @@ namespace {
 using format::Hint;
 using format::no_participant;
 
-/// Before the group is joined, and perhaps made: a refusal leaves nothing behind.
-const GroupOptions& checked(const ChannelMemory& memory, const GroupOptions& options) {
-    if (!options.dead_letter.empty()) {
-        check_dead_letter_target(memory, options.dead_letter);
-    }
-    return options;
+Membership join(ChannelMemory& memory, const std::string& group, const GroupOptions& options) {
+    return join_group(memory, group, options, [&] {
+        if (!options.dead_letter.empty()) check_dead_letter_target(memory, options.dead_letter);
+    });
 }
 
 constexpr std::uint64_t longest_delay_ms = std::uint64_t{1} << 39;  // 17 years; tags hold 40 bits
@@ -25,7 +23,7 @@ constexpr os::Nanoseconds burial_pause = 1'000'000'000;
 
 Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& group,
                const GroupOptions& options)
-    : Reader(memory, join_group(*memory, group, checked(*memory, options)), ReaderKind::member,
+    : Reader(memory, join(*memory, group, options), ReaderKind::member,
              options.participant.wait_policy),
       leases_(&memory->lease(group_index_, 0)),
       step_(memory_->step()),
@@ -75,7 +73,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
 bool Member::take_returned(Received& out, LeaseState as) {
     const std::uint64_t due = group_->next_due.load(std::memory_order_acquire);
     const bool delay_over = due != ~std::uint64_t{0} && os::now_ms() >= due;
-    Hint hint{group_->returned.load(std::memory_order_acquire)};
+    Hint hint{group_->returned.load(std::memory_order_acquire)};  // EDGE hint
     bury_pending();
     if (hint.is_none() && !delay_over) return false;
     // Cleared before the words are scanned; who gives something back meanwhile sets it anew.

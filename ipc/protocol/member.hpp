@@ -116,7 +116,7 @@ private:
     }
 
     /// Whether the group ended, asked after reading a message: without the group nothing kept it
-    /// whole.
+    /// whole. EDGE end.
     bool has_ended() const {
         std::atomic_thread_fence(std::memory_order_acquire);
         return is_gone();

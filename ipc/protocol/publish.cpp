@@ -253,7 +253,9 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     Status status = Status::full;
     const auto ready = [&](bool) {
         status = region().allocate(size, block);
-        if (status == Status::full && is_closed()) status = Status::closed;
+        // The end is the stronger reason: no space of its own would help.
+        const bool refused = status == Status::full || status == Status::own_loan;
+        if (refused && is_closed()) status = Status::closed;
         return status != Status::full;
     };
     const auto finish = [&] {

@@ -101,8 +101,11 @@ public:
     /// Wakes readers after `count` messages were published by the functions above.
     void announce(int count) {
         const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
-        if ((word & format::Announcement::close_requested) != 0) [[unlikely]]
-            close_as_asked();
+        if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
+            [[unlikely]] {
+            sampler_.slow_down(next_);
+            if ((word & format::Announcement::close_requested) != 0) close_as_asked();
+        }
     }
 
     /// Waits for space in the region, not for a slot.

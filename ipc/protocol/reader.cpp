@@ -20,17 +20,7 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       kind_(kind),
       needs_fence_(membership.attachment.needs_fence),
       attachment_(std::move(membership.attachment)),
-      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {
-    try {
-        about(memory_->name(), "preparing a group's memory", [&] {
-            memory_->make_resident(reinterpret_cast<const std::byte*>(group_),
-                                   memory_->layout().group_stride, true);
-        });
-    } catch (...) {
-        detach(*memory_, attachment_);
-        throw;
-    }
-}
+      waiter_(*memory_, index_, place_of_group(group_index_), policy, nullptr) {}
 
 Reader::~Reader() {
     detach(*memory_, attachment_);

@@ -216,13 +216,7 @@ void tidy(ChannelMemory& memory, const Ring* writable) {
         } else {
             recover_leases(memory, i);
         }
-        free_entry(memory, i);
-    }
-    for (unsigned i = 0; i < groups; ++i) {
-        const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
-        if (status.is_active() && !status.has(GroupStatus::durable) && !has_members(memory, i)) {
-            end_group(memory, i);
-        }
+        free_entry(memory, i);  // and the ephemeral group whose last member it was
     }
 }
 

@@ -8,6 +8,11 @@
 // changed the word; an entry gets a new owner only after everything of the old one was recovered,
 // so the tested lock and the loaded word mean the same process. Verdicts are never remembered.
 //
+// EDGE death: the kernel gives a lock up after the last instruction of its holder, and tests it,
+// under one spinlock. Whoever finds it free sees all that the dead had stored, so that the second
+// load returns the last word. (The spinlock is taken while anybody holds a lock of the object, as
+// each participant does, and who holds the registry.)
+//
 // Every step can be repeated: a recoverer that dies leaves the rest to the next one.
 //
 //   left behind                 who recovers it                                   how

@@ -71,7 +71,7 @@ Status Region::allocate(std::uint64_t length, std::uint64_t& block) {
     head_ = end;
     newest_block_ = start;
     // Before any slot can mention the block: a successor never hands these bytes out a second time
-    // under the same position.
+    // under the same position. It reads the word after EDGE death.
     self_.region_head.store(head_, std::memory_order_release);
     block = start;
     return Status::ok;

@@ -84,7 +84,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     // Odd while it is written, whatever a predecessor that died here left.
     const std::uint32_t writing = entry.version.load(relaxed) | 1U;
     entry.version.store(writing, relaxed);
-    std::atomic_thread_fence(std::memory_order_release);  // before anything below is visible
+    std::atomic_thread_fence(std::memory_order_release);  // EDGE entry: odd before what follows
     entry.role.store(static_cast<std::uint8_t>(role), relaxed);
     entry.group.store(static_cast<std::uint16_t>(group), relaxed);
     entry.group_incarnation.store(incarnation, relaxed);
@@ -97,10 +97,18 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.received_at.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
-    entry.version.store(writing + 1, std::memory_order_release);
+    entry.version.store(writing + 1, std::memory_order_release);  // EDGE entry
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::active),
                       std::memory_order_release);
     return attachment;
+}
+
+/// Touches and locks a group's block, as this process's options ask.
+void make_group_resident(const ChannelMemory& memory, unsigned index) {
+    about(memory.name(), "preparing a group's memory", [&] {
+        memory.make_resident(reinterpret_cast<const std::byte*>(&memory.group(index)),
+                             memory.layout().group_stride, true);
+    });
 }
 
 std::uint32_t flags_of(const GroupOptions& options) {
@@ -214,7 +222,7 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     group.returned.store(format::Hint::none().bits, relaxed);
     group.dead_pending.store(format::Hint::none().bits, relaxed);
     group.next_due.store(~std::uint64_t{0}, relaxed);
-    // Release: a producer that sees the gate sees its low-water mark.
+    // EDGE gate: a producer that sees the gate sees its low-water mark.
     group.status.store(GroupStatus::make(incarnation, flags, GroupState::forming).bits,
                        std::memory_order_release);
     const Position oldest = announce_gate(memory);
@@ -306,7 +314,8 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     return attachment;
 }
 
-Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options) {
+Membership join_group(ChannelMemory& memory, const std::string& name, const GroupOptions& options,
+                      FunctionRef<void()> check) {
     memory.check_fork();
     check_group_name(memory.name(), name);
     const std::uint32_t flags = flags_of(options);
@@ -332,6 +341,8 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         membership.group = static_cast<unsigned>(found);
         const Group& group = memory.group(membership.group);
         check_same_policies(memory, group, name, flags, options);
+        check();
+        make_group_resident(memory, membership.group);
         membership.status = {group.status.load(std::memory_order_acquire)};
         membership.start = group.start.load(relaxed);
         membership.attachment =
@@ -341,6 +352,11 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
     }
     const unsigned index = find_free_group(memory);
     form_group(memory, index, flags, name, options, membership, [&](std::uint32_t incarnation) {
+        // The group is seen before others are looked at: of two joins that exclude each other, at
+        // least one finds the other's group.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        check();
+        make_group_resident(memory, index);
         membership.attachment =
             fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
     });
@@ -358,6 +374,7 @@ Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options) {
     Membership membership;
     form_group(memory, index, flags, "", {.from = options.from}, membership,
                [&](std::uint32_t incarnation) {
+                   make_group_resident(memory, index);
                    membership.attachment = fill_entry(memory, Role::subscriber, index, incarnation,
                                                       options.participant.name);
                });
@@ -368,17 +385,7 @@ void detach(ChannelMemory& memory, Attachment& attachment) noexcept {
     if (!attachment.life) return;  // also in a forked child, whose parent still has it
     try {
         const RegistryLock lock = RegistryLock::take(memory);
-        Participant& entry = memory.participant(attachment.index);
-        const Role role = role_of(entry);
-        const unsigned index = entry.group.load(relaxed);
         free_entry(memory, attachment.index);
-        if ((role == Role::consumer || role == Role::subscriber) && index < memory.groups_used()) {
-            const GroupStatus status{memory.group(index).status.load(std::memory_order_acquire)};
-            if (status.is_active() && !status.has(GroupStatus::durable) &&
-                !has_members(memory, index)) {
-                end_group(memory, index);
-            }
-        }
         if (memory.preamble().temporary != 0) {
             tidy_completely(memory);
             if (!has_participants(memory)) unlink_locked(memory);
@@ -449,6 +456,8 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
 void end_group(ChannelMemory& memory, unsigned index) {
     Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
+    // EDGE end: who reuses a slot the group kept has seen this word, so a member that read anything
+    // overwritten sees it as well.
     group.status.store(
         GroupStatus::make(status.incarnation(), status.flags(), GroupState::free).bits,
         std::memory_order_release);
@@ -457,15 +466,23 @@ void end_group(ChannelMemory& memory, unsigned index) {
 
 void free_entry(ChannelMemory& memory, unsigned index) {
     Participant& entry = memory.participant(index);
+    const unsigned group = entry.group.load(relaxed);
+    if (!is_producer(role_of(entry)) && group < memory.groups_used()) {
+        const GroupStatus status{memory.group(group).status.load(std::memory_order_acquire)};
+        if (status.is_active() && !status.has(GroupStatus::durable) &&
+            !has_members(memory, group, index)) {
+            end_group(memory, group);
+        }
+    }
     entry.held.store(0, relaxed);
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::free), std::memory_order_release);
 }
 
-bool has_members(const ChannelMemory& memory, unsigned index) {
+bool has_members(const ChannelMemory& memory, unsigned index, unsigned except) {
     const unsigned used = memory.participants_used();
     for (unsigned i = 0; i < used; ++i) {
         const Participant& entry = memory.participant(i);
-        if (is_active(entry) && !is_producer(role_of(entry)) &&
+        if (i != except && is_active(entry) && !is_producer(role_of(entry)) &&
             entry.group.load(relaxed) == index) {
             return true;
         }

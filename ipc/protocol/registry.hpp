@@ -3,11 +3,14 @@
 // Changes of structure: attach, join, leave, the end of a group, the recovery of entries, removal.
 // One lock, which dies with its holder, serialises them; each step can be repeated, so that the
 // next holder finishes or undoes what a dead one began.
+//
+// EDGE registry: the lock is the kernel's, so its holder sees all that former holders did.
 
 #include <string>
 
 #include "ipc/os/lock.hpp"
 #include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/function_ref.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -47,8 +50,11 @@ struct Membership {
 };
 
 /// Joins a named group, which is created if need be. Throws Error(options_differ) when it exists
-/// with other policies.
-Membership join_group(ChannelMemory& memory, const std::string& group, const GroupOptions& options);
+/// with other policies. `check` runs when others can see the group and nobody can use it yet; what
+/// it throws refuses the join, and a group that was made for it is gone.
+Membership join_group(
+    ChannelMemory& memory, const std::string& group, const GroupOptions& options,
+    FunctionRef<void()> check = [] {});
 /// A group of its own, which ends with it.
 Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options);
 
@@ -66,9 +72,13 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned group);
 // With the registry locked:
 
 void end_group(ChannelMemory& memory, unsigned group);
+/// Ends the ephemeral group whose last member this is, then frees the entry. In this order: a dead
+/// owner's entry leads to what is left of it, and a group without members would gate producers with
+/// nobody to notice.
 void free_entry(ChannelMemory& memory, unsigned participant);
-/// Whether an entry in use belongs to the group's present incarnation.
-bool has_members(const ChannelMemory& memory, unsigned group);
+/// Whether an entry in use, other than `except`, belongs to the group's present incarnation.
+bool has_members(const ChannelMemory& memory, unsigned group,
+                 unsigned except = format::no_participant);
 bool has_participants(const ChannelMemory& memory);
 
 }  // namespace ipc::inline v1::protocol

@@ -16,6 +16,13 @@ public:
 
     bool is_due(Position position) const { return !format::before(position, next_); }
 
+    /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
+    /// called wherever something shows that events are slow, such as a reader that fell asleep.
+    void slow_down(Position next) {
+        next_ = next;
+        interval_ = 1;
+    }
+
     /// Called with the present time whenever is_due; sets the distance to the next.
     void taken(Position position, os::Nanoseconds now) {
         const os::Nanoseconds since = now - last_;

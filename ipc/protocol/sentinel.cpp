@@ -32,8 +32,15 @@ SentinelDuty::~SentinelDuty() {
     auto expected = word_.bits;
     const bool resigned = memory_.header().sentinel.compare_exchange_strong(
         expected, Sentinel::vacant().bits, std::memory_order_acq_rel);
+    if (!resigned) return;
+    if (!word_.is_fast()) {
+        // Whoever took a lease just now may have called this sentinel, which slept no more.
+        // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+        if (!anything_in_flight(memory_)) return;
+    }
     // Others may still hold leases: hand over, if anybody sleeps.
-    if (resigned && word_.is_fast()) call_sentinel(memory_);
+    call_sentinel(memory_);
 }
 
 bool SentinelDuty::take(Sentinel seen, bool fast) {
@@ -51,7 +58,7 @@ void SentinelDuty::beat(bool fast) {
 }
 
 /// Slow already: whoever takes a lease from here on calls. One taken before is seen by the scan,
-/// since the barrier stands between. Whether there was one; then the duty is fast.
+/// since the barrier stands between (EDGE call). Whether there was one; then the duty is fast.
 bool SentinelDuty::look_closely() {
     os::heavy_barrier();
     if (!anything_in_flight(memory_)) return false;
@@ -107,6 +114,8 @@ void SentinelDuty::tick(bool due) {
 }
 
 void call_sentinel(ChannelMemory& memory) {
+    // EDGE call: a holder called, or one who resigned; see ~SentinelDuty.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
     if (!word.is_vacant()) {
         if (word.is_fast() || word.place() > memory.groups_used()) return;

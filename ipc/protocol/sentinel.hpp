@@ -50,6 +50,10 @@ private:
 /// Slow part of watch_over.
 IPC_API void call_sentinel(ChannelMemory& memory);
 
+/// EDGE call: Dekker's pattern once more. Whoever takes a lease marks itself as a holder (`held`),
+/// then looks at who has the duty; a sentinel says that it ticks slowly or leaves, then looks for
+/// holders. Going slow, it executes the heavy barrier between; leaving, both sides fence.
+///
 /// Called by whoever took a lease: makes sure that somebody ticks fast, if anybody sleeps at all.
 /// One load in the usual case.
 inline void watch_over(ChannelMemory& memory) {

@@ -40,7 +40,7 @@ os::Nanoseconds due_in(const Group& group) {
 bool wake_at(format::Parking& parking, int count) {
     const std::uint64_t seen = parking.announcement.load(std::memory_order_acquire);
     if ((seen & Announcement::pending) == 0) return true;
-    parking.futex.fetch_add(1, std::memory_order_release);
+    parking.futex.fetch_add(1, std::memory_order_release);  // EDGE wake
     const int woken = os::futex_wake(parking.futex, count, news_bit);
     if (woken >= count) return false;
     clear_exactly(parking.announcement, seen);
@@ -86,11 +86,14 @@ void clear_if_nobody_sleeps(ChannelMemory& memory) {
 }
 
 void wake_group(ChannelMemory& memory, unsigned group, int count) {
+    // EDGE park: off the hot path, so that it need not be known whether this process registered.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
     wake_at(memory.group(group).parking, count);
 }
 
 void wake_producers(ChannelMemory& memory, std::uint64_t count) {
     auto& word = memory.header().room.announcement;
+    std::atomic_thread_fence(std::memory_order_seq_cst);  // EDGE park: as in wake_group
     const std::uint64_t seen = word.load(std::memory_order_acquire);
     if ((seen & Announcement::refused) != 0) {
         word.fetch_and(~Announcement::refused, std::memory_order_acq_rel);
@@ -200,7 +203,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
 
     SentinelDuty duty(memory_, participant_, place_, writable_);
     for (;;) {
-        const std::uint32_t expected = parking.futex.load(std::memory_order_acquire);
+        const std::uint32_t expected = parking.futex.load(std::memory_order_acquire);  // EDGE wake
         announce();
         const bool barrier = os::heavy_barrier();  // EDGE park
         if (ready(true)) return Status::ok;

@@ -18,6 +18,9 @@
 // that could not register for the barrier executes a full fence at its step 2; a sleeper that
 // cannot execute it sleeps in slices of at most 10 ms.
 //
+// EDGE wake: the futex word is incremented with release after 1 and read with acquire before 4, so
+// that whoever was woken, or kept from sleeping, sees what it was woken for.
+//
 // A waker that dies between 1 and 4 is covered by the sentinel (sentinel.hpp). A false announcement
 // costs one system call; a lost one would be a lost wake-up, which is why it is cleared only when
 // FUTEX_WAKE found nobody, and only if it did not change since it was seen.

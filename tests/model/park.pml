@@ -8,6 +8,8 @@
 //   FENCE=1      the last publisher could not register for the barrier: it fences when it publishes
 //   BUSY=1       a member may work for ever on a message it took
 //   BATCH=1      publishers announce once, after all of their messages
+//   DEATHS=n     any n publishers and members die, each at any step; then a sentinel that sleeps
+//                elsewhere sweeps, again and again, and wakes one member of a group that has news
 //
 // no_lost_wakeup  when nothing moves any more, no member sleeps while its group has a message: not
 //                 even one whose comrades are all busy
@@ -23,6 +25,10 @@
 // verify: full  | MEMORY=TSO PUBLISHERS=1 MEMBERS=3 MESSAGES=2 BUSY=1
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=2 BATCH=1 BUSY=1
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 FENCE=1
+// verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 DEATHS=1
+// verify: quick | MEMORY=SC PUBLISHERS=1 MEMBERS=2 MESSAGES=1 DEATHS=1
+// verify: full  | MEMORY=TSO PUBLISHERS=2 MEMBERS=1 MESSAGES=1 DEATHS=1
+// mutate: no_lost_wakeup | NOBODY_SWEEPS MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 DEATHS=1
 // mutate: no_lost_wakeup | LOAD_BEFORE_STORE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
 // mutate: no_lost_wakeup | WAKE_BEFORE_STORE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
 // mutate: no_lost_wakeup | NO_HEAVY_BARRIER MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
@@ -57,6 +63,9 @@
 #ifndef BATCH
 #define BATCH 0
 #endif
+#ifndef DEATHS
+#define DEATHS 0
+#endif
 
 #ifdef WAKE_ONE_FOR_A_BATCH
 #define batch_count 1
@@ -65,7 +74,12 @@
 #endif
 
 #define SLEEPERS (GROUPS * MEMBERS)
+#if DEATHS
+#define sentinel (PUBLISHERS + SLEEPERS)
+#define PROCESSES (PUBLISHERS + SLEEPERS + 1)
+#else
 #define PROCESSES (PUBLISHERS + SLEEPERS)  // publishers first
+#endif
 #define STORERS PUBLISHERS
 #define POSITIONS (PUBLISHERS * MESSAGES)
 
@@ -326,11 +340,41 @@ park:
         fi;
         expected = 0
     }
-    !asleep[me];
+    !asleep[me] && !dead[me];
     goto park;
 works:
     seen = 0
 }
+
+#if DEATHS
+byte deaths;
+
+#define is_news(p) (latest(ready(p)) == 1 && latest(taken(0, p)) == 0)
+#if POSITIONS == 1
+#define any_news is_news(0)
+#else
+#define any_news (is_news(0) || is_news(1))
+#endif
+#if MEMBERS == 1
+#define anybody_asleep asleep[seat(0, 0)]
+#else
+#define anybody_asleep (asleep[seat(0, 0)] || asleep[seat(0, 1)])
+#endif
+
+// sweep_group: ticks that find nothing are left out.
+proctype Sentinel(byte me) {
+    registers;
+    byte seen;
+    byte before;
+    byte woken;
+    bool awake;
+    do
+    :: deaths > 0 && any_news && anybody_asleep ->
+        wake_at(0, 1, awake, seen, before, woken);
+        awake = false
+    od
+}
+#endif
 
 init {
     byte i;
@@ -339,16 +383,40 @@ init {
         for (i : 0 .. PUBLISHERS - 1) {
             run Publisher(i)
         }
-        for (i : PUBLISHERS .. PROCESSES - 1) {
+        for (i : PUBLISHERS .. PUBLISHERS + SLEEPERS - 1) {
             run Member(i)
         }
+#if DEATHS && !defined(NOBODY_SWEEPS)
+        run Sentinel(sentinel);
+#endif
+        i = 0
     }
+#if DEATHS
+    do
+    :: deaths < DEATHS ->
+        atomic {
+            i = 0;
+            do
+            :: i < PUBLISHERS + SLEEPERS - 1 -> i++
+            :: break
+            od;
+            (!dead[i] && all_visible(i)) -> dead[i] = true;
+            deaths++;
+            // The kernel forgets a dead sleeper.
+            asleep[i] = false;
+            i = 0
+        }
+    :: timeout -> break
+    od;
+    skip;
+#else
     timeout;
+#endif
     d_step {
         for (g : 0 .. GROUPS - 1) {
             for (i : 0 .. POSITIONS - 1) {
                 if
-                :: latest(taken(g, i)) == 0 ->
+                :: latest(ready(i)) == 1 && latest(taken(g, i)) == 0 ->
                     k_ = seat(g, 0);
                     do
                     :: k_ < seat(g + 1, 0) -> PROMISE(no_lost_wakeup, !asleep[k_]); k_++

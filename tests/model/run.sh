@@ -16,9 +16,10 @@ check() {
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT  # not local: read when the function is over
     cd "$work"
-    # shellcheck disable=SC2086 # settings are words
-    ${CC:-gcc} -E -P -x c -DSC=0 -DTSO=1 -DC11=2 $(printf -- '-D%s ' $settings) -I "$folder" \
-        "$folder/$model.pml" >model.pml
+    local definitions=(SC=0 TSO=1 C11=2)
+    read -ra words <<<"$settings"
+    definitions+=("${words[@]}")
+    ${CC:-gcc} -E -P -x c "${definitions[@]/#/-D}" -I "$folder" "$folder/$model.pml" >model.pml
     spin -a model.pml >spin.log 2>&1 || status=$?
     if ((status != 0)) || [[ ! -f pan.c ]]; then
         verdict="BROKEN: $(head -n 1 spin.log)"
@@ -50,7 +51,7 @@ check() {
         right="FAILED: $verdict, not $expected"
         [[ $verdict == "breaks $expected" ]] && right="caught: $expected"
     fi
-    printf '%-10s %-64s %10s %8s s %5s MB  %s\n' "$model" "$settings" "$states" "$time" "$memory" "$right"
+    printf '%-11s %-82s %10s %8s s %5s MB  %s\n' "$model" "$settings" "$states" "$time" "$memory" "$right"
     [[ $right != FAILED* ]]
 }
 
@@ -87,6 +88,7 @@ export IPC_MODEL_MEMORY=${IPC_MODEL_MEMORY:-$([[ $quick ]] && echo 1500 || echo 
 list() {
     local model=$1 kind mark settings
     local -A verified=()
+    grep -q '^// verify: quick' "$folder/$model.pml" || { echo "$model.pml: nothing to verify" >&2 && exit 2; }
     while IFS='|' read -r mark settings; do
         kind=${mark%%:*} mark=${mark#*: }
         mark=${mark// /}
@@ -102,9 +104,9 @@ list() {
     done < <(sed -nE 's,^// (verify|mutate): (.*),\1: \2,p' "$folder/$model.pml")
 }
 
-printf '%-10s %-64s %10s %10s %8s  %s\n' model 'settings (a mutation comes first)' states time memory verdict
 for model in "${models[@]}"; do
     [[ -f $folder/$model.pml ]] || { echo "run.sh: there is no model $model" >&2 && exit 2; }
 done
+printf '%-11s %-82s %10s %10s %8s  %s\n' model 'settings (a mutation comes first)' states time memory verdict
 for model in "${models[@]}"; do list "$model"; done |
     xargs -0 -r -n 5 -P "$jobs" "${BASH_SOURCE[0]}"

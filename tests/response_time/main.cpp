@@ -62,7 +62,7 @@ int run_all(int argc, char** argv) {
         "Errors in %. bias: of the mean of all; batch: median over batches of {} messages; "
         "one: median of single messages.\n\n"
         "                                                T_p + L_q / C        next message   "
-        "    M/M/c\n"
+        "   steady\n"
         "service      members  load     L_q   T_r ms     bias batch   one     bias batch   "
         "one     bias\n",
         batch);

@@ -6,11 +6,8 @@
 #include <array>
 #include <atomic>
 #include <chrono>
-#include <cstdio>
-#include <cstring>
 #include <memory>
 #include <optional>
-#include <random>
 #include <thread>
 #include <vector>
 
@@ -18,68 +15,33 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/shared_value.hpp"
+#include "tests/support/workload.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
-using Random = std::mt19937_64;
 
-// A message's id is its producer (a new one for each process) and its number there. A producer
-// sends its numbers in order and leaves none out.
 constexpr std::uint32_t most_producers = 32;
 constexpr std::uint32_t most_numbers = 4096;
 constexpr std::uint32_t most_groups = 2;
 constexpr std::uint32_t most_subscribers = 16;
 
-/// What happened to one message in one group, noted before and after each step, so that what a kill
-/// leaves open is known.
-struct Fate {
-    std::atomic<std::uint8_t> deliveries{0};
-    std::atomic<std::uint8_t> ack_begun{0}, ack_ok{0}, ack_lost{0};
-    std::atomic<std::uint8_t> reject_begun{0}, reject_ok{0}, reject_lost{0};
-    std::atomic<std::uint8_t> dead_letters{0};
-
-    bool maybe_acked() const { return ack_begun > ack_ok + ack_lost; }
-    bool maybe_rejected() const { return reject_begun > reject_ok + reject_lost; }
-};
-
 struct Board {
     std::atomic<bool> stop_producers{false};
     std::atomic<bool> stop_members{false};
-    std::array<std::atomic<std::uint32_t>, most_producers> begun{};     ///< numbers tried
-    std::array<std::atomic<std::uint32_t>, most_producers> finished{};  ///< numbers sent
-    std::array<std::atomic<std::uint32_t>, most_producers> seen{};      ///< highest number + 1
+    std::array<Output, most_producers> outputs{};
+    std::array<std::atomic<std::uint32_t>, most_producers> seen{};  ///< highest number + 1
     std::array<std::atomic<std::uint32_t>, most_groups> kills{};
     std::array<std::array<std::atomic<std::uint32_t>, most_producers>, most_subscribers> read{};
     std::array<std::array<std::array<Fate, most_numbers>, most_producers>, most_groups> fates{};
-    std::atomic<int> violations{0};
-    char violation[400] = {};
+    Complaints complaints;
 
-    template <class... Arguments>
-    void violate(const char* format, Arguments... arguments) {
-        if (violations.fetch_add(1) == 0) {
-            if constexpr (sizeof...(arguments) == 0) {
-                std::snprintf(violation, sizeof violation, "%s", format);
-            } else {
-                std::snprintf(violation, sizeof violation, format, arguments...);
-            }
-        }
-    }
     void note_seen(std::uint32_t producer, std::uint32_t number) {
         std::uint32_t highest = seen[producer];
         while (highest < number + 1 && !seen[producer].compare_exchange_weak(highest, number + 1)) {
         }
     }
-};
-
-struct GroupPlan {
-    std::string name;
-    GroupOptions options;
-    unsigned members = 1;
-    unsigned nack_percent = 0;
-    unsigned reject_percent = 0;
-    unsigned batch = 1;
 };
 
 struct Plan {
@@ -93,52 +55,12 @@ struct Plan {
     bool kill_members_at_the_end = false;
 };
 
-std::uint64_t below(Random& random, std::uint64_t end) {
-    return random() % end;
-}
-bool chance(Random& random, unsigned percent) {
-    return random() % 100 < percent;
-}
-template <class T, std::size_t Size>
-T one_of(Random& random, const std::array<T, Size>& values) {
-    return values[random() % Size];
-}
-
-// ------------------------------------------------------------------------------------- contents
-
-struct Heading {
-    std::uint32_t producer;
-    std::uint32_t number;
-    std::uint32_t size;  ///< of the whole body
-    std::uint32_t checksum;
-};
-
-std::uint32_t checksum_of(std::string_view bytes, const Heading& heading) {
-    std::uint32_t hash = 2166136261U ^ heading.producer * 31 ^ heading.number;
-    for (const char byte : bytes)
-        hash = (hash ^ static_cast<unsigned char>(byte)) * 16777619U;
-    return hash;
-}
-
-std::string make_body(std::uint32_t producer, std::uint32_t number, std::size_t size,
-                      Random& random) {
-    std::string body(std::max(size, sizeof(Heading)), '\0');
-    for (std::size_t i = sizeof(Heading); i < body.size(); ++i)
-        body[i] = static_cast<char>(random());
-    Heading heading{producer, number, static_cast<std::uint32_t>(body.size()), 0};
-    heading.checksum = checksum_of(std::string_view(body).substr(sizeof heading), heading);
-    std::memcpy(body.data(), &heading, sizeof heading);
-    return body;
-}
-
-std::optional<Heading> check_body(std::string_view body) {
-    Heading heading;
-    if (body.size() < sizeof heading) return std::nullopt;
-    std::memcpy(&heading, body.data(), sizeof heading);
-    const bool whole = heading.size == body.size() && heading.producer < most_producers &&
-                       heading.number < most_numbers &&
-                       heading.checksum == checksum_of(body.substr(sizeof heading), heading);
-    return whole ? std::optional(heading) : std::nullopt;
+/// The heading of a body that is whole, and of this schedule.
+std::optional<Heading> heading_of(std::string_view body) {
+    const auto heading = check_body(body);
+    const bool known =
+        heading && heading->producer < most_producers && heading->number < most_numbers;
+    return known ? heading : std::nullopt;
 }
 
 // ------------------------------------------------------------------------------------ processes
@@ -231,119 +153,37 @@ void Schedule::produce(unsigned self, std::uint64_t seed) {
     if (chance(random, 50)) options.wait_policy = WaitPolicy::adaptive();
     auto producer =
         plan_.exclusive ? channel.exclusive_producer(options) : channel.producer(options);
-    auto& begun = board_->begun[self];
-    auto& finished = board_->finished[self];
-    const auto make = [&](std::uint32_t number) {
-        const bool small = plan_.channel.region_size == 0 || chance(random, 50);
-        const std::size_t most = small ? plan_.channel.inline_size : 2500;
-        return make_body(self, number, below(random, most + 1), random);
-    };
-    while (!board_->stop_producers && finished < most_numbers - 8) {
-        const std::uint32_t number = finished;
-        const auto way = below(random, 8);
-        if (way == 0) {
-            std::vector<std::string> bodies;
-            for (std::uint32_t i = 0; i < 1 + below(random, 6); ++i)
-                bodies.push_back(make(number + i));
-            const std::vector<std::string_view> items(bodies.begin(), bodies.end());
-            begun = number + static_cast<std::uint32_t>(items.size());
-            const auto sent = producer.send_batch_for(items, 20ms);
-            finished = number + static_cast<std::uint32_t>(sent.count());
-        } else if (way == 1 && plan_.channel.region_size != 0) {
-            const std::string body = make(number);
-            begun = number + 1;
-            auto loan = producer.loan_for(body.size(), 20ms);
-            if (!loan || chance(random, 10)) continue;
-            std::memcpy(loan.bytes().data(), body.data(), body.size());
-            while (!board_->stop_producers) {
-                // A loan that could not be published is still there.
-                // NOLINTNEXTLINE(bugprone-use-after-move)
-                if (const Sent sent = std::move(loan).try_publish()) {
-                    finished = number + 1;
-                    break;
-                }
-                std::this_thread::sleep_for(50us);
-            }
-        } else {
-            const std::string body = make(number);
-            begun = number + 1;
-            const Sent sent = way < 4 ? producer.try_send(body) : producer.send_for(body, 20ms);
-            if (sent) {
-                finished = number + 1;
-            } else if (sent.status() != Status::full && sent.status() != Status::timed_out) {
-                board_->violate("producer %u: send returned %s", self,
-                                std::string(to_string(sent.status())).c_str());
-                return;
-            }
-        }
-        if (chance(random, 20)) {
-            std::this_thread::sleep_for(std::chrono::microseconds(below(random, 300)));
+    Output& output = board_->outputs[self];
+    while (!board_->stop_producers && output.finished < most_numbers - 8) {
+        if (!test::produce(producer, self, plan_.channel, board_->stop_producers, random, output,
+                           board_->complaints)) {
+            return;
         }
     }
 }
 
-/// One message in user code: checks it, and does with it what the group's plan says.
+/// One message in user code: finds its place on the board, and works on it.
 void Schedule::settle(unsigned group, Message<>& message, Random& random, bool drain) {
     const GroupPlan& plan = plan_.groups[group];
-    const auto heading = check_body(message.text());
-    const auto position = static_cast<unsigned long long>(message.position());
+    const auto heading = heading_of(message.text());
     if (!heading) {
         if (!plan.options.lease_limit.count() || message.held()) {
-            board_->violate("group %u: message %llu is damaged", group, position);
+            board_->complaints.add("%s: message %llu is damaged", plan.name.c_str(),
+                                   static_cast<unsigned long long>(message.position()));
         }
         return;
     }
     const auto [id, number] = std::pair(heading->producer, heading->number);
-    Fate& fate = board_->fates[group][id][number];
-    if (fate.ack_ok != 0 || fate.reject_ok != 0) {
-        board_->violate(
-            "group %u: message %u.%u delivered after it was settled (position %llu, "
-            "attempt %u)",
-            group, id, number, position, message.attempt());
+    if (number >= board_->outputs[id].begun) {
+        board_->complaints.add("%s: message %u.%u was never sent", plan.name.c_str(), id, number);
     }
-    if (number >= board_->begun[id]) {
-        board_->violate("group %u: message %u.%u was never sent", group, id, number);
-    }
-    const unsigned before = fate.deliveries;
-    if (before != 0 && message.attempt() == 1) {
-        board_->violate("group %u: message %u.%u delivered again as attempt 1", group, id, number);
-    }
-    if (message.attempt() > before + 1 + board_->kills[group]) {
-        board_->violate("group %u: message %u.%u has attempt %u after %u deliveries, %u kills",
-                        group, id, number, message.attempt(), before, board_->kills[group].load());
-    }
-    fate.deliveries += 1;
     board_->note_seen(id, number);
-    if (!drain && chance(random, 10)) {
-        std::this_thread::sleep_for(std::chrono::microseconds(below(random, 400)));
-    }
-    const bool still_held = plan.options.lease_limit.count() == 0 || message.held();
-    if (!check_body(message.text()) && still_held &&
-        (plan.options.lease_limit.count() == 0 || message.held())) {
-        board_->violate("group %u: message %u.%u changed while it was held", group, id, number);
-    }
-    if (plan.options.ack == Ack::automatic) {
-        fate.ack_begun += 1;
-        message.release();
-        fate.ack_ok += 1;
-        return;
-    }
-    const auto what = drain ? 99 : below(random, 100);
-    if (what < plan.nack_percent) {
-        (void)message.nack(std::chrono::milliseconds(below(random, 2) * below(random, 15)));
-    } else if (what < plan.nack_percent + plan.reject_percent) {
-        fate.reject_begun += 1;
-        const bool done = static_cast<bool>(message.reject());
-        (done ? fate.reject_ok : fate.reject_lost) += 1;
-    } else {
-        fate.ack_begun += 1;
-        const Status status = message.ack().status();
-        (status == Status::ok ? fate.ack_ok : fate.ack_lost) += 1;
-        if (status != Status::ok && plan.options.lease_limit.count() == 0) {
-            board_->violate("group %u: ack of %u.%u returned %s", group, id, number,
-                            std::string(to_string(status)).c_str());
-        }
-    }
+    work_on({.plan = plan,
+             .message = message,
+             .heading = *heading,
+             .fate = board_->fates[group][id][number],
+             .uncertain_attempts = board_->kills[group]},
+            random, drain, board_->complaints);
 }
 
 void Schedule::consume(unsigned group, std::uint64_t seed, bool drain) {
@@ -359,10 +199,11 @@ void Schedule::consume(unsigned group, std::uint64_t seed, bool drain) {
             const GroupReport& now = *report.find_group(plan.name);
             if (now.backlog + now.in_flight + now.dead_pending == 0) return;
             if (std::chrono::steady_clock::now() > deadline) {
-                board_->violate("group %u: not drained: backlog %llu, in flight %llu, pending %llu",
-                                group, static_cast<unsigned long long>(now.backlog),
-                                static_cast<unsigned long long>(now.in_flight),
-                                static_cast<unsigned long long>(now.dead_pending));
+                board_->complaints.add(
+                    "group %u: not drained: backlog %llu, in flight %llu, pending %llu", group,
+                    static_cast<unsigned long long>(now.backlog),
+                    static_cast<unsigned long long>(now.in_flight),
+                    static_cast<unsigned long long>(now.dead_pending));
                 return;
             }
         } else if (board_->stop_members) {
@@ -397,35 +238,35 @@ void Schedule::subscribe(unsigned self, std::uint64_t seed, bool lossy) {
         if (message.status() == Status::closed) return;
         if (message.status() == Status::timed_out) continue;
         if (!message) {
-            board_->violate("subscriber: receive returned %s",
-                            std::string(to_string(message.status())).c_str());
+            board_->complaints.add("subscriber: receive returned %s",
+                                   std::string(to_string(message.status())).c_str());
             return;
         }
-        const auto heading = check_body(message.text());
+        const auto heading = heading_of(message.text());
         if (!heading) {
-            board_->violate("subscriber%s: message %llu is damaged", lossy ? " (lossy)" : "",
-                            static_cast<unsigned long long>(message.position()));
+            board_->complaints.add("subscriber%s: message %llu is damaged", lossy ? " (lossy)" : "",
+                                   static_cast<unsigned long long>(message.position()));
             return;
         }
         auto& before = last[heading->producer];
         const bool ordered =
             lossy || before < 0 ? heading->number > before : heading->number == before + 1;
         if (!ordered) {
-            board_->violate("subscriber%s: message %u.%u follows number %lld",
-                            lossy ? " (lossy)" : "", heading->producer, heading->number,
-                            static_cast<long long>(before));
+            board_->complaints.add("subscriber%s: message %u.%u follows number %lld",
+                                   lossy ? " (lossy)" : "", heading->producer, heading->number,
+                                   static_cast<long long>(before));
         }
         if (next != 0 && static_cast<std::int64_t>(message.position() - next) < 0) {
-            board_->violate("subscriber: position %llu came after %llu",
-                            static_cast<unsigned long long>(message.position()),
-                            static_cast<unsigned long long>(next - 1));
+            board_->complaints.add("subscriber: position %llu came after %llu",
+                                   static_cast<unsigned long long>(message.position()),
+                                   static_cast<unsigned long long>(next - 1));
         }
         next = message.position() + 1;
         before = heading->number;
         board_->note_seen(heading->producer, heading->number);
         if (chance(random, 5)) {
             std::this_thread::sleep_for(std::chrono::microseconds(below(random, 200)));
-            if (!check_body(message.text())) board_->violate("subscriber: message changed");
+            if (!check_body(message.text())) board_->complaints.add("subscriber: message changed");
         }
         if (!lossy) board_->read[self][heading->producer] = heading->number + 1;
     }
@@ -452,7 +293,7 @@ void Schedule::start(Kind kind, unsigned group) {
                 case Kind::lossy: subscribe(process.number, seed, true); break;
             }
         } catch (const std::exception& error) {
-            board_->violate("a process failed: %s", error.what());
+            board_->complaints.add("a process failed: %s", error.what());
         }
     });
     processes_.push_back(std::move(process));
@@ -465,7 +306,7 @@ void Schedule::end_process(Process& process) {
 }
 
 void Schedule::disturb() {
-    for (unsigned i = 0; i < plan_.events && board_->violations == 0; ++i) {
+    for (unsigned i = 0; i < plan_.events && board_->complaints.count() == 0; ++i) {
         std::this_thread::sleep_for(std::chrono::microseconds(100 + below(random_, 7000)));
         const std::size_t chosen = below(random_, processes_.size());
         Process& process = processes_[chosen];
@@ -488,17 +329,18 @@ void Schedule::disturb() {
 void Schedule::await_progress() {
     for (const Process& process : processes_) {
         if (process.kind != Kind::producer) continue;
-        const auto& finished = board_->finished[process.number];
+        const auto& finished = board_->outputs[process.number].finished;
         const std::uint32_t before = finished;
         const bool goes_on = eventually(
             [&] {
-                return finished != before || before >= most_numbers - 8 || board_->violations != 0;
+                return finished != before || before >= most_numbers - 8 ||
+                       board_->complaints.count() != 0;
             },
             20);
         if (!goes_on) {
             stuck_ = true;
-            board_->violate("producer %u (pid %d) is stuck: %s", process.number,
-                            process.child->pid(), inspect(name_).blocked_by.c_str());
+            board_->complaints.add("producer %u (pid %d) is stuck: %s", process.number,
+                                   process.child->pid(), inspect(name_).blocked_by.c_str());
         }
     }
 }
@@ -510,10 +352,10 @@ void Schedule::drain(unsigned group) {
 void Schedule::collect_letters() {
     auto reader = Channel<>::open(letters_).join("letters");
     while (auto letter = reader.try_receive()) {
-        const auto heading = check_body(letter.text());
+        const auto heading = heading_of(letter.text());
         const auto origin = letter.origin();
         if (!heading || !origin) {
-            board_->violate("a damaged dead letter");
+            board_->complaints.add("a damaged dead letter");
             continue;
         }
         for (unsigned i = 0; i < plan_.groups.size(); ++i) {
@@ -528,14 +370,14 @@ void Schedule::check_conservation() {
     std::uint64_t least = 0;
     std::uint64_t most = 0;
     for (unsigned producer = 0; producer < producers_started_; ++producer) {
-        const std::uint32_t finished = board_->finished[producer];
-        const std::uint32_t begun = board_->begun[producer];
+        const std::uint32_t finished = board_->outputs[producer].finished;
+        const std::uint32_t begun = board_->outputs[producer].begun;
         // A producer killed inside a send may have published more than it knows of.
         const std::uint32_t published = std::max<std::uint32_t>(finished, board_->seen[producer]);
         least += finished;
         most += std::max(begun, finished);
         if (published > std::max(begun, finished)) {
-            board_->violate("producer %u: %u seen, %u begun", producer, published, begun);
+            board_->complaints.add("producer %u: %u seen, %u begun", producer, published, begun);
         }
         for (unsigned i = 0; i < plan_.groups.size(); ++i) {
             const GroupPlan& plan = plan_.groups[i];
@@ -543,45 +385,46 @@ void Schedule::check_conservation() {
                 const Fate& fate = board_->fates[i][producer][number];
                 const bool dropped =
                     plan.options.max_attempts != 0 && plan.options.dead_letter.empty() &&
-                    fate.deliveries + board_->kills[i] >= plan.options.max_attempts;
-                const bool settled = fate.ack_ok != 0 || fate.maybe_acked() ||
-                                     fate.reject_ok != 0 || fate.maybe_rejected() ||
+                    fate.count(Fate::delivered) + board_->kills[i] >= plan.options.max_attempts;
+                const bool settled = fate.count(Fate::ack_ok) != 0 || fate.maybe_acked() ||
+                                     fate.count(Fate::reject_ok) != 0 || fate.maybe_rejected() ||
                                      fate.dead_letters != 0 || dropped;
                 if (!settled) {
-                    board_->violate(
+                    board_->complaints.add(
                         "group %u: message %u.%u is lost (%u sent, %u published; "
                         "delivered %u times)",
-                        i, producer, number, finished, published, fate.deliveries.load());
+                        i, producer, number, finished, published, fate.count(Fate::delivered));
                 }
-                if (fate.ack_ok + fate.reject_ok > 1) {
-                    board_->violate("group %u: message %u.%u was settled %u times", i, producer,
-                                    number, fate.ack_ok + fate.reject_ok);
+                if (fate.count(Fate::ack_ok) + fate.count(Fate::reject_ok) > 1) {
+                    board_->complaints.add("group %u: message %u.%u was settled %u times", i,
+                                           producer, number,
+                                           fate.count(Fate::ack_ok) + fate.count(Fate::reject_ok));
                 }
-                if (fate.reject_ok != 0 && !plan.options.dead_letter.empty() &&
+                if (fate.count(Fate::reject_ok) != 0 && !plan.options.dead_letter.empty() &&
                     fate.dead_letters == 0) {
-                    board_->violate("group %u: the dead letter of %u.%u is missing", i, producer,
-                                    number);
+                    board_->complaints.add("group %u: the dead letter of %u.%u is missing", i,
+                                           producer, number);
                 }
-                if (fate.dead_letters != 0 && fate.ack_ok != 0) {
-                    board_->violate("group %u: message %u.%u acked and dead-lettered", i, producer,
-                                    number);
+                if (fate.dead_letters != 0 && fate.count(Fate::ack_ok) != 0) {
+                    board_->complaints.add("group %u: message %u.%u acked and dead-lettered", i,
+                                           producer, number);
                 }
             }
         }
     }
     const ChannelReport report = inspect(name_);
     if (report.messages_in < least || report.messages_in > most) {
-        board_->violate("%llu messages counted, %llu to %llu published",
-                        static_cast<unsigned long long>(report.messages_in),
-                        static_cast<unsigned long long>(least),
-                        static_cast<unsigned long long>(most));
+        board_->complaints.add("%llu messages counted, %llu to %llu published",
+                               static_cast<unsigned long long>(report.messages_in),
+                               static_cast<unsigned long long>(least),
+                               static_cast<unsigned long long>(most));
     }
     for (const GroupPlan& plan : plan_.groups) {
         const GroupReport& group = *report.find_group(plan.name);
         if (group.settled != report.tail - group.start) {
-            board_->violate("group %s: %llu positions settled of %llu", plan.name.c_str(),
-                            static_cast<unsigned long long>(group.settled),
-                            static_cast<unsigned long long>(report.tail - group.start));
+            board_->complaints.add("group %s: %llu positions settled of %llu", plan.name.c_str(),
+                                   static_cast<unsigned long long>(group.settled),
+                                   static_cast<unsigned long long>(report.tail - group.start));
         }
     }
 }
@@ -590,20 +433,21 @@ void Schedule::check_conservation() {
 void Schedule::check_subscribers() {
     auto channel = Channel<>::open(name_);
     if (const auto closed = channel.close(20s); !closed) {
-        board_->violate("close returned %s", std::string(to_string(closed.status())).c_str());
+        board_->complaints.add("close returned %s",
+                               std::string(to_string(closed.status())).c_str());
     }
     for (const Process& process : processes_) {
         if (process.kind != Kind::subscriber && process.kind != Kind::lossy) continue;
         if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->violate("subscriber (pid %d) does not end", process.child->pid());
+            board_->complaints.add("subscriber (pid %d) does not end", process.child->pid());
             continue;
         }
         if (process.kind == Kind::lossy) continue;
         for (unsigned producer = 0; producer < producers_started_; ++producer) {
             const std::uint32_t read = board_->read[process.number][producer];
             if (read != 0 && read < board_->seen[producer]) {
-                board_->violate("subscriber ended after message %u.%u, %u were published", producer,
-                                read - 1, board_->seen[producer].load());
+                board_->complaints.add("subscriber ended after message %u.%u, %u were published",
+                                       producer, read - 1, board_->seen[producer].load());
             }
         }
     }
@@ -628,13 +472,13 @@ std::string Schedule::run() {
         start(Kind::lossy, 0);
 
     disturb();
-    if (board_->violations == 0) await_progress();
+    if (board_->complaints.count() == 0) await_progress();
     board_->stop_producers = true;
     for (Process& process : processes_) {
         if (process.kind != Kind::producer || stuck_) continue;
         if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->violate("producer %u (pid %d) does not end", process.number,
-                            process.child->pid());
+            board_->complaints.add("producer %u (pid %d) does not end", process.number,
+                                   process.child->pid());
         }
     }
     board_->stop_members = true;
@@ -642,16 +486,16 @@ std::string Schedule::run() {
         if (process.kind != Kind::member) continue;
         if (plan_.kill_members_at_the_end) end_process(process);
         if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->violate("a member (pid %d) does not end", process.child->pid());
+            board_->complaints.add("a member (pid %d) does not end", process.child->pid());
         }
     }
     // Dead producers leave claims that only an attaching one repairs; readers pass them anyway.
-    for (unsigned i = 0; i < plan_.groups.size() && board_->violations == 0; ++i)
+    for (unsigned i = 0; i < plan_.groups.size() && board_->complaints.count() == 0; ++i)
         drain(i);
-    if (board_->violations == 0) collect_letters();
-    if (board_->violations == 0) check_conservation();
-    if (board_->violations == 0) check_subscribers();
-    return board_->violation;
+    if (board_->complaints.count() == 0) collect_letters();
+    if (board_->complaints.count() == 0) check_conservation();
+    if (board_->complaints.count() == 0) check_subscribers();
+    return board_->complaints.first();
 }
 
 }

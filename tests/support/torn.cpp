@@ -22,7 +22,7 @@ TornProducer::TornProducer(const std::string& channel)
       attachment_(protocol::attach_producer(*memory_, false, "torn", true)) {}
 
 Position TornProducer::claim() {
-    for (;;) {
+    for (int attempt = 0; attempt < 1000; ++attempt) {
         const Position next = protocol::find_tail(*memory_);
         Slot& slot = ring_.at(next);
         SlotState seen{slot.state.load()};
@@ -32,6 +32,7 @@ Position TornProducer::claim() {
             return next;
         }
     }
+    throw std::runtime_error("no position can be claimed");
 }
 
 void TornProducer::write(Position position, const std::string& text) {

@@ -8,12 +8,13 @@ namespace ipc::tools {
 namespace {
 
 constexpr int nudge = SIGURG;
+const int end_of_watch = SIGRTMIN;
 
 // `timeout` and some shells send a signal to the process and then to its group: what follows the
 // first this soon is the same wish, not an impatient second one.
 constexpr auto echo_time = std::chrono::seconds(1);
 
-const int end_of_watch = SIGRTMIN;
+std::atomic<void (*)()> last_action = nullptr;
 
 // `nohup`, or a shell without job control that started a background job, asked to be spared.
 bool is_ignored(int signal) {
@@ -61,6 +62,10 @@ void Signals::sleep(std::chrono::nanoseconds duration) const {
     check();
 }
 
+void Signals::before_sudden_end(void (*action)()) {
+    last_action = action;
+}
+
 void Signals::watch() {
     int signal = 0;
     ::sigwait(&watched_, &signal);
@@ -76,6 +81,7 @@ void Signals::watch() {
         const int second = ::sigtimedwait(&watched_, nullptr, &pause);
         const bool is_echo = std::chrono::steady_clock::now() - first < echo_time;
         if (second > 0 && second != end_of_watch && !is_echo) {
+            if (auto* action = last_action.load()) action();
             ::signal(second, SIG_DFL);
             ::pthread_sigmask(SIG_UNBLOCK, &watched_, nullptr);
             ::raise(second);

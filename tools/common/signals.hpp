@@ -35,6 +35,10 @@ public:
     void check() const;
     void sleep(std::chrono::nanoseconds duration) const;
 
+    /// Called before a second signal ends the process at once, in whatever thread: for a terminal
+    /// that has to be restored. It may do what a signal handler may. Null: nothing.
+    static void before_sudden_end(void (*action)());
+
 private:
     void watch();
 

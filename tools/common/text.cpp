@@ -1,5 +1,6 @@
 #include "tools/common/text.hpp"
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -92,6 +93,14 @@ std::size_t display_width(std::string_view text) {
 
 std::string short_count(std::uint64_t count) {
     return scaled(count, 1000, "kMGTPE");
+}
+
+std::string short_rate(double per_second) {
+    if (!(per_second > 0)) return "0";
+    if (per_second < 0.995) return fmt::format("{:.2f}", per_second);
+    if (per_second < 9.95) return fmt::format("{:.1f}", per_second);
+    constexpr double most = 1e19;  // an integer has to hold it
+    return short_count(static_cast<std::uint64_t>(std::min(per_second, most) + 0.5));
 }
 
 std::string short_bytes(std::uint64_t bytes) {

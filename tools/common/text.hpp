@@ -20,6 +20,7 @@ std::string printable(std::string_view text, std::size_t limit = std::string_vie
 std::size_t display_width(std::string_view text);
 
 std::string short_count(std::uint64_t count);          ///< 87, 12.3k, 4.0M
+std::string short_rate(double per_second);             ///< 0, 0.25, 3.7, 87, 12.3k
 std::string short_bytes(std::uint64_t bytes);          ///< 87, 12.3K, 4.0M; powers of 1024
 std::string short_duration(std::int64_t nanoseconds);  ///< 870ns, 1.2ms, 35s, 4.2m, 12h
 std::string base64(std::string_view bytes);

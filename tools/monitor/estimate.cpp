@@ -90,11 +90,20 @@ double departures_ahead(const GroupReport& group, double squared_variation) {
     return std::max(0.0, queued + until_next);
 }
 
+/// What the members really settled in a second, if they were never idle in the window: if some of
+/// what waited when it began still waits. Nothing otherwise.
+std::optional<double> observed_capacity(const ChannelReport& before, const GroupReport& earlier,
+                                        const GroupReport& group, const GroupRates& rates) {
+    const bool still_waits = difference(before.tail, group.position) > 0;
+    if (!still_waits || earlier.members != group.members || rates.done <= 0) return std::nullopt;
+    return rates.done;
+}
+
 std::uint64_t occupied(const ChannelReport& channel, const GroupReport& group) {
     return channel.tail - group.settled_below;
 }
 
-void predict_times(Estimate& result, const GroupReport& group) {
+void predict_times(Estimate& result, const GroupReport& group, std::optional<double> observed) {
     if (!result.service || group.members == 0) return;
     const double service = result.service->mean;
     result.capacity = group.members / service;
@@ -103,12 +112,13 @@ void predict_times(Estimate& result, const GroupReport& group) {
     }
     if (result.stalled) return;
     result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
-    result.response_next =
-        service + departures_ahead(group, result.service->squared_variation) / *result.capacity;
+    result.response_next = service + departures_ahead(group, result.service->squared_variation) /
+                                         observed.value_or(*result.capacity);
     if (result.utilisation && *result.utilisation < 1) {
         const double load = *result.utilisation * group.members;
-        result.response_steady = service + probability_of_waiting(group.members, load) /
-                                               (*result.capacity * (1 - *result.utilisation));
+        const double wait = probability_of_waiting(group.members, load) /
+                            (*result.capacity * (1 - *result.utilisation));
+        result.response_steady = service + wait * (1 + result.service->squared_variation) / 2;
     }
 }
 
@@ -201,6 +211,7 @@ Estimate estimate(const ChannelReport* before, const ChannelReport& now, const G
     const GroupReport* earlier = before != nullptr && before->channel_id == now.channel_id
                                      ? find_same_group(*before, group)
                                      : nullptr;
+    std::optional<double> observed;
     const auto service_since = [&](const GroupReport& then) {
         return durations_between(then.service_time, then.service_time_sum_ns, group.service_time,
                                  group.service_time_sum_ns);
@@ -223,6 +234,7 @@ Estimate estimate(const ChannelReport* before, const ChannelReport& now, const G
             result.response =
                 durations_between(earlier->response_time, earlier->response_time_sum_ns,
                                   group.response_time, group.response_time_sum_ns);
+            observed = observed_capacity(*before, *earlier, group, rates);
             follow_trend(result, *before, *earlier, now, group, window.seconds());
         }
         if (!result.service) result.service = service_since({});
@@ -237,7 +249,7 @@ Estimate estimate(const ChannelReport* before, const ChannelReport& now, const G
     } else {
         result.service = service_since({});
     }
-    predict_times(result, group);
+    predict_times(result, group, observed);
     return result;
 }
 

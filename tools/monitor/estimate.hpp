@@ -65,8 +65,8 @@ struct Estimate {
     bool stalled = false;
     /// T_r = T_p + L_q / C. For members that are all busy.
     std::optional<double> response_busy;
-    /// The mean T_r of the queue M/M/c at this utilisation, which has to be below 1. For members
-    /// that are idle at times.
+    /// The mean T_r of the queue M/M/c at this utilisation, which has to be below 1, corrected for
+    /// service times that vary otherwise. For members that are idle at times.
     std::optional<double> response_steady;
     /// T_r of a message published now, from who is busy and how much waits at this moment.
     std::optional<double> response_next;

@@ -1,7 +1,6 @@
 #include "tools/monitor/json.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -10,12 +9,20 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/monitor/names.hpp"
+
 namespace ipc::tools::monitor {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
 constexpr int schema_version = 1;
+
+// A channel with those of its groups that are to be shown.
+struct Entry {
+    const ChannelHistory* channel = nullptr;
+    std::vector<const GroupHistory*> groups;
+};
 
 template <class Rates>
 Json rate(const std::optional<Rates>& rates, double Rates::*member) {
@@ -42,23 +49,8 @@ Json to_json(const std::optional<Durations>& durations) {
     };
 }
 
-std::string_view name_of(ParticipantRole role) {
-    switch (role) {
-        case ParticipantRole::shared_producer: return "shared_producer";
-        case ParticipantRole::exclusive_producer: return "exclusive_producer";
-        case ParticipantRole::consumer: return "consumer";
-        case ParticipantRole::subscriber: return "subscriber";
-    }
-    return "unknown";
-}
-
-std::string_view name_of(Activity activity) {
-    switch (activity) {
-        case Activity::running: return "running";
-        case Activity::waiting_for_message: return "waiting_for_message";
-        case Activity::waiting_for_room: return "waiting_for_room";
-    }
-    return "unknown";
+Json nanoseconds_or_null(std::int64_t value, std::int64_t unknown) {
+    return value != unknown ? Json(value) : Json(nullptr);
 }
 
 Json to_json(const ParticipantReport& participant) {
@@ -75,16 +67,20 @@ Json to_json(const ParticipantReport& participant) {
         {"leases_held", participant.leases_held},
         {"activity", name_of(participant.activity)},
         {"activity_since_monotonic_ns", participant.activity_since_ns},
+        {"last_received_monotonic_ns", nanoseconds_or_null(participant.last_received_ns, 0)},
         {"attached_at_unix_ns", participant.attached_at_ns},
     };
 }
 
-Json to_json(const GroupView& view) {
-    const GroupReport& group = view.report;
-    const Estimate& estimate = view.estimate;
+Json to_json(const ChannelHistory& channel, const GroupHistory& history, double now) {
+    const GroupReport& group = channel.report_of(history);
+    const Estimate estimate = channel.estimate_of(history);
     return {
         {"name", group.name},
-        {"title", view.title},
+        {"title", history.title},
+        {"state", word_of(history.state)},
+        {"state_for_ns", nanoseconds(now - history.state_since)},
+        {"reason", explain(channel, history, now)},
         {"subscriber", group.subscriber},
         {"delivery", group.reliable ? "reliable" : "lossy"},
         {"lifetime", group.durable ? "durable" : "ephemeral"},
@@ -100,7 +96,7 @@ Json to_json(const GroupView& view) {
         {"in_flight_messages", group.in_flight},
         {"delayed_messages", group.delayed},
         {"dead_letters_pending", group.dead_pending},
-        {"oldest_age_ns", group.oldest_age_ns >= 0 ? Json(group.oldest_age_ns) : Json(nullptr)},
+        {"oldest_age_ns", nanoseconds_or_null(group.oldest_age_ns, -1)},
         {"blocks_producers", group.blocks_producers},
         {"delivered_total", group.delivered},
         {"settled_total", group.settled},
@@ -108,6 +104,7 @@ Json to_json(const GroupView& view) {
         {"redelivered_total", group.redelivered},
         {"returned_total", group.returned},
         {"expired_total", group.expired},
+        {"recovered_total", group.recovered},
         {"rejected_total", group.rejected},
         {"dead_lettered_total", group.dead_lettered},
         {"dropped_total", group.dropped},
@@ -135,17 +132,21 @@ Json to_json(const GroupView& view) {
     };
 }
 
-Json to_json(const ChannelView& view) {
-    Json result = {{"name", view.name}, {"problem", nullptr}};
-    if (!view.report) {
-        result["problem"] = view.problem;
+Json to_json(const Entry& entry, double now) {
+    const ChannelHistory& history = *entry.channel;
+    Json result = {{"name", history.name},
+                   {"problem", nullptr},
+                   {"state", word_of(history.state)},
+                   {"state_for_ns", nanoseconds(now - history.state_since)}};
+    if (!history.report) {
+        result["problem"] = history.problem;
         return result;
     }
-    const ChannelReport& channel = *view.report;
+    const ChannelReport& channel = *history.report;
     // A random 64-bit number: not every JSON reader keeps all its digits.
     result["channel_id"] = fmt::format("{:016x}", channel.channel_id);
     result["sampled_at_monotonic_ns"] = channel.sampled_at_ns;
-    result["interval_ns"] = view.rates ? nanoseconds(view.rates->seconds) : Json(nullptr);
+    result["interval_ns"] = history.rates ? nanoseconds(history.rates->seconds) : Json(nullptr);
     result["type"] = channel.type_name;
     result["temporary"] = channel.temporary;
     result["closed"] = channel.closed;
@@ -162,11 +163,11 @@ Json to_json(const ChannelView& view) {
     result["messages_in_total"] = channel.messages_in;
     result["bytes_in_total"] = channel.bytes_in;
     result["aborted_total"] = channel.aborted;
-    result["messages_in_per_second"] = rate(view.rates, &ChannelRates::messages_in);
-    result["bytes_in_per_second"] = rate(view.rates, &ChannelRates::bytes_in);
+    result["messages_in_per_second"] = rate(history.rates, &ChannelRates::messages_in);
+    result["bytes_in_per_second"] = rate(history.rates, &ChannelRates::bytes_in);
     result["groups"] = Json::array();
-    for (const GroupView& group : view.groups)
-        result["groups"].push_back(to_json(group));
+    for (const GroupHistory* group : entry.groups)
+        result["groups"].push_back(to_json(history, *group, now));
     result["participants"] = Json::array();
     for (const ParticipantReport& participant : channel.participants) {
         result["participants"].push_back(to_json(participant));
@@ -176,17 +177,25 @@ Json to_json(const ChannelView& view) {
 
 }  // namespace
 
-std::string to_json(const std::vector<ChannelView>& channels) {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
+std::string to_json(const History& history, const std::vector<Row>& rows, bool indented) {
+    std::vector<Entry> entries;
+    for (const Row& row : rows) {
+        if (entries.empty() || entries.back().channel != row.channel) {
+            entries.push_back({.channel = row.channel, .groups = {}});
+        }
+        if (row.group != nullptr) entries.back().groups.push_back(row.group);
+    }
     Json document = {
         {"schema_version", schema_version},
-        {"sampled_at_unix_ns", std::chrono::nanoseconds(now).count()},
+        {"sampled_at_unix_ns", history.wall_clock_ns()},
+        {"shared_memory_total_bytes", history.space().total},
+        {"shared_memory_free_bytes", history.space().free},
         {"channels", Json::array()},
     };
-    for (const ChannelView& channel : channels)
-        document["channels"].push_back(to_json(channel));
+    for (const Entry& entry : entries)
+        document["channels"].push_back(to_json(entry, history.now()));
     // Names come from shared memory: they may hold anything.
-    return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+    return document.dump(indented ? 2 : -1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace ipc::tools::monitor

@@ -3,12 +3,13 @@
 #include <string>
 #include <vector>
 
-#include "tools/monitor/model.hpp"
+#include "tools/monitor/view.hpp"
 
 namespace ipc::tools::monitor {
 
-/// The same as the table, and more, for programs: raw integers with their units in the names. Names
-/// are only ever added; when one changes its meaning, `schema_version` grows.
-std::string to_json(const std::vector<ChannelView>& channels);
+/// What the screen shows of the rows of a tree, and more, for programs: tools/monitor/README.md
+/// describes it. Keys are only ever added; when one changes its meaning, `schema_version` grows.
+/// Indented, or all on one line; either ends with a newline.
+std::string to_json(const History& history, const std::vector<Row>& rows, bool indented);
 
 }  // namespace ipc::tools::monitor

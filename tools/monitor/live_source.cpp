@@ -16,6 +16,9 @@ using namespace std::chrono_literals;
 // The first rates come soon.
 constexpr std::chrono::nanoseconds first_interval = 100ms;
 
+// The first screen is there at once, however many channels there are.
+constexpr std::chrono::nanoseconds opening = 40ms;
+
 constexpr std::array<std::chrono::nanoseconds, 10> intervals = {
     100ms, 200ms, 500ms, 1s, 2s, 5s, 10s, 30s, 60s, 600s,
 };
@@ -31,12 +34,15 @@ LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval)
 
 Snapshot LiveSource::next() {
     last_ = Clock::now();
-    due_ = last_ + (first_ ? std::min(first_interval, interval_) : interval_);
+    Snapshot snapshot;
+    snapshot.sampled_at_ns = since_epoch(last_);
+    snapshot.wall_clock_ns = since_epoch(std::chrono::system_clock::now());
+    snapshot.space = shared_memory_space();
+    snapshot.channels = sampler_.sample(opening);
+    snapshot.left = sampler_.left();
+    const bool soon = first_ || snapshot.left > 0;
+    due_ = last_ + (soon ? std::min(first_interval, interval_) : interval_);
     first_ = false;
-    Snapshot snapshot = {.sampled_at_ns = since_epoch(last_),
-                         .wall_clock_ns = since_epoch(std::chrono::system_clock::now()),
-                         .space = shared_memory_space(),
-                         .channels = sampler_.sample()};
     return snapshot;
 }
 

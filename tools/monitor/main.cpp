@@ -1,36 +1,23 @@
-// ipc-monitor: the queues of this host, live.
+// ipc-monitor: the queues of this host, live and for programs.
 
 #include <algorithm>
-#include <chrono>
-#include <optional>
-#include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
-#include "tools/common/arguments.hpp"
-#include "tools/common/stream.hpp"
-#include "tools/common/table.hpp"
-#include "tools/common/terminal.hpp"
 #include "tools/common/tool.hpp"
-#include "tools/monitor/json.hpp"
-#include "tools/monitor/model.hpp"
-#include "tools/monitor/render.hpp"
-#include "tools/monitor/sampler.hpp"
+#include "tools/monitor/commands.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
 
-using namespace std::chrono_literals;
-
 constexpr const char* examples =
-    "  ipc-monitor                      all channels, every second, until interrupted\n"
+    "  ipc-monitor                      all channels, live; the key ? explains the screen\n"
     "  ipc-monitor 'md.*' jobs          some of them\n"
     "  ipc-monitor --once               one table; also without --once when the output is no "
     "terminal\n"
     "  ipc-monitor --json | jq '.channels[].groups[] | {name, backlog_messages}'\n"
+    "  ipc-monitor --csv --interval 5 >> queues.csv\n"
     "\n"
-    "Columns:\n"
+    "Columns of the table:\n"
     "  SIZE    shared memory in use, bytes       PROD    producers\n"
     "  IN/s    messages published                BYTES/s bytes published\n"
     "  MEMB    members of the group              BACKLOG messages not yet handed out\n"
@@ -40,72 +27,23 @@ constexpr const char* examples =
     "  OLDEST  age of the oldest unsettled       EXPECT  predicted response time of a new "
     "message\n";
 
-struct Request {
-    std::vector<std::string> channels;
-    bool once = false;
-    bool json = false;
-    std::optional<std::chrono::nanoseconds> interval = 1s;
-    OpenOptions open;
-};
-
-std::string frame(const std::vector<ChannelView>& channels, TerminalSize size) {
-    // The last line stays free for the cursor: a full screen would scroll.
-    std::string text = render(channels, size.width, size.height - 1);
-    // Line by line rather than clearing first: no flicker.
-    constexpr std::string_view home = "\x1b[H";
-    constexpr std::string_view clear_line = "\x1b[K";
-    constexpr std::string_view clear_below = "\x1b[J";
-    std::string result(home);
-    for (const char c : text) {
-        if (c == '\n') result += clear_line;
-        result += c;
-    }
-    return result.append(clear_below);
-}
-
-// Changes no mode of the terminal: there is nothing to restore, however this process ends.
-int watch(Sampler& sampler, Output& output, const Request& request, const Signals& signals) {
-    std::vector<Sample> before;
-    for (std::chrono::nanoseconds pause = 100ms;; pause = *request.interval) {
-        const auto size = terminal_size().value_or(TerminalSize{.width = 80, .height = 24});
-        std::vector<Sample> now = sampler.sample();
-        output.write(frame(compare(before, now), size));
-        output.flush();
-        before = std::move(now);
-        // The first rates come soon.
-        signals.sleep(std::min(pause, *request.interval));
-    }
-}
-
-int show_once(Sampler& sampler, Output& output, const Request& request, const Signals& signals) {
-    const std::vector<Sample> before = sampler.sample();
-    signals.sleep(*request.interval);
-    const std::vector<ChannelView> channels = compare(before, sampler.sample());
-    const auto terminal = terminal_size();
-    output.write(request.json ? to_json(channels)
-                              : render(channels, terminal ? terminal->width : Table::unlimited, 0));
-    output.flush();
-    return 0;
-}
-
 int run(int argc, char** argv) {
     Tool tool("ipc-monitor", "Shows the channels of this host and their groups, live.", examples);
-    Request request;
     CLI::App& arguments = tool.arguments();
-    arguments.add_option("CHANNEL", request.channels, "Names or shell patterns [all channels]");
-    arguments.add_flag("--once", request.once, "Take two samples, print the table, and end");
-    arguments.add_flag("--json", request.json, "The same as JSON, once");
-    add_seconds(arguments, "--interval", request.interval, "Time between samples [1]")
-        ->check(CLI::Range(0.01, 3600.0).description(""));
-    add_open_options(arguments, request.open);
-
-    return tool.run(argc, argv, [&](const Signals& signals) {
-        Sampler sampler(request.channels, request.open.allow_foreign_owner);
-        Output output(signals);
-        const bool live = !request.once && !request.json && terminal_size();
-        return live ? watch(sampler, output, request, signals)
-                    : show_once(sampler, output, request, signals);
+    const Command watch = add_watch(arguments);
+    const Command check = add_check(arguments);
+    const std::vector<Command> others = {check, add_export(arguments), add_plot(arguments),
+                                         add_record(arguments), add_replay(arguments)};
+    bool understood = false;
+    const int code = tool.run(argc, argv, [&](const Signals& signals) {
+        understood = true;
+        const auto asked_for = std::find_if(others.begin(), others.end(), [](const Command& each) {
+            return each.arguments->parsed();
+        });
+        return asked_for == others.end() ? watch.run(signals) : asked_for->run(signals);
     });
+    // Whoever calls it takes 2 for CRITICAL and 3 for UNKNOWN.
+    return code == 2 && !understood && check.arguments->parsed() ? 3 : code;
 }
 
 }  // namespace

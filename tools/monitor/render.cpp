@@ -55,14 +55,15 @@ std::string note(const GroupReport& group) {
     return group.reliable ? "" : "lossy";
 }
 
-std::vector<std::string> row(const ChannelView& channel) {
+std::vector<std::string> row(const ChannelHistory& channel) {
     const ChannelReport& report = *channel.report;
+    const auto& rates = channel.rates;
     return {
         printable(channel.name),
         short_bytes(report.reserved_bytes),
         short_count(report.producers()),
-        channel.rates ? count(channel.rates->messages_in) : unknown,
-        channel.rates ? short_bytes(static_cast<std::uint64_t>(channel.rates->bytes_in)) : unknown,
+        rates ? count(rates->messages_in) : unknown,
+        rates ? short_bytes(static_cast<std::uint64_t>(rates->bytes_in)) : unknown,
         "",
         "",
         "",
@@ -77,11 +78,12 @@ std::vector<std::string> row(const ChannelView& channel) {
     };
 }
 
-std::vector<std::string> row(const GroupView& group) {
-    const GroupReport& report = group.report;
-    const std::optional<GroupRates>& rates = group.estimate.rates;
+std::vector<std::string> row(const Row& line) {
+    const GroupReport& report = *line.report();
+    const Estimate& estimate = line.estimate();
+    const std::optional<GroupRates>& rates = estimate.rates;
     return {
-        "  " + printable(group.title),
+        "  " + printable(line.group->title),
         "",
         "",
         "",
@@ -95,38 +97,37 @@ std::vector<std::string> row(const GroupView& group) {
         short_count(report.skipped),
         short_count(report.dead_lettered),
         report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
-        duration(group.estimate.response_next),
+        duration(estimate.response_next),
         note(report),
     };
 }
 
 }  // namespace
 
-std::string render(const std::vector<ChannelView>& channels, std::size_t width,
-                   std::size_t height) {
+std::string render(const std::vector<Row>& rows, std::size_t width) {
     Table table(columns);
-    for (const ChannelView& channel : channels) {
-        if (!channel.report) {
-            table.add_line(printable(channel.name + "  ! " + channel.problem));
-            continue;
-        }
-        table.add_row(row(channel));
-        for (const GroupView& group : channel.groups)
-            table.add_row(row(group));
-        if (!channel.report->blocked_by.empty()) {
-            table.add_line("  ! " + printable(channel.report->blocked_by));
+    const ChannelHistory* channel = nullptr;
+    // What holds a channel up stands below its groups.
+    const auto end_channel = [&] {
+        if (channel == nullptr || !channel->report || channel->report->blocked_by.empty()) return;
+        table.add_line("  ! " + printable(channel->report->blocked_by));
+    };
+    for (const Row& each : rows) {
+        if (each.channel != channel) end_channel();
+        channel = each.channel;
+        if (!channel->report) {
+            table.add_line(printable(channel->name + "  ! " + channel->problem));
+        } else if (each.group == nullptr) {
+            table.add_row(row(*channel));
+        } else {
+            table.add_row(row(each));
         }
     }
-    if (channels.empty()) table.add_line("no channels");
+    end_channel();
+    if (rows.empty()) table.add_line("no channels");
 
-    std::vector<std::string> lines = table.lines(width);
-    if (lines.size() > height && height > 0) {
-        const std::size_t hidden = lines.size() - height + 1;
-        lines.resize(height - 1);
-        lines.push_back(cut(fmt::format("... {} more lines", hidden), width));
-    }
     std::string text;
-    for (const std::string& line : lines)
+    for (const std::string& line : table.lines(width))
         text += line + "\n";
     return text;
 }

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "tools/monitor/model.hpp"
+#include "tools/monitor/view.hpp"
 
 namespace ipc::tools::monitor {
 
-/// The table: a row for each channel, and below it one for each of its groups and subscribers. At
-/// most `width` columns and `height` lines, which end with newlines; what does not fit is counted.
-std::string render(const std::vector<ChannelView>& channels, std::size_t width, std::size_t height);
+/// The plain table, of the rows of a tree: a line for each channel, and below it one for each of
+/// its groups and subscribers. None is wider than `width`; columns are left out as it takes.
+std::string render(const std::vector<Row>& rows, std::size_t width);
 
 }  // namespace ipc::tools::monitor

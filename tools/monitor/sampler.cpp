@@ -1,10 +1,10 @@
 #include "tools/monitor/sampler.hpp"
 
 #include <fnmatch.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <exception>
-#include <set>
 #include <utility>
 
 #include "ipc/admin.hpp"
@@ -22,31 +22,52 @@ std::string without_subject(std::string problem, const std::string& channel) {
 
 }  // namespace
 
+bool matches(const std::string& pattern, const std::string& channel) {
+    return ::fnmatch(pattern.c_str(), channel.c_str(), 0) == 0;
+}
+
 Sampler::Sampler(std::vector<std::string> patterns, bool allow_foreign_owner)
-    : patterns_(std::move(patterns)), allow_foreign_owner_(allow_foreign_owner) {}
+    : patterns_(std::move(patterns)), allow_foreign_owner_(allow_foreign_owner) {
+    // An inspected channel keeps a descriptor, and the usual limit is 1024.
+    rlimit files = {};
+    if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        ::setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
 
 bool Sampler::selects(const std::string& channel) const {
     return patterns_.empty() ||
-           std::any_of(patterns_.begin(), patterns_.end(), [&](const std::string& pattern) {
-               return ::fnmatch(pattern.c_str(), channel.c_str(), 0) == 0;
-           });
+           std::any_of(patterns_.begin(), patterns_.end(),
+                       [&](const std::string& pattern) { return matches(pattern, channel); });
 }
 
-std::vector<Sample> Sampler::sample() {
-    std::set<std::string> names;
-    for (std::string& name : list()) {
-        if (selects(name)) names.insert(std::move(name));
-    }
-    std::erase_if(inspectors_, [&](const auto& entry) { return !names.contains(entry.first); });
+std::vector<Sample> Sampler::sample(std::chrono::nanoseconds opening) {
+    std::vector<std::string> names = list();
+    std::erase_if(names, [&](const std::string& name) { return !selects(name); });
+    std::erase_if(inspectors_, [&](const auto& entry) {
+        return !std::binary_search(names.begin(), names.end(), entry.first);
+    });
 
+    ProcessStates processes;
     std::vector<Sample> result;
+    result.reserve(names.size());
+    left_ = 0;
+    std::chrono::nanoseconds spent{0};
     for (const std::string& name : names) {
-        if (auto sample = this->sample(name)) result.push_back(std::move(*sample));
+        const bool is_new = !inspectors_.contains(name);
+        if (is_new && spent > opening) {
+            ++left_;
+            continue;
+        }
+        const auto start = std::chrono::steady_clock::now();
+        if (auto sample = this->sample(name, processes)) result.push_back(std::move(*sample));
+        if (is_new) spent += std::chrono::steady_clock::now() - start;
     }
     return result;
 }
 
-std::optional<Sample> Sampler::sample(const std::string& channel) {
+std::optional<Sample> Sampler::sample(const std::string& channel, ProcessStates& processes) {
     const auto failed = [&](const char* problem) {
         inspectors_.erase(channel);
         return Sample{.channel = channel,
@@ -56,14 +77,14 @@ std::optional<Sample> Sampler::sample(const std::string& channel) {
     try {
         std::unique_ptr<Inspector>& inspector = inspectors_[channel];
         if (inspector) {
-            ChannelReport report = inspector->sample();
+            ChannelReport report = inspector->sample(processes);
             if (!report.removed) {
                 return Sample{.channel = channel, .report = std::move(report), .problem = {}};
             }
         }
         // The first look, or the name means another channel by now.
         inspector = std::make_unique<Inspector>(channel, allow_foreign_owner_);
-        return Sample{.channel = channel, .report = inspector->sample(), .problem = {}};
+        return Sample{.channel = channel, .report = inspector->sample(processes), .problem = {}};
     } catch (const Error& error) {
         if (error.code() == Errc::not_found || error.code() == Errc::removed) {
             inspectors_.erase(channel);

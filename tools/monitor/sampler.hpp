@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,6 +12,9 @@
 
 namespace ipc::tools::monitor {
 
+/// Whether a channel's name matches a shell pattern.
+bool matches(const std::string& pattern, const std::string& channel);
+
 /// Samples the channels of this host, read-only and as no participant.
 class Sampler {
 public:
@@ -17,16 +22,22 @@ public:
     Sampler(std::vector<std::string> patterns, bool allow_foreign_owner);
 
     /// In alphabetical order. A channel that cannot be opened is part of the picture, not an error.
-    std::vector<Sample> sample();
+    /// To open one takes much longer than to look at it: when those that are new have taken
+    /// `opening`, the others are left for the next time.
+    std::vector<Sample> sample(std::chrono::nanoseconds opening = std::chrono::hours(1));
+
+    /// How many channels were left for the next time.
+    std::size_t left() const { return left_; }
 
 private:
     bool selects(const std::string& channel) const;
-    std::optional<Sample> sample(const std::string& channel);
+    std::optional<Sample> sample(const std::string& channel, ProcessStates& processes);
 
     const std::vector<std::string> patterns_;
     const bool allow_foreign_owner_;
     // Mapping a channel costs more than reading it.
     std::map<std::string, std::unique_ptr<Inspector>> inspectors_;
+    std::size_t left_ = 0;
 };
 
 }  // namespace ipc::tools::monitor

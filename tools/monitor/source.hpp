@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,6 +23,7 @@ struct Snapshot {
     std::int64_t sampled_at_ns = 0;  ///< CLOCK_MONOTONIC of that host, as in its reports
     std::int64_t wall_clock_ns = 0;  ///< CLOCK_REALTIME
     SharedMemorySpace space;         ///< of /dev/shm
+    std::size_t left = 0;            ///< channels that there was no time to open yet
     std::vector<Sample> channels;    ///< in alphabetical order
 };
 

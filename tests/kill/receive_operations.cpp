@@ -1,0 +1,161 @@
+#include <array>
+#include <chrono>
+#include <optional>
+#include <utility>
+
+#include "tests/kill/operations.hpp"
+#include "tests/kill/traced_child.hpp"
+#include "tests/support/torn.hpp"
+
+namespace ipc::test::kill {
+namespace {
+
+using namespace std::chrono_literals;
+
+void with_backlog(Scene& scene) {
+    scene.create();
+    scene.publish(2);
+    scene.publish(1, 300);
+}
+
+/// The first message was handed out once and given back.
+void with_returned(Scene& scene) {
+    scene.redelivers = true;
+    with_backlog(scene);
+    auto message = scene.worker->try_receive();
+    scene.delivered(workers, message);
+    (void)message.nack();
+}
+
+void take_one(Scene& scene) {
+    auto member = scene.join();
+    begin_operation();
+    auto message = member.try_receive();
+    end_operation();
+    if (message) scene.work_once(workers, std::move(message));  // none: a survivor was faster
+}
+
+auto subscribe_and_take(Delivery delivery) {
+    return [delivery](Scene& scene) {
+        auto reader = scene.open().subscribe({.delivery = delivery, .from = Start::earliest()});
+        begin_operation();
+        auto message = reader.try_receive();
+        message.release();
+        end_operation();
+        require(message.status() == Status::ok, "the subscriber got nothing");
+    };
+}
+
+void wait_for_one(Scene& scene) {
+    auto member = scene.join();
+    begin_operation();
+    auto message = member.receive_for(60s);
+    end_operation();
+    if (message) scene.work_once(workers, std::move(message));
+}
+
+void publish_one(Scene& scene) {
+    scene.read_all();
+    scene.send(*scene.producer);
+}
+
+}
+
+std::vector<Operation> receive_operations() {
+    return {
+        {"receive, group", true, with_backlog, take_one},
+        {"receive, group, given back before", true, with_returned, take_one},
+        {"receive, group, nothing there", false, [](Scene& scene) { scene.create(); },
+         [](Scene& scene) {
+             auto member = scene.join();
+             begin_operation();
+             auto message = member.try_receive();
+             end_operation();
+             require(message.status() == Status::empty, "there was a message");
+         }},
+        {"receive, group, behind a torn message", false,
+         [](Scene& scene) {
+             scene.create();
+             scene.let_die([] { TornProducer(Scene::name).claim(); });
+             scene.publish(1);
+         },
+         take_one},
+        {"receive, subscriber", true, with_backlog, subscribe_and_take(Delivery::reliable)},
+        {"receive, lossy subscriber", true, with_backlog, subscribe_and_take(Delivery::lossy)},
+        {"receive, lossy subscriber that fell behind", false,
+         [](Scene& scene) {
+             scene.create();
+             scene.publish(3);
+             scene.read_all();
+             scene.work_all();
+         },
+         [](Scene& scene) {
+             auto reader =
+                 scene.open().subscribe({.delivery = Delivery::lossy, .from = Start::at(0)});
+             auto producer = scene.make_producer();
+             for (std::uint64_t i = 0; i < scene.options.capacity; ++i)
+                 scene.send(producer);
+             begin_operation();
+             auto message = reader.try_receive();
+             message.release();
+             end_operation();
+             require(reader.skipped() != 0, "the reader did not fall behind");
+         }},
+        {"receive, lossy group", true, with_backlog,
+         [](Scene& scene) {
+             auto member = scene.open().join("lossy", {.delivery = Delivery::lossy,
+                                                       .lifetime = Lifetime::ephemeral,
+                                                       .from = Start::earliest()});
+             begin_operation();
+             auto message = member.try_receive();
+             message.release();
+             end_operation();
+             require(message.status() == Status::ok, "the member got nothing");
+         }},
+        {"receive, group, parked", false, [](Scene& scene) { scene.create(); }, wait_for_one,
+         publish_one},
+        {"receive, subscriber, parked", false, [](Scene& scene) { scene.create(); },
+         [](Scene& scene) {
+             auto reader =
+                 scene.open().subscribe({.participant = {.wait_policy = WaitPolicy::parking()}});
+             begin_operation();
+             auto message = reader.receive_for(60s);
+             message.release();
+             end_operation();
+             require(message.status() == Status::ok, "the subscriber got nothing");
+         },
+         publish_one},
+        {"receive batch, iterated and acknowledged", true, with_backlog,
+         [](Scene& scene) {
+             auto member = scene.join();
+             std::array<unsigned, 3> ids{};
+             std::size_t count = 0;
+             begin_operation();
+             auto batch = member.try_receive_batch(ids.size());
+             for (const auto& message : batch) {
+                 ids[count] = Scene::id_of(message);
+                 scene.begin_fate(workers, ids[count++], Fate::ack_begun);
+             }
+             const std::size_t acknowledged = batch.ack_all();
+             end_operation();
+             for (std::size_t i = 0; i < count; ++i)
+                 scene.end_fate(workers, ids[i], Fate::acked, Status::ok);
+             require(acknowledged == count, "not everything was acknowledged");
+         }},
+        {"receive batch, half of it given back", false,
+         [](Scene& scene) {
+             scene.redelivers = true;
+             with_backlog(scene);
+         },
+         [](Scene& scene) {
+             auto member = scene.join();
+             auto batch = std::make_optional(member.try_receive_batch(3));
+             scene.delivered(workers, *batch->begin());
+             begin_operation();
+             batch.reset();
+             end_operation();
+         }},
+    };
+}
+
+}

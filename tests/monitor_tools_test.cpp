@@ -1,0 +1,688 @@
+// ipc-monitor for scripts and machines: text, check, export, record, replay, plot.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "ipc/format/histogram.hpp"
+#include "tests/support/shell.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/common/table.hpp"
+#include "tools/monitor/csv.hpp"
+#include "tools/monitor/json.hpp"
+#include "tools/monitor/metrics.hpp"
+#include "tools/monitor/record.hpp"
+#include "tools/monitor/render.hpp"
+#include "tools/monitor/svg_plot.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+using test::read_file;
+using test::write_file;
+
+constexpr std::int64_t second = 1'000'000'000;
+
+std::vector<std::string> lines_of(const std::string& text) {
+    std::vector<std::string> lines;
+    std::istringstream stream(text);
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+// --- what is shown ------------------------------------------------------------------------------
+
+ChannelReport report_at(std::int64_t time) {
+    GroupReport workers;
+    workers.index = 0;
+    workers.name = "workers";
+    workers.durable = true;
+    workers.manual_ack = true;
+    workers.members = 3;
+    GroupReport tap;
+    tap.index = 1;
+    tap.subscriber = true;
+    tap.reliable = false;
+    tap.members = 1;
+
+    ChannelReport report;
+    report.name = "jobs";
+    report.channel_id = 7;
+    report.sampled_at_ns = time;
+    report.capacity = 1024;
+    report.reserved_bytes = 1 << 20;
+    ParticipantReport producer;
+    producer.role = ParticipantRole::shared_producer;
+    producer.alive = true;
+    ParticipantReport archiver;
+    archiver.index = 1;
+    archiver.name = "archiver";
+    archiver.pid = 4711;
+    archiver.alive = true;
+    archiver.group_index = 1;
+    report.participants = {producer, archiver};
+    for (unsigned i = 2; i < 5; ++i) {
+        ParticipantReport member;
+        member.index = i;
+        member.role = ParticipantRole::consumer;
+        member.alive = true;
+        member.group_index = 0;
+        report.participants.push_back(member);
+    }
+    report.groups = {workers, tap};
+    return report;
+}
+
+Snapshot snapshot_of(std::vector<Sample> samples, std::int64_t time) {
+    return {.sampled_at_ns = time,
+            .wall_clock_ns = 1'700'000'000 * second + time,
+            .space = {.total = 1000, .free = 400},
+            .channels = std::move(samples)};
+}
+
+Sample sample_of(const ChannelReport& report) {
+    return {.channel = report.name, .report = report, .problem = {}};
+}
+
+Snapshot later_snapshot() {
+    ChannelReport now = report_at(12 * second);
+    now.messages_in = 24'690;
+    now.bytes_in = 2'000'000;
+    now.blocked_by = "producers wait for group workers: member ipc-recv (pid 99) holds message 12";
+    GroupReport& workers = now.groups[0];
+    workers.backlog = 1024;
+    workers.in_flight = 3;
+    workers.delivered = 2400;
+    workers.settled = 2399;
+    workers.acked = 2398;
+    workers.redelivered = 2;
+    workers.dead_lettered = 1;
+    workers.oldest_age_ns = 1'500'000'000;
+    workers.blocks_producers = true;
+    workers.service_time.assign(format::histogram_buckets, 0);
+    workers.service_time[format::bucket_of(2'000'000)] = 10;
+    workers.service_time_sum_ns = 20'000'000;
+    now.groups[1].skipped = 123'456'789;
+    return snapshot_of(
+        {{.channel = "broken", .report = std::nullopt, .problem = "not a channel"}, sample_of(now)},
+        12 * second);
+}
+
+History example() {
+    History history;
+    history.add(snapshot_of({sample_of(report_at(10 * second))}, 10 * second));
+    history.add(later_snapshot());
+    return history;
+}
+
+std::vector<Row> tree_of(const History& history, const std::string& filter = "") {
+    View view;
+    view.tree = true;
+    view.filter = filter;
+    return rows_of(history, view);
+}
+
+TEST(MonitorTable, ShowsEachChannelWithItsGroups) {
+    const History history = example();
+    std::vector<std::string> lines = lines_of(render(tree_of(history), Table::unlimited));
+    ASSERT_EQ(lines.size(), 6U);
+    // clang-format off
+    EXPECT_EQ(lines[0], "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   SKIP   DEAD  OLDEST  EXPECT  NOTE");
+    lines.erase(lines.begin());
+    EXPECT_THAT(lines, ::testing::IsSupersetOf({
+              "broken  ! not a channel",
+              "jobs                1.0M     1  12345     977K",
+              "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s   685ms  blocks producers",
+              "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -       -  lossy",
+              "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12"}));
+    // clang-format on
+}
+
+TEST(MonitorTable, DropsColumnsWhereNarrow) {
+    const History history = example();
+    // clang-format off
+    EXPECT_EQ(render(tree_of(history, "jobs"), 80),
+        "CHANNEL, group     PROD   IN/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  OLDEST\n"
+        "jobs                  1  12345\n"
+        "  workers                          3     1024       3   1200   1199    1.5s\n"
+        "  archiver (4711)                  1        0       0      0      0       -\n"
+        "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12\n");
+    EXPECT_EQ(render(tree_of(history, "jobs"), 40),
+        "CHANNEL, group     BACKLOG  OLDEST\n"
+        "jobs\n"
+        "  workers             1024    1.5s\n"
+        "  archiver (4711)        0       -\n"
+        "  ! producers wait for group workers: m~\n");
+    // clang-format on
+    for (std::size_t width = 1; width < 200; ++width) {
+        for (const std::string& line : lines_of(render(tree_of(history), width)))
+            EXPECT_LE(line.size(), width);
+    }
+}
+
+TEST(MonitorTable, SaysWhenThereIsNothing) {
+    EXPECT_THAT(render({}, 80), HasSubstr("no channels"));
+}
+
+TEST(MonitorJson, HasWhatTheModelKnows) {
+    const History history = example();
+    const auto json = nlohmann::json::parse(to_json(history, tree_of(history, "jobs"), true));
+    EXPECT_EQ(json["shared_memory_free_bytes"], 400);
+    ASSERT_EQ(json["channels"].size(), 1U);
+    const auto& group = json["channels"][0]["groups"][0];
+    EXPECT_EQ(group["delivered_per_second"], 1200.0);
+    EXPECT_EQ(group["service_time"]["mean_ns"], 2'000'000);
+    EXPECT_EQ(group["service_time"]["samples"], 10);
+    EXPECT_TRUE(group["response_time"].is_null());
+    EXPECT_EQ(group["capacity_per_second"], 1500.0);
+    EXPECT_EQ(group["predicted_response_time_busy_ns"], 684'666'667);
+    EXPECT_EQ(group["state"], "full");
+    const auto broken = nlohmann::json::parse(to_json(history, tree_of(history, "broken"), false));
+    EXPECT_EQ(broken["channels"][0]["problem"], "not a channel");
+    EXPECT_EQ(broken["channels"][0]["state"], "unreadable");
+}
+
+TEST(MonitorCsv, HasAValueForEachColumnWhateverIsKnown) {
+    const History history = example();
+    const std::vector<std::string> lines = lines_of(to_csv(history, rows_of(history, {})));
+    ASSERT_EQ(lines.size(), 3U);
+    const auto commas = [](const std::string& line) {
+        return std::count(line.begin(), line.end(), ',');
+    };
+    for (const std::string& line : lines)
+        EXPECT_EQ(commas(line), commas(csv_header())) << line;
+    EXPECT_THAT(lines, ::testing::Contains(HasSubstr(",jobs,workers,0,full,,1024,24690,")));
+    EXPECT_THAT(lines, ::testing::Contains(HasSubstr(",broken,,,unreadable,not a channel,,")));
+}
+
+TEST(MonitorCsv, QuotesWhatNamesHold) {
+    ChannelReport report = report_at(second);
+    report.groups[0].name = "a,\"b\"\n";
+    History history;
+    history.add(snapshot_of({sample_of(report)}, second));
+    EXPECT_THAT(to_csv(history, rows_of(history, {})), HasSubstr(",jobs,\"a,\"\"b\"\"\\n\",0,"));
+}
+
+// --- records ------------------------------------------------------------------------------------
+
+class RecordTest : public ::testing::Test {
+protected:
+    RecordTest() : shell("record") {}
+
+    std::string path() const { return shell.file("record"); }
+    static std::size_t read_all(const std::string& file) {
+        RecordReader reader(file);
+        std::size_t count = 0;
+        while (reader.next())
+            ++count;
+        return count;
+    }
+    static std::string failure_of(const std::string& file) {
+        try {
+            read_all(file);
+            return "";
+        } catch (const Failure& failure) {
+            return failure.what();
+        }
+    }
+
+    test::Shell shell;
+};
+
+Snapshot full_snapshot() {
+    Snapshot snapshot = later_snapshot();
+    ChannelReport& channel = *snapshot.channels[1].report;
+    channel.channel_id = ~std::uint64_t{0};
+    channel.removed = channel.closed = channel.temporary = true;
+    channel.type_name = "T\xc3\xa4g \x01\"\n";
+    ParticipantReport& participant = channel.participants[0];
+    participant.role = ParticipantRole::exclusive_producer;
+    participant.activity = Activity::waiting_for_room;
+    participant.process_state = 'T';
+    participant.pid = -1;
+    participant.same_pid_namespace = false;
+    participant.last_received_ns = 5;
+    GroupReport& group = channel.groups[0];
+    group.reliable = false;
+    group.recovered = 17;
+    group.leases = {{.position = 9, .member = 3, .attempt = 2, .kind = LeaseKind::dead_exhausted},
+                    {.position = 10, .member = -1, .attempt = 1, .kind = LeaseKind::returned}};
+    group.response_time.assign(format::histogram_buckets, 3);
+    group.response_time_sum_ns = 12345;
+    return snapshot;
+}
+
+TEST_F(RecordTest, GivesBackWhatWasWritten) {
+    const Snapshot written = full_snapshot();
+    {
+        RecordWriter writer(path(), false);
+        writer.add(written);
+    }
+    RecordReader reader(path());
+    const std::optional<Snapshot> read = reader.next();
+    ASSERT_TRUE(read);
+    EXPECT_FALSE(reader.next());
+
+    EXPECT_EQ(read->sampled_at_ns, written.sampled_at_ns);
+    EXPECT_EQ(read->wall_clock_ns, written.wall_clock_ns);
+    EXPECT_EQ(read->space.free, 400U);
+    ASSERT_EQ(read->channels.size(), 2U);
+    EXPECT_FALSE(read->channels[0].report);
+    EXPECT_EQ(read->channels[0].problem, "not a channel");
+    const ChannelReport& channel = *read->channels[1].report;
+    EXPECT_EQ(channel.channel_id, ~std::uint64_t{0});
+    EXPECT_TRUE(channel.removed && channel.closed && channel.temporary);
+    EXPECT_EQ(channel.type_name, "T\xc3\xa4g \x01\"\n");
+    ASSERT_EQ(channel.participants.size(), 5U);
+    EXPECT_EQ(channel.participants[0].role, ParticipantRole::exclusive_producer);
+    EXPECT_EQ(channel.participants[0].activity, Activity::waiting_for_room);
+    EXPECT_EQ(channel.participants[0].process_state, 'T');
+    EXPECT_EQ(channel.participants[0].pid, -1);
+    EXPECT_FALSE(channel.participants[0].same_pid_namespace);
+    EXPECT_TRUE(channel.participants[1].same_pid_namespace);
+    ASSERT_EQ(channel.groups.size(), 2U);
+    const GroupReport& group = channel.groups[0];
+    EXPECT_FALSE(group.reliable);
+    EXPECT_EQ(group.oldest_age_ns, 1'500'000'000);
+    EXPECT_EQ(channel.groups[1].oldest_age_ns, -1);
+    EXPECT_EQ(group.recovered, 17U);
+    ASSERT_EQ(group.leases.size(), 2U);
+    EXPECT_EQ(group.leases[0].kind, LeaseKind::dead_exhausted);
+    EXPECT_EQ(group.leases[1].member, -1);
+    EXPECT_EQ(group.service_time, written.channels[1].report->groups[0].service_time);
+    EXPECT_EQ(group.response_time, std::vector<std::uint64_t>(format::histogram_buckets, 3));
+    EXPECT_EQ(group.response_time_sum_ns, 12345U);
+
+    // And all that is not named above: written again, it is the same, to the byte.
+    {
+        RecordWriter writer(path() + "2", false);
+        writer.add(*read);
+    }
+    EXPECT_EQ(read_file(path()), read_file(path() + "2"));
+}
+
+TEST_F(RecordTest, KeepsAFileThatExists) {
+    write_file(path(), "precious");
+    try {
+        const RecordWriter writer(path(), false);
+        FAIL();
+    } catch (const Failure& failure) {
+        EXPECT_THAT(failure.what(), HasSubstr("exists already"));
+    }
+    EXPECT_EQ(read_file(path()), "precious");
+    { const RecordWriter writer(path(), true); }
+    EXPECT_EQ(read_all(path()), 0U);
+}
+
+TEST_F(RecordTest, IsGoodUpToWhereItWasCut) {
+    {
+        RecordWriter writer(path(), false);
+        writer.add(full_snapshot());
+    }
+    const std::string text = read_file(path());
+    const std::size_t header = text.find('\n') + 1;
+    for (std::size_t length = 0; length < text.size(); length += length < 2 * header ? 1 : 29) {
+        write_file(path(), text.substr(0, length));
+        const std::string failure = failure_of(path());
+        if (length < header) {
+            EXPECT_THAT(failure, HasSubstr("is not a record")) << length;
+        } else if (length == header) {
+            EXPECT_EQ(failure, "");
+        } else {
+            EXPECT_THAT(failure, HasSubstr("ends within line 2")) << length;
+        }
+    }
+}
+
+TEST_F(RecordTest, NoticesEveryDamagedByte) {
+    {
+        RecordWriter writer(path(), false);
+        writer.add(full_snapshot());
+    }
+    const std::string text = read_file(path());
+    const auto seed = std::random_device{}();
+    SCOPED_TRACE("seed " + std::to_string(seed));
+    std::mt19937 random(seed);
+    for (int i = 0; i < 200; ++i) {
+        std::string damaged = text;
+        char& byte = damaged[random() % damaged.size()];
+        const char old = byte;
+        byte = static_cast<char>(random());
+        if (byte == old) continue;
+        write_file(path(), damaged);
+        EXPECT_NE(failure_of(path()), "");
+    }
+}
+
+TEST_F(RecordTest, SaysWhatAFileIsThatItCannotRead) {
+    EXPECT_THAT(failure_of(shell.file("none")), HasSubstr("No such file"));
+    EXPECT_THAT(failure_of("/"), HasSubstr("is a directory"));
+    write_file(path(), "");
+    EXPECT_THAT(failure_of(path()), HasSubstr("is not a record"));
+    write_file(path(), std::string(100'000, 'x'));
+    EXPECT_THAT(failure_of(path()), HasSubstr("is not a record"));
+    // As a later version would begin; the checksum is right.
+    write_file(path(), "55f9fe2e {\"format\":\"ipc-monitor record\",\"version\":2}\n");
+    EXPECT_THAT(failure_of(path()), HasSubstr("has version 2, this program reads version 1"));
+}
+
+// --- metrics ------------------------------------------------------------------------------------
+
+TEST(Continuation, CountersGoOnWhenWhatTheyCountIsMadeAgain) {
+    Continuation continuation;
+    EXPECT_THAT(continuation.add("jobs", "first", {10, 1}, 0), ElementsAre(10, 1));
+    EXPECT_THAT(continuation.add("jobs", "first", {15, 1}, 1), ElementsAre(15, 1));
+    EXPECT_THAT(continuation.add("other", "second", {2, 2}, 1), ElementsAre(2, 2));
+    EXPECT_THAT(continuation.add("jobs", "second", {3, 0}, 2), ElementsAre(18, 1));
+    EXPECT_THAT(continuation.add("jobs", "third", {100, 7}, 3), ElementsAre(118, 8));
+    continuation.forget_before(2);
+    EXPECT_THAT(continuation.add("jobs", "third", {101, 7}, 4), ElementsAre(119, 8));
+    EXPECT_THAT(continuation.add("other", "third", {1, 1}, 4), ElementsAre(1, 1));
+}
+
+// --- plots --------------------------------------------------------------------------------------
+
+TEST(Plot, IsWellFormedWhateverTheFiguresAre) {
+    for (const double value : {0.0, 1e-9, 0.5, 1.0, 1e7, 1e18, HUGE_VAL, double{NAN}}) {
+        Plot plot = {.title = "<&\">\xff", .subtitle = "", .from = 0, .to = 10, .panels = {}};
+        plot.panels = {{.title = "a", .series = {{.name = "<b>", .filled = true, .points = {}}}}};
+        for (int i = 0; i <= 10; ++i)
+            plot.panels[0].series[0].points.push_back(
+                {static_cast<double>(i), i == 5 ? NAN : value});
+        for (const Unit unit : {Unit::count, Unit::per_second, Unit::seconds}) {
+            plot.panels[0].unit = unit;
+            const std::string svg = to_svg(plot);
+            EXPECT_THAT(svg, StartsWith("<svg "));
+            EXPECT_THAT(svg, EndsWith("</svg>\n"));
+            EXPECT_THAT(svg, Not(HasSubstr("nan")));
+            EXPECT_THAT(svg, Not(HasSubstr("inf")));
+            EXPECT_THAT(svg, HasSubstr("&lt;&amp;&quot;&gt;"));
+            EXPECT_LT(svg.size(), 20'000U);
+        }
+    }
+    EXPECT_THAT(to_svg({}), EndsWith("</svg>\n"));
+}
+
+TEST(Plot, ThinningOutKeepsThePeaks) {
+    std::vector<PlotPoint> points;
+    for (int i = 0; i < 10'000; ++i)
+        points.push_back({static_cast<double>(i), i == 7777 ? 5.0 : i % 2 == 0 ? 1.0 : NAN});
+    const std::vector<PlotPoint> thin = thin_out(points, 100);
+    EXPECT_EQ(thin.size(), 100U);
+    EXPECT_EQ(std::count_if(thin.begin(), thin.end(), [](auto& each) { return each.value == 5; }),
+              1);
+    EXPECT_TRUE(
+        std::is_sorted(thin.begin(), thin.end(), [](auto& a, auto& b) { return a.time < b.time; }));
+    EXPECT_EQ(thin_out(points, 20'000).size(), 10'000U);
+}
+
+// --- the program --------------------------------------------------------------------------------
+
+class MonitorToolsTest : public ::testing::Test {
+protected:
+    MonitorToolsTest() : shell(::testing::UnitTest::GetInstance()->current_test_info()->name()) {}
+
+    /// With the exit code, whatever it is, and without stopping at the first that is not 0.
+    test::Shell::Result run(const std::string& script) const {
+        return shell.run("export PATH='" IPC_TOOL_DIRECTORY "':\"$PATH\"\nset +e\n" + script);
+    }
+    /// The channel jobs with the group workers: 5 published, 2 processed, no member.
+    void make_jobs() const {
+        const auto result =
+            run("ipc-send jobs < /dev/null && ipc-recv jobs --group workers "
+                "--timeout 0; seq 5 | ipc-send jobs && "
+                "ipc-recv jobs --group workers --count 2 > /dev/null");
+        ASSERT_EQ(result.exit_code, 0) << result;
+    }
+    static void expect_error(const test::Shell::Result& result, int exit_code,
+                             const std::string& text) {
+        EXPECT_EQ(result.exit_code, exit_code) << result;
+        EXPECT_EQ(lines_of(result.err).size(), 1U) << result;
+        EXPECT_THAT(result.err, HasSubstr(text)) << result;
+    }
+
+    test::Shell shell;
+};
+
+TEST_F(MonitorToolsTest, StreamsJsonAsOneObjectPerLine) {
+    make_jobs();
+    for (const char* arguments :
+         {"--json --interval 0.02 --count 3", "--json --count 3 --interval 0.02"}) {
+        const auto result = run(std::string("ipc-monitor ") + arguments);
+        EXPECT_EQ(result.exit_code, 0) << result;
+        const std::vector<std::string> lines = lines_of(result.out);
+        ASSERT_EQ(lines.size(), 3U) << result;
+        std::int64_t last = 0;
+        for (const std::string& line : lines) {
+            const auto json = nlohmann::json::parse(line);
+            EXPECT_EQ(json["schema_version"], 1);
+            EXPECT_EQ(json["channels"][0]["groups"][0]["backlog_messages"], 3);
+            EXPECT_GT(json["sampled_at_unix_ns"], last);
+            last = json["sampled_at_unix_ns"];
+        }
+    }
+    // With an interval alone, until nobody reads any more.
+    const auto endless = run("ipc-monitor --json --interval 0.02 | head -n 5");
+    EXPECT_EQ(lines_of(endless.out).size(), 5U) << endless;
+}
+
+TEST_F(MonitorToolsTest, WritesCsvWithOneHeader) {
+    make_jobs();
+    const auto result = run("ipc-monitor --csv --interval 0.02 --count 2");
+    const std::vector<std::string> lines = lines_of(result.out);
+    ASSERT_EQ(lines.size(), 3U) << result;
+    EXPECT_EQ(lines[0] + "\n", csv_header());
+    for (std::size_t i = 1; i < lines.size(); ++i)
+        EXPECT_THAT(lines[i], HasSubstr(",jobs,workers,0,stop,,1024,5,5,")) << result;
+    EXPECT_EQ(lines_of(run("ipc-monitor --csv --once --interval 0.02").out).size(), 2U);
+}
+
+TEST_F(MonitorToolsTest, FiltersAndSorts) {
+    make_jobs();
+    run("ipc-send a < /dev/null; ipc-recv a --group other --timeout 0; echo x | ipc-send a");
+    const auto names = [&](const std::string& arguments) {
+        std::vector<std::string> result;
+        for (const std::string& line :
+             lines_of(run("ipc-monitor --csv --once --interval 0.02 " + arguments).out)) {
+            const std::size_t start = line.find(',') + 1;
+            const std::size_t end = line.find(',', line.find(',', start) + 1);
+            result.push_back(line.substr(start, end - start));
+        }
+        result.erase(result.begin());
+        return result;
+    };
+    EXPECT_THAT(names("--sort backlog"), ElementsAre("jobs,workers", "a,other"));
+    EXPECT_THAT(names("--sort backlog --reverse"), ElementsAre("a,other", "jobs,workers"));
+    EXPECT_THAT(names("--sort CHANNEL"), ElementsAre("a,other", "jobs,workers"));
+    EXPECT_THAT(names("--filter work"), ElementsAre("jobs,workers"));
+    EXPECT_THAT(names("--filter nothing"), ElementsAre());
+    expect_error(run("ipc-monitor --sort nonsense"), 2, "nonsense is none of state, ");
+    expect_error(run("ipc-monitor --json --csv"), 2, "--csv");
+    expect_error(run("ipc-monitor --count 0"), 2, "--count");
+}
+
+TEST_F(MonitorToolsTest, CheckFollowsTheConventionsOfMonitoringPlugins) {
+    const auto check = [&](const std::string& arguments) {
+        return run("ipc-monitor check --interval 0.02 " + arguments);
+    };
+    EXPECT_EQ(check("").exit_code, 0);
+    EXPECT_EQ(check("").out, "IPC OK - 0 channels, 0 groups\n");
+    make_jobs();
+    auto result = check("jobs");
+    EXPECT_EQ(result.exit_code, 2) << result;
+    EXPECT_THAT(result.out,
+                StartsWith("IPC CRITICAL - jobs/workers: 3 messages wait, and the group "
+                           "has no members |"))
+        << result;
+
+    // A member that holds one message and leaves two waiting is no emergency.
+    result =
+        run("ipc-recv jobs --group workers | sleep 30 & member=$!\n"
+            "until [ \"$(ipc-monitor --csv --once --interval 0.02 | cut -d, -f12 | tail -n 1)\""
+            " = 1 ]; do :; done\n"
+            "seq 4 | ipc-send jobs\n"
+            "ipc-monitor check --interval 0.02; echo $?\n"
+            "kill $(jobs -p); pkill -P $$ ; wait 2> /dev/null; true");
+    EXPECT_THAT(result.out, StartsWith("IPC OK - 1 channel, 1 group")) << result;
+
+    run("ipc-recv jobs --group workers --timeout 0; seq 3 | ipc-send jobs");
+    result = check("jobs --warn-backlog 2 --max-backlog 10 --filter workers");
+    EXPECT_THAT(result.out, HasSubstr("'jobs/workers backlog'=3;2;10;0;1024")) << result;
+    EXPECT_THAT(result.out, HasSubstr("backlog 3")) << result;
+    EXPECT_EQ(lines_of(result.out).size(), 1U);
+
+    EXPECT_EQ(check("nothing").exit_code, 2);
+    EXPECT_THAT(check("nothing").out, HasSubstr("CRITICAL - no channel nothing"));
+    EXPECT_EQ(check("'no*'").exit_code, 2);
+    write_file(shell.channels() / "ipc.broken", "not a channel");
+    result = check("broken");
+    EXPECT_EQ(result.exit_code, 3) << result;
+    EXPECT_THAT(result.out, StartsWith("IPC UNKNOWN - broken: ")) << result;
+
+    // 2 would mean CRITICAL.
+    expect_error(check("--max-backlog many"), 3, "--max-backlog");
+    expect_error(check("--nonsense"), 3, "--nonsense");
+}
+
+TEST_F(MonitorToolsTest, CheckJudgesByLimits) {
+    // Read in pieces, with a member that is there all the time.
+    const auto result = run(
+        "mkfifo hold; ipc-send x < /dev/null; ipc-recv x --group g --timeout 0\n"
+        "(while read -r line; do :; done < hold) & \n"
+        "ipc-recv x --group g > hold & \n"
+        "until [ \"$(ipc-monitor --csv --once --interval 0.02 | cut -d, -f12 | tail -n 1)\" = 1 ]; "
+        "do "
+        ":; done\n"
+        "check() { ipc-monitor check --interval 0.02 \"$@\" > line; echo $? $(cut -d' ' -f2 line); "
+        "}\n"
+        "check; check --min-members 1; check --min-members 2; check --max-age 100 --warn-age 50\n"
+        "check --max-backlog 0 --max-fill 0 --max-response 3600\n"
+        "kill $(jobs -p); wait 2> /dev/null; true");
+    EXPECT_EQ(result.out, "0 OK\n0 OK\n2 CRITICAL\n0 OK\n0 OK\n") << result;
+}
+
+TEST_F(MonitorToolsTest, ExportsMetricsThatPromtoolAccepts) {
+    make_jobs();
+    const auto result =
+        run("ipc-recv jobs > /dev/null & ipc-recv jobs > /dev/null & \n"
+            "ipc-monitor export --listen 127.0.0.1:0 > port & \n"
+            "until grep -q listening port; do sleep 0.01; done\n"
+            "url=http://127.0.0.1:$(grep -o '[0-9]*$' port)/metrics\n"
+            "curl -sSf $url > first || exit 1\n"
+            "ipc-rm jobs; ipc-send jobs < /dev/null; ipc-recv jobs --group workers --timeout 0\n"
+            "seq 7 | ipc-send jobs\n"
+            "curl -sSf $url > second || exit 1\n"
+            "ipc-monitor export --listen ${url:7:-8}; echo exit code $?\n"
+            "kill $(jobs -p); wait 2> /dev/null; true");
+    ASSERT_EQ(result.exit_code, 0) << result;
+    EXPECT_THAT(result.out, EndsWith("exit code 1\n")) << result;
+    EXPECT_THAT(result.err, HasSubstr("cannot listen on 127.0.0.1:")) << result;
+
+    const std::vector<std::string> first = lines_of(read_file(shell.file("first")));
+    const std::vector<std::string> later = lines_of(read_file(shell.file("second")));
+    const auto has = [](const std::string& line) { return ::testing::Contains(line); };
+    const std::string workers = "{channel=\"jobs\",group=\"workers\",subscriber=\"\"";
+    EXPECT_THAT(first, has("ipc_channel_messages_published_total{channel=\"jobs\"} 5"));
+    EXPECT_THAT(first, has("ipc_group_backlog_messages" + workers + "} 3"));
+    EXPECT_THAT(first, has("ipc_group_messages_acked_total" + workers + "} 2"));
+    EXPECT_THAT(first, has("ipc_group_state" + workers + ",state=\"stop\"} 1"));
+    EXPECT_THAT(first, has("ipc_group_response_time_seconds_count" + workers + "} 2"));
+    EXPECT_THAT(first, has("ipc_group_response_time_seconds_bucket" + workers + ",le=\"+Inf\"} 2"));
+    // Made again under the same name: counters go on, the rest is as it is.
+    EXPECT_THAT(later, has("ipc_channel_messages_published_total{channel=\"jobs\"} 12"));
+    EXPECT_THAT(later, has("ipc_group_messages_acked_total" + workers + "} 2"));
+    EXPECT_THAT(later, has("ipc_group_backlog_messages" + workers + "} 7"));
+
+    // Each series once.
+    std::vector<std::string> series;
+    for (const std::string& line : first) {
+        if (!line.starts_with('#')) series.push_back(line.substr(0, line.rfind(' ')));
+    }
+    std::sort(series.begin(), series.end());
+    EXPECT_EQ(std::adjacent_find(series.begin(), series.end()), series.end());
+
+    if (run("tools=${IPC_PROMTOOL:-promtool}; command -v $tools").exit_code != 0) {
+        GTEST_SKIP() << "no promtool to check the format: name one in IPC_PROMTOOL";
+    }
+    const auto checked =
+        run("for each in first second; do ${IPC_PROMTOOL:-promtool} check metrics < "
+            "$each || exit 1; done");
+    EXPECT_EQ(checked.exit_code, 0) << checked;
+    EXPECT_EQ(checked.out + checked.err, "");
+}
+
+TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
+    make_jobs();
+    auto result = run("ipc-monitor record r --interval 0.02 --count 4");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    ASSERT_EQ(run("ipc-rm jobs").exit_code, 0);
+
+    const std::vector<std::string> lines = lines_of(run("ipc-monitor replay r --json").out);
+    ASSERT_EQ(lines.size(), 4U);
+    const auto json = nlohmann::json::parse(lines[3]);
+    EXPECT_EQ(json["channels"][0]["name"], "jobs");
+    EXPECT_EQ(json["channels"][0]["groups"][0]["backlog_messages"], 3);
+    EXPECT_EQ(json["channels"][0]["messages_in_total"], 5);
+    EXPECT_EQ(lines_of(run("ipc-monitor replay r --csv").out).size(), 5U);
+    result = run("ipc-monitor replay r --once");
+    EXPECT_EQ(lines_of(result.out).size(), 3U) << result;
+    EXPECT_THAT(result.out, HasSubstr("\n  workers ")) << result;
+    EXPECT_EQ(lines_of(run("ipc-monitor replay r --json --count 2").out).size(), 2U);
+
+    expect_error(run("ipc-monitor record r"), 1, "exists already");
+    EXPECT_EQ(run("ipc-monitor record r --overwrite --count 1").exit_code, 0);
+    expect_error(run("ipc-monitor record /dev/full"), 1, "/dev/full");
+    expect_error(run("ipc-monitor record no/such/folder"), 1, "No such file");
+    expect_error(run("ipc-monitor record"), 2, "FILE");
+    expect_error(run("ipc-monitor replay none --json"), 1, "No such file");
+    // What is whole is shown before the error.
+    make_jobs();
+    run("ipc-monitor record cut --interval 0.02 --count 3; truncate -s -9 cut");
+    for (const char* format : {"--csv", "--once --csv"}) {
+        result = run(std::string("ipc-monitor replay cut ") + format);
+        expect_error(result, 1, "ends within line 4");
+        EXPECT_THAT(result.out, HasSubstr(",jobs,workers,")) << result;
+    }
+}
+
+TEST_F(MonitorToolsTest, PlotsARecordAndWhatIsThere) {
+    make_jobs();
+    run("ipc-monitor record r --interval 0.02 --count 10");
+    auto result =
+        run("ipc-monitor plot jobs --record r -o a.svg && "
+            "ipc-monitor plot jobs --minutes 0.01 --interval 0.05 -o b.svg");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    for (const char* file : {"a.svg", "b.svg"}) {
+        const std::string svg = read_file(shell.file(file));
+        EXPECT_THAT(svg, StartsWith("<svg ")) << file;
+        EXPECT_THAT(svg, EndsWith("</svg>\n")) << file;
+        EXPECT_THAT(svg, HasSubstr(">Response time</text>")) << file;
+        EXPECT_THAT(svg, HasSubstr("group workers")) << file;
+    }
+    expect_error(run("ipc-monitor plot nothing --record r -o c.svg"), 1,
+                 "channel nothing: not found");
+    expect_error(run("ipc-monitor plot nothing --minutes 1 -o c.svg"), 1, "not found");
+    expect_error(run("ipc-monitor plot jobs --group no --record r -o c.svg"), 1, "no group no");
+    expect_error(run("ipc-monitor plot jobs -o c.svg"), 2, "--minutes");
+    expect_error(run("ipc-monitor plot jobs --record r -o no/such/folder"), 1, "cannot write");
+}
+
+}  // namespace
+}  // namespace ipc::tools::monitor

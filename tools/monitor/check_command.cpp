@@ -1,0 +1,287 @@
+// ipc-monitor check: for monitoring systems, by the conventions of the Monitoring Plugins project
+// (development guidelines, "Plugin Output" and "Plugin Return Codes").
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "tools/common/arguments.hpp"
+#include "tools/common/stream.hpp"
+#include "tools/common/text.hpp"
+#include "tools/monitor/commands.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/view.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The exit codes.
+enum class Verdict : std::uint8_t { ok = 0, warning = 1, critical = 2, unknown = 3 };
+
+unsigned severity(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::ok: return 0;
+        case Verdict::warning: return 1;
+        case Verdict::unknown: return 2;
+        case Verdict::critical: return 3;
+    }
+    return 3;
+}
+
+const char* name_of(Verdict verdict) {
+    switch (verdict) {
+        case Verdict::ok: return "OK";
+        case Verdict::warning: return "WARNING";
+        case Verdict::critical: return "CRITICAL";
+        case Verdict::unknown: return "UNKNOWN";
+    }
+    return "UNKNOWN";
+}
+
+struct Limit {
+    std::optional<double> warning;
+    std::optional<double> critical;
+
+    bool given() const { return warning || critical; }
+    Verdict judge(double value) const {
+        if (critical && value > *critical) return Verdict::critical;
+        return warning && value > *warning ? Verdict::warning : Verdict::ok;
+    }
+};
+
+struct CheckRequest {
+    std::vector<std::string> channels;
+    View view;  ///< its filter
+    std::optional<std::chrono::nanoseconds> interval = 1s;
+    OpenOptions open;
+    Limit backlog;
+    Limit fill;
+    Limit age;
+    Limit response;
+    std::optional<unsigned> min_members;
+};
+
+std::string text_of(std::optional<double> figure) {
+    return figure ? fmt::format("{:.9g}", *figure) : "";
+}
+
+std::string time_text(double seconds) {
+    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
+    return short_duration(std::llround(std::min(seconds, decades) * 1e9));
+}
+
+/// What is wrong, and the figures.
+class Findings {
+public:
+    void add(Verdict verdict, std::string text) {
+        if (verdict != Verdict::ok) problems_.push_back({verdict, std::move(text)});
+    }
+
+    /// Performance data: 'label'=value;warn;crit;min;max.
+    void add_figure(const std::string& label, const std::string& value, const Limit& limit,
+                    std::optional<double> most = {}) {
+        std::string quoted;
+        for (const char c : printable(label)) {
+            if (c != '\'' && c != '=') quoted += c;
+        }
+        figures_ += fmt::format(" '{}'={};{};{};0;{}", quoted, value, text_of(limit.warning),
+                                text_of(limit.critical), text_of(most));
+    }
+
+    Verdict verdict() const {
+        Verdict worst = Verdict::ok;
+        for (const Problem& each : problems_) {
+            if (severity(each.verdict) > severity(worst)) worst = each.verdict;
+        }
+        return worst;
+    }
+
+    /// One line: all that is wrong, worst first, or else `fine`.
+    std::string line(const std::string& fine) const {
+        std::vector<Problem> sorted = problems_;
+        std::stable_sort(sorted.begin(), sorted.end(), [](const Problem& a, const Problem& b) {
+            return severity(a.verdict) > severity(b.verdict);
+        });
+        std::string text;
+        for (const Problem& each : sorted)
+            text += (text.empty() ? "" : "; ") + each.text;
+        if (text.empty()) text = fine;
+        text = printable(text);
+        std::replace(text.begin(), text.end(), '|', '/');  // which begins the figures
+        return fmt::format("IPC {} - {}{}{}\n", name_of(verdict()), text,
+                           figures_.empty() ? "" : " |", figures_);
+    }
+
+private:
+    struct Problem {
+        Verdict verdict;
+        std::string text;
+    };
+    std::vector<Problem> problems_;
+    std::string figures_;
+};
+
+void check_group(Findings& findings, const CheckRequest& request, const Row& row) {
+    const ChannelHistory& channel = *row.channel;
+    const GroupReport& group = *row.report();
+    const Estimate& estimate = row.estimate();
+    const std::string name = channel.name + "/" + row.group->title;
+
+    const State state = row.state();
+    if (state == State::dead || state == State::stop) {
+        findings.add(Verdict::critical, name + ": " + explain(channel, *row.group, row.now));
+    } else if (state == State::full) {
+        findings.add(Verdict::warning, name + ": " + explain(channel, *row.group, row.now));
+    }
+    if (request.min_members && !group.subscriber && group.members < *request.min_members) {
+        findings.add(Verdict::critical, fmt::format("{}: {} of {} members live", name,
+                                                    group.members, *request.min_members));
+    }
+
+    const auto backlog = static_cast<double>(group.backlog);
+    const double fill = 100 * backlog / static_cast<double>(channel.report->capacity);
+    findings.add(request.backlog.judge(backlog),
+                 fmt::format("{}: backlog {}", name, group.backlog));
+    findings.add(request.fill.judge(fill), fmt::format("{}: {:.0f} % full", name, fill));
+    findings.add_figure(name + " backlog", std::to_string(group.backlog), request.backlog,
+                        static_cast<double>(channel.report->capacity));
+    if (request.fill.given()) {
+        findings.add_figure(name + " fill", fmt::format("{:.1f}%", fill), request.fill, 100);
+    }
+    // "U" is the value of a figure that is not known.
+    const double age = std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9);
+    findings.add(request.age.judge(age),
+                 fmt::format("{}: oldest message {}", name, time_text(age)));
+    findings.add_figure(name + " age", fmt::format("{:.6f}s", age), request.age);
+    if (const auto& response = estimate.response_next) {
+        findings.add(request.response.judge(*response),
+                     fmt::format("{}: response time {}", name, time_text(*response)));
+        findings.add_figure(name + " response", fmt::format("{:.6f}s", *response),
+                            request.response);
+    } else {
+        findings.add_figure(name + " response", "U", request.response);
+    }
+}
+
+Findings check(const CheckRequest& request, const History& history) {
+    Findings findings;
+    for (const std::string& pattern : request.channels) {
+        const bool found =
+            std::any_of(history.channels().begin(), history.channels().end(),
+                        [&](const ChannelHistory& each) { return matches(pattern, each.name); });
+        if (!found) findings.add(Verdict::critical, "no channel " + pattern);
+    }
+    const std::vector<Row> rows = rows_of(history, request.view);
+    if (rows.empty() && !request.view.filter.empty()) {
+        findings.add(Verdict::critical,
+                     "no channel or group with " + request.view.filter + " in its name");
+    }
+    for (const Row& row : rows) {
+        if (!row.channel->report) {
+            findings.add(Verdict::unknown, row.channel->name + ": " + row.channel->problem);
+        } else if (row.group != nullptr) {
+            check_group(findings, request, row);
+        }
+    }
+    return findings;
+}
+
+std::string summary(const History& history, const View& view) {
+    std::size_t groups = 0;
+    const Row* fullest = nullptr;
+    const std::vector<Row> rows = rows_of(history, view);
+    for (const Row& row : rows) {
+        if (row.group == nullptr) continue;
+        ++groups;
+        if (fullest == nullptr || row.report()->backlog > fullest->report()->backlog) {
+            fullest = &row;
+        }
+    }
+    std::string text =
+        fmt::format("{} channel{}, {} group{}", history.channels().size(),
+                    history.channels().size() == 1 ? "" : "s", groups, groups == 1 ? "" : "s");
+    if (fullest != nullptr) {
+        text += fmt::format("; longest backlog {} ({}/{})", fullest->report()->backlog,
+                            fullest->channel->name, fullest->group->title);
+    }
+    return text;
+}
+
+int run(const CheckRequest& request, const Signals& signals) {
+    Output output(signals);
+    try {
+        LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
+                          *request.interval);
+        History history;
+        history.add(source.next());
+        signals.sleep(*request.interval);
+        history.add(source.next());
+        const Findings findings = check(request, history);
+        output.write(findings.line(summary(history, request.view)));
+        output.flush();
+        return static_cast<int>(findings.verdict());
+    } catch (const std::exception& error) {
+        output.write(fmt::format("IPC UNKNOWN - {}\n", printable(error.what())));
+        output.flush();
+        return static_cast<int>(Verdict::unknown);
+    }
+}
+
+void add_limits(CLI::App& arguments, const std::string& name, Limit& limit, const std::string& unit,
+                const std::string& what) {
+    const auto add = [&](const char* prefix, std::optional<double>& value, const char* verdict) {
+        arguments
+            .add_option(prefix + name, value, fmt::format("{} if {} exceeds this", verdict, what))
+            ->check(CLI::Range(0.0, 1e18).description(""))
+            ->type_name(unit);
+    };
+    add("--max-", limit.critical, "CRITICAL");
+    add("--warn-", limit.warning, "WARNING");
+}
+
+}  // namespace
+
+Command add_check(CLI::App& monitor) {
+    CLI::App& arguments = *monitor.add_subcommand(
+        "check",
+        "For monitoring systems: one line, and exit code 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN");
+    const auto request = std::make_shared<CheckRequest>();
+    arguments.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
+    add_limits(arguments, "backlog", request->backlog, "MESSAGES", "the backlog of a group");
+    add_limits(arguments, "fill", request->fill, "PERCENT", "the backlog, of the capacity,");
+    add_limits(arguments, "age", request->age, "SECONDS", "the age of the oldest message");
+    add_limits(arguments, "response", request->response, "SECONDS",
+               "the response time predicted for a message published now");
+    arguments
+        .add_option("--min-members", request->min_members,
+                    "CRITICAL if fewer members of a group live")
+        ->type_name("COUNT");
+    arguments
+        .add_option("--filter", request->view.filter,
+                    "Only what has this text in the name of its channel or group")
+        ->type_name("TEXT");
+    add_seconds(arguments, "--interval", request->interval, "Time between the two samples [1]")
+        ->check(CLI::Range(0.01, 3600.0).description(""));
+    add_open_options(arguments, request->open);
+    arguments.footer(
+        "Without limits, CRITICAL: messages wait and no member takes any, or a member died and its "
+        "messages\nwere not recovered, or a CHANNEL does not exist. WARNING: producers are held "
+        "up. "
+        "UNKNOWN: a channel cannot be read,\nor the arguments are wrong.\n\n"
+        "  ipc-monitor check jobs --warn-backlog 100 --max-backlog 1000 --max-response 30\n");
+    return {&arguments, [request](const Signals& signals) { return run(*request, signals); }};
+}
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,434 @@
+// The detail: the model of one group, its histories, and everybody who takes part.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <optional>
+
+#include <fmt/core.h>
+
+#include "tools/common/text.hpp"
+#include "tools/monitor/chart.hpp"
+#include "tools/monitor/screen.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+constexpr Style title_style = {.hue = Hue::accent, .bold = true};
+constexpr Style faint = {.hue = Hue::faint};
+
+constexpr std::size_t model_top = 3;
+constexpr std::size_t least_chart = 3;
+constexpr std::size_t most_chart = 10;
+
+double to_seconds(std::int64_t nanoseconds) {
+    return static_cast<double>(nanoseconds) / 1e9;
+}
+
+std::string percent(double part) {
+    return fmt::format("{:.0f} %", std::min(part, 99.99) * 100);
+}
+
+std::string policies_of(const GroupReport& group) {
+    std::string text = group.subscriber ? "subscriber" : "group";
+    text += group.reliable ? ", reliable" : ", lossy";
+    if (!group.subscriber) {
+        text += group.durable ? ", durable" : ", ephemeral";
+        if (group.reliable) text += group.manual_ack ? ", manual ack" : ", automatic ack";
+    }
+    if (group.max_attempts > 0) text += fmt::format(", {} attempts", group.max_attempts);
+    if (group.lease_limit_ms > 0) {
+        text += ", leases of " + short_duration(std::int64_t{group.lease_limit_ms} * 1'000'000);
+    }
+    if (!group.dead_letter.empty()) text += ", dead letters to " + printable(group.dead_letter, 40);
+    return text;
+}
+
+void draw_title(Canvas& canvas, const Row& row, const View& view) {
+    std::size_t at = canvas.text(1, 1, printable(row.channel->name, 40), {.bold = true});
+    if (row.group != nullptr) {
+        at = canvas.text(at + 1, 1, view.charset == Charset::unicode ? "›" : ">", faint);
+        at = canvas.text(at + 1, 1, printable(row.group->title, 40), {.bold = true});
+    }
+    const Style style = style_of(row.state());
+    at = canvas.text(at + 2, 1, name_of(row.state()),
+                     {.hue = style.hue, .bold = true, .reverse = row.state() <= State::slow});
+    at = canvas.text(at + 1, 1, "for " + duration_text(row.now - row.state_since()));
+    if (row.report() != nullptr) canvas.text(at + 2, 1, policies_of(*row.report()), faint);
+
+    const std::string sentence = row.group == nullptr ? explain(*row.channel, row.now)
+                                                      : explain(*row.channel, *row.group, row.now);
+    if (sentence.empty()) return;
+    canvas.text(0, 2, view.charset == Charset::unicode ? "▸" : ">", style);
+    canvas.field(2, 2, canvas.width() - std::min<std::size_t>(canvas.width(), 2), sentence,
+                 {.bold = true});
+}
+
+/// A line of the model: a symbol, its value, and where that comes from.
+void draw_line(Canvas& canvas, std::size_t row, std::string_view symbol, const std::string& value,
+               const std::string& text, Style style = {.bold = true}) {
+    canvas.text(1, row, symbol, title_style);
+    canvas.field(5, row, 8, value, style, true);
+    canvas.text(15, row, text);
+}
+
+/// The article's model with the figures of this moment; returns the row behind it.
+std::size_t draw_model(Canvas& canvas, const Row& row) {
+    const GroupReport& group = *row.report();
+    const Estimate& estimate = row.estimate();
+    const auto time = [](std::optional<double> seconds) { return duration_text(seconds); };
+    const double capacity =
+        static_cast<double>(std::max<std::uint64_t>(row.channel->report->capacity, 1));
+    std::size_t line = model_top;
+
+    std::string text = fmt::format(
+        "wait, {} of {}; {} in flight", percent(static_cast<double>(group.backlog) / capacity),
+        short_count(row.channel->report->capacity), short_count(group.in_flight));
+    if (group.oldest_age_ns >= 0) text += "; oldest " + short_duration(group.oldest_age_ns);
+    if (estimate.until_full && *estimate.until_full > 0) {
+        text += "; full in " + time(estimate.until_full);
+    } else if (estimate.until_drained && *estimate.until_drained > 0) {
+        text += "; drained in " + time(estimate.until_drained);
+    }
+    draw_line(canvas, line++, "L_q", short_count(group.backlog), text);
+
+    text = "mean service time, receive to settle";
+    if (estimate.service) {
+        text += fmt::format(" (p50 {}, p99 {})", time(estimate.service->median),
+                            time(estimate.service->percentile_99));
+    } else {
+        text += ": nothing was settled yet";
+    }
+    draw_line(canvas, line++, "T_p", estimate.service ? time(estimate.service->mean) : "-", text);
+
+    text = fmt::format("= c / T_p = {} member{}{}", group.members, group.members == 1 ? "" : "s",
+                       estimate.service ? " / " + time(estimate.service->mean) : "");
+    if (estimate.utilisation) {
+        text += fmt::format("; {}/s come: utilisation {}",
+                            short_rate(estimate.rates ? estimate.rates->in : 0),
+                            percent(*estimate.utilisation));
+    }
+    draw_line(canvas, line++, "C", estimate.capacity ? short_rate(*estimate.capacity) + "/s" : "-",
+              text);
+
+    text = "= T_p + L_q / C";
+    if (estimate.response_busy) {
+        text +=
+            fmt::format(" = {} + {} / {}/s, for a message sent now", time(estimate.service->mean),
+                        short_count(group.backlog), short_rate(*estimate.capacity));
+    } else if (estimate.stalled) {
+        text += "; no prediction while nothing is done";
+    }
+    draw_line(canvas, line++, "T_r", time(estimate.response_busy), text,
+              {.hue = Hue::second, .bold = true});
+
+    text = "measured";
+    if (estimate.response) {
+        text += fmt::format(" (p50 {}, p99 {})", time(estimate.response->median),
+                            time(estimate.response->percentile_99));
+    }
+    if (const auto error = prediction_error(row.group->points)) {
+        text += fmt::format("; last minute's predictions {} off", percent(*error));
+    }
+    draw_line(canvas, line++, "", estimate.response ? time(estimate.response->mean) : "-", text,
+              {.hue = Hue::measured, .bold = true});
+
+    text = "predicted from who is busy at this moment";
+    if (estimate.response_steady) {
+        text += fmt::format("; M/M/c: {}", time(estimate.response_steady));
+    }
+    draw_line(canvas, line++, "", time(estimate.response_next), text);
+
+    canvas.text(1, line, "in all", faint);
+    text = fmt::format("acked {}, redelivered {}, dead-lettered {}, lost {}, returned {}",
+                       short_count(group.acked), short_count(group.redelivered),
+                       short_count(group.dead_lettered), short_count(group.skipped + group.dropped),
+                       short_count(group.returned));
+    if (group.recovered > 0) text += fmt::format(" ({} by deaths)", short_count(group.recovered));
+    canvas.text(15, line, text, faint);
+    return line + 1;
+}
+
+struct Series {
+    std::vector<float> values;
+    std::string name;
+    Hue hue;
+};
+
+/// A chart with a title, and a line below that says what its width stands for.
+void draw_chart(Canvas& canvas, Area area, const std::string& title, const std::string& scale,
+                double most, const Series& columns, const Series* marks, Charset charset) {
+    const bool unicode = charset == Charset::unicode;
+    std::size_t at = canvas.text(area.column, area.row, title, title_style) + 1;
+    const auto legend = [&](const Series& series, const char* sign) {
+        if (series.name.empty() || at + display_width(series.name) + 2 > area.column + area.width)
+            return;
+        at = canvas.text(at, area.row, sign, {.hue = series.hue});
+        at = canvas.text(at, area.row, series.name) + 1;
+    };
+    legend(columns, unicode ? "▆" : "#");
+    if (marks != nullptr) legend(*marks, unicode ? "•" : "o");
+    if (at + display_width(scale) <= area.column + area.width) {
+        canvas.text(area.column + area.width - display_width(scale), area.row, scale, faint);
+    }
+    const Area plot = {
+        .column = area.column, .row = area.row + 1, .width = area.width, .height = area.height - 2};
+    draw_columns(canvas, plot, columns.values, most, charset, {.hue = columns.hue});
+    if (marks != nullptr) {
+        draw_marks(canvas, plot, marks->values, most, charset, {.hue = marks->hue, .bold = true});
+    }
+    const std::size_t below = area.row + area.height - 1;
+    for (std::size_t i = 0; i < area.width; ++i)
+        canvas.put(area.column + i, below, unicode ? U'─' : U'-', faint);
+    canvas.text(area.column, below, fmt::format("-{}s ", static_cast<int>(remembered_seconds)),
+                faint);
+    canvas.text(area.column + area.width - std::min<std::size_t>(area.width, 4), below, " now",
+                faint);
+}
+
+void draw_charts(Canvas& canvas, const Row& row, std::size_t top, std::size_t height,
+                 Charset charset) {
+    constexpr std::size_t gap = 2;
+    constexpr std::size_t least_width = 16;
+    if (canvas.width() < 3 * least_width + 2 * gap + 2) return;
+    const std::size_t width = (canvas.width() - 2 - 2 * gap) / 3;
+    const Points& points = row.group->points;
+    const auto values = [&](float Point::*member, Merge merge) {
+        return resample(points, member, remembered_seconds, width, merge);
+    };
+    Area area = {.column = 1, .row = top, .width = width, .height = height};
+    const double capacity = static_cast<double>(row.channel->report->capacity);
+    draw_chart(canvas, area, "L_q backlog", short_count(row.channel->report->capacity), capacity,
+               {values(&Point::backlog, Merge::most), "", style_of(row.state()).hue}, nullptr,
+               charset);
+
+    area.column += width + gap;
+    const Series in = {values(&Point::in, Merge::mean), "in", Hue::measured};
+    const Series out = {values(&Point::acked, Merge::mean), "done", Hue::second};
+    const double rate = scale_end(std::max(largest(in.values), largest(out.values)));
+    draw_chart(canvas, area, "rates", short_rate(rate) + "/s", rate, in, &out, charset);
+
+    area.column += width + gap;
+    const bool narrow = width < 30;
+    const Series measured = {values(&Point::response, Merge::mean), narrow ? "meas" : "measured",
+                             Hue::measured};
+    const Series predicted = {values(&Point::predicted, Merge::mean), narrow ? "pred" : "predicted",
+                              Hue::second};
+    const double time =
+        time_scale_end(std::max(largest(measured.values), largest(predicted.values)));
+    draw_chart(canvas, area, "T_r", duration_text(time), time, measured, &predicted, charset);
+}
+
+std::string role_of(const ParticipantReport& participant) {
+    switch (participant.role) {
+        case ParticipantRole::shared_producer: return "producer";
+        case ParticipantRole::exclusive_producer: return "exclusive";
+        case ParticipantRole::consumer: return "member";
+        case ParticipantRole::subscriber: return "tap";
+    }
+    return "?";
+}
+
+struct Doing {
+    std::string text;
+    Style style;
+};
+
+Doing doing(const ParticipantReport& participant, std::int64_t now_ns) {
+    if (!participant.alive) return {"dead", style_of(State::dead)};
+    if (participant.process_state == 'T' || participant.process_state == 't') {
+        return {"stopped", style_of(State::stop)};
+    }
+    const std::string since = fmt::format(
+        " {}", short_duration(std::max<std::int64_t>(0, now_ns - participant.activity_since_ns)));
+    switch (participant.activity) {
+        case Activity::waiting_for_message: return {"parked" + since, faint};
+        case Activity::waiting_for_room: return {"no room" + since, style_of(State::full)};
+        default: return {"running", style_of(State::ok)};
+    }
+}
+
+/// Who matters most to this row comes first.
+std::vector<std::size_t> order(const Row& row) {
+    const std::vector<ParticipantReport>& all = row.channel->report->participants;
+    const auto rank = [&](std::size_t i) {
+        if (row.group != nullptr && all[i].group_index == static_cast<int>(row.group->index))
+            return 0;
+        return all[i].group_index < 0 ? 1 : 2;
+    };
+    std::vector<std::size_t> result(all.size());
+    for (std::size_t i = 0; i < all.size(); ++i)
+        result[i] = i;
+    std::stable_sort(result.begin(), result.end(), [&](std::size_t a, std::size_t b) {
+        if (rank(a) != rank(b)) return rank(a) < rank(b);
+        return all[a].leases_held > all[b].leases_held;
+    });
+    return result;
+}
+
+std::string holds(const ChannelHistory& channel, const ParticipantReport& participant) {
+    if (participant.role == ParticipantRole::subscriber) {
+        for (const GroupReport& group : channel.report->groups) {
+            if (static_cast<int>(group.index) == participant.group_index) {
+                return short_count(group.backlog) + " L_q";
+            }
+        }
+    }
+    return participant.leases_held > 0 ? short_count(participant.leases_held) : "";
+}
+
+void draw_participants(Canvas& canvas, const Row& row, std::size_t top, std::size_t height,
+                       std::size_t scroll) {
+    const ChannelHistory& channel = *row.channel;
+    const ChannelReport& report = *channel.report;
+    struct Field {
+        std::string_view title;
+        std::size_t width;
+        bool right;
+    };
+    const std::vector<Field> fields = {
+        {"ROLE", 9, false},   {"PID", 7, true},    {"NAME", 14, false},
+        {"STATE", 12, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
+        {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
+    canvas.restyle_row(top, {.hue = Hue::accent, .reverse = true});
+    std::size_t at = 1;
+    for (const Field& field : fields) {
+        if (at + field.width > canvas.width() && field.title != "GROUP") break;
+        canvas.field(at, top, std::min(field.width, canvas.width() - std::min(at, canvas.width())),
+                     field.title, {.hue = Hue::accent, .reverse = true}, field.right);
+        at += field.width + 1;
+    }
+
+    const std::vector<std::size_t> all = order(row);
+    const std::size_t most_scroll = all.size() > height ? all.size() - height : 0;
+    const std::size_t first = std::min(scroll, most_scroll);
+    if (all.empty()) canvas.text(1, top + 1, "nobody takes part", faint);
+    for (std::size_t i = first; i < std::min(all.size(), first + height); ++i) {
+        const ParticipantReport& participant = report.participants[all[i]];
+        const Presence& presence = channel.presences[all[i]];
+        const Doing state = doing(participant, report.sampled_at_ns);
+        const std::int64_t seen_ns =
+            std::max(participant.last_received_ns, participant.activity_since_ns);
+        const double seen =
+            std::min(to_seconds(std::max<std::int64_t>(0, report.sampled_at_ns - seen_ns)),
+                     row.now - presence.changed_at);
+        const bool is_parked = participant.activity == Activity::waiting_for_message;
+        const std::string group =
+            participant.role == ParticipantRole::subscriber ? "" : participant.group;
+        const bool own =
+            row.group != nullptr && participant.group_index == static_cast<int>(row.group->index);
+        const std::string held_for =
+            participant.leases_held > 0 && participant.last_received_ns > 0
+                ? short_duration(std::max<std::int64_t>(
+                      0, report.sampled_at_ns - participant.last_received_ns))
+                : "";
+        const Doing texts[] = {
+            {role_of(participant), {}},
+            {participant.same_pid_namespace ? fmt::format("{}", participant.pid)
+                                            : fmt::format("({})", participant.pid),
+             {}},
+            {printable(participant.name), {.bold = own}},
+            state,
+            {short_rate(presence.rate), {}},
+            {holds(channel, participant), {}},
+            {held_for, {}},
+            {is_parked && participant.alive ? ""
+             : seen < 1                     ? "now"
+                                            : duration_text(seen),
+             faint},
+            {printable(group), faint},
+        };
+        std::size_t column = 1;
+        for (std::size_t k = 0; k < fields.size(); ++k) {
+            if (column < canvas.width()) {
+                canvas.field(column, top + 1 + i - first,
+                             std::min(fields[k].width, canvas.width() - column), texts[k].text,
+                             texts[k].style, fields[k].right);
+            }
+            column += fields[k].width + 1;
+        }
+    }
+    if (all.size() > height) {
+        const std::string where = fmt::format(" {}-{} of {} ", first + 1,
+                                              std::min(all.size(), first + height), all.size());
+        canvas.text(canvas.width() - std::min(canvas.width(), where.size()), top, where,
+                    {.hue = Hue::accent, .reverse = true});
+    }
+}
+
+void draw_memory(Canvas& canvas, const Row& row, const History& history) {
+    if (canvas.height() < 2) return;
+    const ChannelReport& report = *row.channel->report;
+    const SharedMemorySpace& space = history.space();
+    canvas.text(
+        1, canvas.height() - 2,
+        fmt::format("memory {} of at most {}; /dev/shm {} used, {} free; messages up to {}, "
+                    "up to {} in the slot",
+                    short_bytes(report.reserved_bytes), short_bytes(report.object_bytes),
+                    short_bytes(space.total - std::min(space.total, space.free)),
+                    short_bytes(space.free),
+                    short_bytes(std::max(report.region_size, report.inline_size)),
+                    short_bytes(report.inline_size)),
+        faint);
+}
+
+/// A channel that nobody reads has no model.
+std::size_t draw_channel(Canvas& canvas, const Row& row) {
+    const ChannelReport& report = *row.channel->report;
+    const std::optional<ChannelRates>& rates = row.channel->rates;
+    std::size_t line = model_top;
+    draw_line(canvas, line++, "in", rates ? short_rate(rates->messages_in) + "/s" : "-",
+              fmt::format("messages published, {} bytes/s; {} messages in all",
+                          rates ? short_bytes(static_cast<std::uint64_t>(rates->bytes_in)) : "-",
+                          short_count(report.messages_in)));
+    draw_line(canvas, line++, "cap", short_count(report.capacity),
+              fmt::format("messages have room; {} can be read again",
+                          short_count(report.tail - report.oldest_retained)));
+    draw_line(canvas, line++, "", short_count(report.groups.size()),
+              report.groups.size() == 1 ? "group" : "groups");
+    return line;
+}
+
+}  // namespace
+
+void draw_detail(Canvas& canvas, const History& history, const View& view) {
+    const Row row = selected_row(history, view);
+    if (canvas.height() > 1) {
+        draw_keys(canvas, canvas.height() - 1,
+                  {{"Esc", "back"},
+                   {"< >", "previous, next"},
+                   {view.charset == Charset::unicode ? "↑ ↓" : "up down", "scroll"},
+                   {"p", view.paused ? "go on" : "pause"},
+                   {"+ -", "pace"},
+                   {"?", "help"}});
+    }
+    if (row.channel == nullptr) {
+        canvas.text(1, 1, printable(view.selected.channel, 60), {.bold = true});
+        canvas.text(1, model_top, "This channel is gone.", {.hue = Hue::notice});
+        return;
+    }
+    draw_title(canvas, row, view);
+    if (!row.channel->report) return;
+    if (row.group == nullptr && view.selected.group != RowId::no_group) {
+        canvas.text(1, 2, "The group is gone; this is its channel.", {.hue = Hue::notice});
+    }
+
+    const std::size_t model_end =
+        row.group != nullptr ? draw_model(canvas, row) : draw_channel(canvas, row);
+    const std::size_t bottom = canvas.height() - std::min<std::size_t>(canvas.height(), 2);
+    if (bottom <= model_end + 2) return;
+    // A title and an axis around each chart; a title above the participants.
+    const std::size_t people = row.channel->report->participants.size();
+    const std::size_t room = bottom - model_end - 1;
+    std::size_t chart = 0;
+    if (row.group != nullptr && room >= least_chart + 2 + 2) {
+        chart = std::clamp(room - std::min(room, std::max<std::size_t>(people, 1) + 2), least_chart,
+                           most_chart);
+        draw_charts(canvas, row, model_end, chart + 2, view.charset);
+    }
+    const std::size_t top = model_end + (chart > 0 ? chart + 2 : 0);
+    draw_participants(canvas, row, top, bottom - top - 1, view.scroll);
+    draw_memory(canvas, row, history);
+}
+
+}  // namespace ipc::tools::monitor

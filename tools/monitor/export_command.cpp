@@ -1,0 +1,72 @@
+// ipc-monitor export: the figures for Prometheus, sampled whenever it asks.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/core.h>
+#include <prometheus/exposer.h>
+
+#include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/monitor/commands.hpp"
+#include "tools/monitor/metrics.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t threads = 2;  // a second scrape need not wait for the first connection to end
+
+struct ExportRequest {
+    std::string listen = "127.0.0.1:9464";
+    std::vector<std::string> channels;
+    bool groups_only = false;
+    OpenOptions open;
+};
+
+int serve(const ExportRequest& request, const Signals& signals) {
+    const auto metrics = std::make_shared<Metrics>(
+        Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only);
+    std::unique_ptr<prometheus::Exposer> exposer;
+    try {
+        exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);
+    } catch (const std::exception&) {
+        // The HTTP server says no more than that it could not start.
+        throw Failure(
+            fmt::format("cannot listen on {}; is the address one of this host, and the "
+                        "port free?",
+                        request.listen));
+    }
+    exposer->RegisterCollectable(metrics);
+    for (const int port : exposer->GetListeningPorts())
+        fmt::print("listening on port {}\n", port);
+    std::fflush(stdout);
+    while (true)
+        signals.sleep(1h);
+}
+
+}  // namespace
+
+Command add_export(CLI::App& monitor) {
+    CLI::App& arguments =
+        *monitor.add_subcommand("export", "Serves the figures to Prometheus, at /metrics");
+    const auto request = std::make_shared<ExportRequest>();
+    arguments.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
+    arguments
+        .add_option("--listen", request->listen,
+                    "Address to listen on; port 0: one that is free, which is printed")
+        ->type_name("ADDRESS:PORT")
+        ->capture_default_str();
+    arguments.add_flag("--groups-only", request->groups_only,
+                       "Leave out subscribers, which bring a new series with every process");
+    add_open_options(arguments, request->open);
+    return {&arguments, [request](const Signals& signals) { return serve(*request, signals); }};
+}
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,582 @@
+#include "tools/monitor/history.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <utility>
+
+#include <fmt/core.h>
+
+#include "tools/common/text.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+constexpr std::size_t fewest_in_window = 3;
+constexpr std::size_t fewest_remembered = 16;
+constexpr std::size_t most_remembered = 4096;
+constexpr std::size_t remembered_in_all = 250'000;
+
+// A packed bucket of a histogram: | bucket : 8 | count : 56 |.
+constexpr unsigned count_bits = 56;
+constexpr std::uint64_t most_count = (std::uint64_t{1} << count_bits) - 1;
+constexpr std::uint64_t end_of_histogram = ~std::uint64_t{0};
+
+double seconds(std::int64_t nanoseconds) {
+    return static_cast<double>(nanoseconds) / 1e9;
+}
+
+std::string text_of(double duration) {
+    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
+    return short_duration(std::llround(std::min(duration, decades) * 1e9));
+}
+
+std::string text_of_rate(double per_second) {
+    return short_rate(per_second) + "/s";
+}
+
+std::string text_of(std::uint64_t count, const char* unit) {
+    return fmt::format("{} {}{}", short_count(count), unit, count == 1 ? "" : "s");
+}
+
+std::string name_of(const ParticipantReport& participant) {
+    return fmt::format("{} (pid {})", printable(participant.name), participant.pid);
+}
+
+bool is_stopped(const ParticipantReport& participant) {
+    return participant.process_state == 'T' || participant.process_state == 't';
+}
+
+bool is_member(const ParticipantReport& participant, const GroupReport& group) {
+    return participant.group_index == static_cast<int>(group.index);
+}
+
+unsigned takers(const ChannelReport& channel, const GroupReport& group) {
+    return static_cast<unsigned>(
+        std::count_if(channel.participants.begin(), channel.participants.end(),
+                      [&](const ParticipantReport& each) {
+                          return is_member(each, group) && each.alive && !is_stopped(each);
+                      }));
+}
+
+std::string title_of(const ChannelReport& channel, const GroupReport& group) {
+    if (!group.subscriber) return group.name;
+    for (const ParticipantReport& participant : channel.participants) {
+        if (is_member(participant, group)) {
+            return fmt::format("{} ({})", participant.name, participant.pid);
+        }
+    }
+    return "subscriber";
+}
+
+/// The living of `before` that `now` does not show alive any more.
+template <class Which>
+std::string missing(const ChannelReport& before, const ChannelReport& now, Which&& which) {
+    std::string names;
+    for (const ParticipantReport& each : before.participants) {
+        if (!each.alive || !which(each)) continue;
+        const bool still_there = std::any_of(
+            now.participants.begin(), now.participants.end(), [&](const ParticipantReport& other) {
+                return other.index == each.index && other.attached_at_ns == each.attached_at_ns &&
+                       other.alive;
+            });
+        if (still_there) continue;
+        if (!names.empty()) names += ", ";
+        names += name_of(each);
+    }
+    return names;
+}
+
+/// A death of this moment, if there is one: of a member that still holds something, or whose
+/// leases were recovered since the report before.
+std::optional<Death> find_death(const ChannelReport* before, const ChannelReport& channel,
+                                const GroupReport* earlier, const GroupReport& group, double now) {
+    for (const ParticipantReport& each : channel.participants) {
+        if (!is_member(each, group) || each.alive || each.leases_held == 0) continue;
+        return Death{.at = now, .who = name_of(each), .held = each.leases_held};
+    }
+    if (before == nullptr || earlier == nullptr) return std::nullopt;
+    if (group.recovered > earlier->recovered) {
+        return Death{.at = now,
+                     .who = missing(*before, channel,
+                                    [&](const auto& each) { return is_member(each, group); }),
+                     .held = group.recovered - earlier->recovered,
+                     .recovered = true};
+    }
+    if (group.aborted > earlier->aborted) {
+        return Death{
+            .at = now,
+            .who = missing(*before, channel, [](const auto& each) { return each.group_index < 0; }),
+            .held = group.aborted - earlier->aborted,
+            .producer = true,
+            .recovered = true};
+    }
+    return std::nullopt;
+}
+
+/// The newer of two deaths; one that lasts keeps the time it was noticed at.
+void note_death(std::optional<Death>& known, std::optional<Death> found) {
+    if (!found) {
+        if (known && !known->recovered) known->recovered = true;
+        return;
+    }
+    const bool same = known && !known->recovered;
+    if (same && found->who.empty()) found->who = known->who;
+    known = std::move(found);
+}
+
+void forget(Points& points, std::size_t groups) {
+    const std::size_t most = std::clamp(remembered_in_all / std::max<std::size_t>(groups, 1),
+                                        fewest_remembered, most_remembered);
+    while (points.size() > most || (points.size() > fewest_remembered &&
+                                    points.back().at - points.front().at > remembered_seconds)) {
+        points.pop_front();
+    }
+}
+
+float per_second(std::uint64_t before, std::uint64_t now, double interval) {
+    return now < before || interval <= 0
+               ? Point::unknown
+               : static_cast<float>(static_cast<double>(now - before) / interval);
+}
+
+double samples_in(const std::vector<std::uint64_t>& histogram) {
+    return static_cast<double>(
+        std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0}));
+}
+
+Point point_of(const ChannelReport* before, const ChannelReport& channel,
+               const GroupReport* earlier, const GroupReport& group, double now) {
+    Point point;
+    point.at = now;
+    point.backlog = static_cast<float>(group.backlog);
+    point.full = group.blocks_producers;
+    if (before == nullptr || earlier == nullptr) return point;
+    const double interval = seconds(channel.sampled_at_ns - before->sampled_at_ns);
+    point.in = per_second(before->messages_in, channel.messages_in, interval);
+    point.acked = per_second(earlier->acked, group.acked, interval);
+    point.taken = group.delivered != earlier->delivered || group.position != earlier->position;
+    point.lost = group.skipped != earlier->skipped;
+    // What waited at the tail then still waits, or was given back again.
+    const auto left = static_cast<std::int64_t>(before->tail - group.position);
+    point.never_drained = earlier->backlog > earlier->delayed && group.backlog > group.delayed &&
+                          (left > 0 || !point.taken);
+    if (group.response_time_sum_ns == earlier->response_time_sum_ns) return point;
+    const double answered = samples_in(group.response_time) - samples_in(earlier->response_time);
+    if (answered > 0) {
+        point.response =
+            static_cast<float>(seconds(static_cast<std::int64_t>(group.response_time_sum_ns -
+                                                                 earlier->response_time_sum_ns)) /
+                               answered);
+    }
+    return point;
+}
+
+/// T_p since an earlier report of the group, or of the whole past if there was no sample since; 0:
+/// unknown.
+double mean_service(const KeptReport* start, const GroupReport& group) {
+    const double samples = samples_in(group.service_time);
+    if (start != nullptr) {
+        const ChannelReport& then = start->counters();
+        if (const GroupReport* earlier = find_same_group(then, group)) {
+            const double gained =
+                samples -
+                start->service_samples(static_cast<std::size_t>(earlier - then.groups.data()));
+            const auto sum =
+                static_cast<std::int64_t>(group.service_time_sum_ns - earlier->service_time_sum_ns);
+            if (gained > 0) return std::max(seconds(sum) / gained, 1e-9);
+        }
+    }
+    const auto sum = static_cast<std::int64_t>(group.service_time_sum_ns);
+    return samples == 0 ? 0 : std::max(seconds(sum) / samples, 1e-9);
+}
+
+/// Messages wait, and several should have been settled in the window, but none was.
+bool is_stalled(const Points& points, const GroupReport& group, double service, unsigned takers) {
+    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(window_begin(points));
+    const double window = points.back().at - begin->at;
+    // With long work it is no accident that nothing happens for a while.
+    return group.backlog > group.delayed && window * takers >= 3 * service &&
+           std::all_of(begin + 1, points.end(),
+                       [](const Point& each) { return each.never_drained && !each.taken; });
+}
+
+std::string explain(const Death& death, double now) {
+    const std::string ago = text_of(std::max(0.0, now - death.at)) + " ago";
+    const std::string who = death.who.empty() ? "" : " " + death.who;
+    if (death.producer) {
+        return fmt::format("producer{} died {} while it published {}; readers went on without it",
+                           who, ago, text_of(death.held, "message"));
+    }
+    if (!death.recovered) {
+        return fmt::format("member{} is dead and holds {}, which nobody has recovered yet", who,
+                           text_of(death.held, "message"));
+    }
+    return fmt::format("member{} died {} and held {}, which others get", who, ago,
+                       text_of(death.held, "message"));
+}
+
+/// Members that hold messages and are stopped: the first of them, and how many there are.
+std::string explain_stopped(const ChannelReport& channel, const GroupReport& group) {
+    for (const ParticipantReport& each : channel.participants) {
+        if (!is_member(each, group) || !each.alive || !is_stopped(each)) continue;
+        std::string sentence = fmt::format("member {} is stopped", name_of(each));
+        if (each.leases_held > 0) {
+            sentence += fmt::format(" and holds {}", text_of(each.leases_held, "message"));
+            if (each.last_received_ns > 0) {
+                sentence += fmt::format(
+                    " for {}", text_of(seconds(channel.sampled_at_ns - each.last_received_ns)));
+            }
+        }
+        return sentence;
+    }
+    return {};
+}
+
+std::string explain_outlook(const Estimate& estimate) {
+    if (estimate.until_full && *estimate.until_full > 0) {
+        return fmt::format("; full in {}", text_of(*estimate.until_full));
+    }
+    if (estimate.until_drained && *estimate.until_drained > 0) {
+        return fmt::format("; drained in {}", text_of(*estimate.until_drained));
+    }
+    return {};
+}
+
+std::string explain_rates(const Estimate& estimate) {
+    if (!estimate.rates) return {};
+    return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->in),
+                       text_of_rate(estimate.rates->done));
+}
+
+}  // namespace
+
+const GroupReport& ChannelHistory::report_of(const GroupHistory& group) const {
+    return report->groups[static_cast<std::size_t>(&group - groups.data())];
+}
+
+KeptReport::KeptReport(const ChannelReport& report) : report_(report) {
+    report_.participants = {};
+    report_.blocked_by = {};
+    for (GroupReport& group : report_.groups) {
+        service_samples_.push_back(samples_in(group.service_time));
+        for (auto* histogram : {&group.service_time, &group.response_time}) {
+            for (std::size_t i = 0; i < histogram->size(); ++i) {
+                const std::uint64_t count = (*histogram)[i] & most_count;
+                if (count != 0) histograms_.push_back(std::uint64_t{i} << count_bits | count);
+            }
+            histograms_.push_back(end_of_histogram);
+            *histogram = {};
+        }
+        group.leases = {};
+        group.dead_letter = {};
+    }
+    histograms_.shrink_to_fit();
+    report_.participants.shrink_to_fit();
+}
+
+ChannelReport KeptReport::unpacked() const {
+    ChannelReport report = report_;
+    auto packed = histograms_.begin();
+    for (GroupReport& group : report.groups) {
+        for (auto* histogram : {&group.service_time, &group.response_time}) {
+            for (; *packed != end_of_histogram; ++packed) {
+                const std::size_t bucket = *packed >> count_bits;
+                if (histogram->size() <= bucket) histogram->resize(bucket + 1);
+                (*histogram)[bucket] = *packed & most_count;
+            }
+            ++packed;
+        }
+    }
+    return report;
+}
+
+Estimate ChannelHistory::estimate_of(const GroupHistory& group) const {
+    if (!older_) return estimate(nullptr, *report, report_of(group));
+    const ChannelReport start = older_->unpacked();
+    return estimate(&start, *report, report_of(group));
+}
+
+void History::add(Snapshot snapshot) {
+    now_ = seconds(snapshot.sampled_at_ns);
+    wall_clock_ns_ = snapshot.wall_clock_ns;
+    space_ = snapshot.space;
+    left_ = snapshot.left;
+    std::vector<ChannelHistory> next;
+    next.reserve(snapshot.channels.size());
+    auto known = channels_.begin();
+    for (Sample& sample : snapshot.channels) {
+        while (known != channels_.end() && known->name < sample.channel)
+            ++known;
+        if (known != channels_.end() && known->name == sample.channel) {
+            next.push_back(std::move(*known));
+        } else {
+            next.emplace_back();
+            next.back().name = sample.channel;
+            next.back().state_since = now_;
+        }
+        update(next.back(), std::move(sample));
+    }
+    channels_ = std::move(next);
+    groups_ = 0;
+    for (const ChannelHistory& channel : channels_)
+        groups_ += channel.groups.size();
+}
+
+void History::update(ChannelHistory& channel, Sample sample) {
+    channel.problem = std::move(sample.problem);
+    const std::optional<ChannelReport> previous =
+        std::exchange(channel.report, std::move(sample.report));
+    const auto enter = [this](auto& history, State state) {
+        if (history.state != state) history.state_since = now_;
+        history.state = state;
+    };
+    if (!channel.report) {
+        channel.groups.clear();
+        channel.presences.clear();
+        channel.older_.reset();
+        channel.younger_.reset();
+        channel.rates.reset();
+        enter(channel, State::unreadable);
+        return;
+    }
+    const ChannelReport& report = *channel.report;
+    // The name may have come to mean another channel.
+    const bool same = previous && previous->channel_id == report.channel_id;
+    const ChannelReport* before = same ? &*previous : nullptr;
+    if (!same) {
+        channel.groups.clear();
+        channel.presences.clear();
+        channel.older_.reset();
+        channel.younger_.reset();
+        channel.death.reset();
+    }
+    if (channel.younger_ &&
+        seconds(report.sampled_at_ns - channel.younger_->sampled_at_ns()) >= window_seconds / 2) {
+        channel.older_ = std::move(channel.younger_);
+        channel.younger_.reset();
+        for (Presence& presence : channel.presences)
+            presence.older = presence.younger;
+    }
+    const KeptReport* start = channel.older_ ? &*channel.older_ : nullptr;
+    channel.rates = start != nullptr ? channel_rates(start->counters(), report) : std::nullopt;
+
+    std::vector<GroupHistory> groups;
+    groups.reserve(report.groups.size());
+    for (const GroupReport& now : report.groups) {
+        const auto known = std::find_if(
+            channel.groups.begin(), channel.groups.end(), [&](const GroupHistory& each) {
+                return each.index == now.index && each.name == now.name && each.start == now.start;
+            });
+        const bool is_known = known != channel.groups.end();
+        GroupHistory& group = groups.emplace_back(is_known ? std::move(*known) : GroupHistory{});
+        if (!is_known) {
+            group.index = now.index;
+            group.name = now.name;
+            group.start = now.start;
+            group.state_since = group.last_taken = now_;
+        }
+        if (group.title.empty() || now.subscriber) group.title = title_of(report, now);
+        const GroupReport* earlier = before != nullptr ? find_same_group(*before, now) : nullptr;
+        group.points.push_back(point_of(before, report, earlier, now, now_));
+        group.service = mean_service(start, now);
+        const unsigned able = takers(report, now);
+        if (group.service > 0 && now.members > 0 &&
+            !is_stalled(group.points, now, group.service, able)) {
+            group.points.back().predicted = static_cast<float>(
+                group.service + static_cast<double>(now.backlog) * group.service / now.members);
+        }
+        forget(group.points, groups_);
+        if (group.points.back().taken) group.last_taken = now_;
+        note_death(group.death, find_death(before, report, earlier, now, now_));
+        enter(group, is_shown(group.death, now_) ? State::dead
+                                                 : judge(group.points, now, group.service, able));
+    }
+    channel.groups = std::move(groups);
+
+    if (before != nullptr && report.aborted > before->aborted) {
+        channel.death = Death{
+            .at = now_,
+            .who = missing(*before, report, [](const auto& each) { return each.group_index < 0; }),
+            .held = report.aborted - before->aborted,
+            .producer = true,
+            .recovered = true};
+    }
+    const bool moves = channel.rates && channel.rates->messages_in > 0;
+    State worst = is_shown(channel.death, now_) ? State::dead : moves ? State::ok : State::idle;
+    for (const GroupHistory& group : channel.groups)
+        worst = std::min(worst, group.state);
+    enter(channel, worst);
+
+    std::vector<Presence> presences;
+    presences.reserve(report.participants.size());
+    for (const ParticipantReport& now : report.participants) {
+        Presence presence = {.index = now.index,
+                             .attached_at_ns = now.attached_at_ns,
+                             .messages = now.messages,
+                             .changed_at = now_};
+        presence.older = presence.younger = now.messages;
+        for (const Presence& known : channel.presences) {
+            if (known.index != now.index || known.attached_at_ns != now.attached_at_ns) continue;
+            if (known.messages == now.messages) presence.changed_at = known.changed_at;
+            presence.older = known.older;
+            presence.younger = channel.younger_ ? known.younger : now.messages;
+            if (start == nullptr) continue;
+            const float rate = per_second(known.older, now.messages,
+                                          seconds(report.sampled_at_ns - start->sampled_at_ns()));
+            presence.rate = std::isnan(rate) ? 0 : rate;
+        }
+        presences.push_back(presence);
+    }
+    channel.presences = std::move(presences);
+
+    if (!channel.younger_) {
+        channel.younger_.emplace(report);
+        if (!channel.older_) channel.older_ = channel.younger_;
+    }
+}
+
+std::size_t window_begin(const Points& points) {
+    std::size_t begin = points.size();
+    while (begin > 0 && (points.size() - begin < fewest_in_window ||
+                         points.back().at - points[begin - 1].at <= window_seconds)) {
+        --begin;
+    }
+    return begin;
+}
+
+State judge(const Points& points, const GroupReport& group, double service, unsigned takers) {
+    const std::size_t begin = window_begin(points);
+    const auto window = [&](auto&& holds) {
+        return std::count_if(points.begin() + static_cast<std::ptrdiff_t>(begin), points.end(),
+                             holds);
+    };
+    const auto size = static_cast<std::ptrdiff_t>(points.size() - begin);
+    // Each of the differences between the points of the window.
+    const auto always = [&](auto&& holds) {
+        return size >= static_cast<std::ptrdiff_t>(fewest_in_window) &&
+               std::all_of(points.begin() + static_cast<std::ptrdiff_t>(begin) + 1, points.end(),
+                           holds);
+    };
+    const double observed = points.back().at - points.front().at;
+    const bool whole_window = observed >= window_seconds * 0.9;
+
+    if (group.backlog > group.delayed) {
+        if (takers == 0) return State::stop;
+        if (whole_window && is_stalled(points, group, service, takers)) return State::stop;
+    }
+    if (points.back().full && 2 * window([](const Point& each) { return each.full; }) >= size) {
+        return State::full;
+    }
+    const bool never_drained =
+        whole_window && always([](const Point& each) { return each.never_drained; });
+    if (never_drained) return State::slow;
+    if (whole_window && size >= 6) {
+        // Growing for sure: the least of the second half is above the most of the first.
+        const auto middle = points.begin() + static_cast<std::ptrdiff_t>(begin) + size / 2;
+        const auto less = [](const Point& a, const Point& b) { return a.backlog < b.backlog; };
+        const float most =
+            std::max_element(points.begin() + static_cast<std::ptrdiff_t>(begin), middle, less)
+                ->backlog;
+        if (std::min_element(middle, points.end(), less)->backlog > most) return State::slow;
+    }
+    if (window([](const Point& each) { return each.lost; }) > 0) return State::slow;
+
+    const bool quiet = window([](const Point& each) {
+                           return each.taken || each.in > 0 || each.backlog > 0;
+                       }) == 0;
+    return quiet && group.in_flight == 0 ? State::idle : State::ok;
+}
+
+bool is_shown(const std::optional<Death>& death, double now) {
+    return death && (!death->recovered || now - death->at < death_shown_seconds);
+}
+
+std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now) {
+    const ChannelReport& report = *channel.report;
+    const GroupReport& figures = channel.report_of(group);
+    switch (group.state) {
+        case State::dead: return explain(*group.death, now);
+        case State::stop: {
+            std::string sentence = text_of(figures.backlog, "message") + " wait";
+            if (figures.backlog == 1) sentence += "s";
+            if (figures.members == 0) return sentence + ", and the group has no members";
+            const double idle = now - group.last_taken;
+            if (idle > 0) sentence += fmt::format(", none was taken for {}", text_of(idle));
+            if (const std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
+                return sentence + ": " + stopped;
+            }
+            return figures.blocks_producers ? sentence + ": " + printable(report.blocked_by)
+                                            : sentence;
+        }
+        case State::full: {
+            std::string sentence = printable(report.blocked_by);
+            if (const std::string rates = explain_rates(channel.estimate_of(group));
+                !rates.empty()) {
+                sentence += "; " + rates;
+            }
+            return sentence;
+        }
+        case State::slow: {
+            if (const auto rates = channel.estimate_of(group).rates; rates && rates->skipped > 0) {
+                return fmt::format("falls behind: it misses {}", text_of_rate(rates->skipped));
+            }
+            const float before = group.points[window_begin(group.points)].backlog;
+            const float grown = group.points.back().backlog - before;
+            std::string sentence =
+                grown > 0 ? fmt::format("the backlog grew by {} in {}",
+                                        short_count(static_cast<std::uint64_t>(grown)),
+                                        text_of(now - group.points[window_begin(group.points)].at))
+                          : fmt::format("the backlog was never empty in {}",
+                                        text_of(now - group.points[window_begin(group.points)].at));
+            if (const std::string rates = explain_rates(channel.estimate_of(group));
+                !rates.empty()) {
+                sentence += ": " + rates;
+            }
+            return sentence + explain_outlook(channel.estimate_of(group));
+        }
+        default: {
+            if (const std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
+                return stopped;
+            }
+            if (figures.dead_pending > 0) {
+                return fmt::format("{} wait for the dead-letter channel {}",
+                                   text_of(figures.dead_pending, "dead letter"),
+                                   printable(figures.dead_letter));
+            }
+            return report.closed ? "the channel is closed" : "";
+        }
+    }
+}
+
+std::string explain(const ChannelHistory& channel, double now) {
+    if (!channel.report) return printable(channel.problem);
+    if (is_shown(channel.death, now)) return explain(*channel.death, now);
+    if (!channel.report->blocked_by.empty()) return printable(channel.report->blocked_by);
+    return channel.report->closed ? "the channel is closed" : "";
+}
+
+std::optional<double> prediction_error(const Points& points) {
+    constexpr double minute = 60;
+    std::vector<double> errors;
+    for (const Point& measured : points) {
+        if (std::isnan(measured.response) || points.back().at - measured.at > minute) continue;
+        // The newest prediction before the messages were published.
+        const double published = measured.at - measured.response;
+        const auto after =
+            std::upper_bound(points.begin(), points.end(), published,
+                             [](double at, const Point& each) { return at < each.at; });
+        if (after == points.begin()) continue;
+        const float predicted = std::prev(after)->predicted;
+        if (std::isnan(predicted) || measured.response <= 0) continue;
+        errors.push_back(std::abs(static_cast<double>(predicted) - measured.response) /
+                         measured.response);
+    }
+    if (errors.empty()) return std::nullopt;
+    const auto middle = errors.begin() + static_cast<std::ptrdiff_t>(errors.size() / 2);
+    std::nth_element(errors.begin(), middle, errors.end());
+    return *middle;
+}
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,184 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <limits>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/monitor/estimate.hpp"
+#include "tools/monitor/source.hpp"
+
+namespace ipc::tools::monitor {
+
+// The model of the full screen: the newest report of each channel, and what is remembered of the
+// earlier ones. It is a function of the snapshots that were added, in their order, and of nothing
+// else.
+
+/// States are judged over this window, or at least three snapshots; in seconds. Rates and estimates
+/// are over a half to the whole of it: what reports are kept for them is most of what a monitor
+/// keeps.
+constexpr double window_seconds = 10;
+/// Histories go back this far, or at least 16 snapshots; when there are many groups, as far as some
+/// megabytes reach.
+constexpr double remembered_seconds = 120;
+/// A death is shown for so long after what the dead held was recovered.
+constexpr double death_shown_seconds = 60;
+
+/// What is remembered of a group at one snapshot. Rates are those since the snapshot before; NaN:
+/// unknown.
+struct Point {
+    double at = 0;  ///< seconds on the clock of the snapshots
+    float backlog = 0;
+    float in = unknown;         ///< messages published, per second
+    float acked = unknown;      ///< processed
+    float response = unknown;   ///< T_r: mean of those settled since the snapshot before, seconds
+    float predicted = unknown;  ///< T_r = T_p + L_q / C of a message published at this moment
+    bool taken = false;         ///< something was handed out since the snapshot before
+    /// The backlog was never empty since the snapshot before: not all that waited then was taken.
+    bool never_drained = false;
+    bool full = false;  ///< producers wait for this group, or would be refused
+    bool lost = false;  ///< positions were skipped since the snapshot before
+
+    static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
+};
+using Points = std::deque<Point>;
+
+/// Somebody died and held something; others have it now, or will.
+struct Death {
+    double at = 0;           ///< when it was noticed, seconds
+    std::string who;         ///< name and pid, if it was seen alive; or empty
+    std::uint64_t held = 0;  ///< messages of a member; positions that a producer had claimed
+    bool producer = false;
+    bool recovered = false;
+};
+
+/// Worst first.
+enum class State : std::uint8_t {
+    dead,        ///< a member or producer died holding something
+    stop,        ///< messages wait and nobody takes any
+    full,        ///< producers wait, or are refused
+    slow,        ///< the backlog grows, or never drained over the window
+    unreadable,  ///< damaged, or belongs to somebody else
+    ok,
+    idle,  ///< nothing was published or taken over the window, and nothing waits
+};
+
+struct GroupHistory {
+    unsigned index = 0;  ///< the group's entry in the channel
+    std::string name;
+    Position start = 0;
+    std::string title;  ///< the name; of a subscriber, who it is
+    Points points;      ///< oldest first; never empty
+    std::optional<Death> death;
+    double service = 0;  ///< T_p: mean over the window, or the whole past; seconds, 0: unknown
+    State state = State::idle;
+    double state_since = 0;  ///< seconds
+
+    double last_taken = 0;  ///< when something was last seen to be handed out, or the first look
+};
+
+/// What is remembered of a participant.
+struct Presence {
+    unsigned index = 0;
+    std::int64_t attached_at_ns = 0;
+    std::uint64_t messages = 0;
+    double changed_at = 0;  ///< when its count last changed, or it was first seen
+    double rate = 0;        ///< messages per second over the window
+    // Where windows begin, as those of the channel.
+    std::uint64_t older = 0;
+    std::uint64_t younger = 0;
+};
+
+/// A report without what nobody will ask it for, and in less memory: three quarters of a histogram
+/// are zeros.
+class KeptReport {
+public:
+    explicit KeptReport(const ChannelReport& report);
+
+    std::int64_t sampled_at_ns() const { return report_.sampled_at_ns; }
+    /// Without histograms, leases and participants.
+    const ChannelReport& counters() const { return report_; }
+    /// With histograms.
+    ChannelReport unpacked() const;
+    /// How many service times the histogram of the report's n-th group had counted.
+    double service_samples(std::size_t group) const { return service_samples_[group]; }
+
+private:
+    ChannelReport report_;
+    /// Of all groups, one after the other, packed.
+    std::vector<std::uint64_t> histograms_;
+    std::vector<double> service_samples_;
+};
+
+struct ChannelHistory {
+    std::string name;
+    std::string problem;  ///< why there is no report; empty when there is
+    std::optional<ChannelReport> report;
+    std::vector<GroupHistory> groups;  ///< as in the report
+    std::vector<Presence> presences;   ///< of the report's participants
+    std::optional<ChannelRates> rates;
+    std::optional<Death> death;  ///< of a producer
+    State state = State::idle;   ///< the worst of its groups, or its own when it has none
+    double state_since = 0;
+
+    const GroupReport& report_of(const GroupHistory& group) const;
+    /// Over the window. Not remembered: few of them are looked at.
+    Estimate estimate_of(const GroupHistory& group) const;
+
+private:
+    friend class History;
+
+    // Where windows begin: earlier reports half a window apart.
+    std::optional<KeptReport> older_;
+    std::optional<KeptReport> younger_;
+};
+
+class History {
+public:
+    void add(Snapshot snapshot);
+
+    /// In alphabetical order.
+    const std::vector<ChannelHistory>& channels() const { return channels_; }
+    /// Of the newest snapshot.
+    double now() const { return now_; }
+    std::int64_t wall_clock_ns() const { return wall_clock_ns_; }
+    const SharedMemorySpace& space() const { return space_; }
+    /// Channels that are not shown yet.
+    std::size_t left() const { return left_; }
+
+private:
+    void update(ChannelHistory& channel, Sample sample);
+
+    std::vector<ChannelHistory> channels_;
+    double now_ = 0;
+    std::int64_t wall_clock_ns_ = 0;
+    SharedMemorySpace space_;
+    std::size_t left_ = 0;
+    std::size_t groups_ = 0;  ///< at the snapshot before
+};
+
+/// The state that the points of the window tell, the newest being that of the report. Without
+/// regard to deaths. `service`: T_p in seconds, 0 if unknown; `takers`: members that live and are
+/// not stopped.
+State judge(const Points& points, const GroupReport& group, double service, unsigned takers);
+
+/// Whether the death is still to be shown.
+bool is_shown(const std::optional<Death>& death, double now);
+
+/// The state in a sentence: who is to blame, and what will happen. Empty when there is nothing to
+/// say.
+std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now);
+std::string explain(const ChannelHistory& channel, double now);
+
+/// The first point of the window that ends with the newest.
+std::size_t window_begin(const Points& points);
+
+/// By how much the predictions of the last minute were off: the median of |predicted - measured| /
+/// measured. Each measured response time is compared with what was predicted when those messages
+/// were published, that long before.
+std::optional<double> prediction_error(const Points& points);
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,246 @@
+// ipc-monitor plot: backlog, rates and response time of a channel as a picture.
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <fmt/core.h>
+
+#include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/monitor/commands.hpp"
+#include "tools/monitor/history.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/record.hpp"
+#include "tools/monitor/svg_plot.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t most_points = 1200;  // more than there are pixels
+constexpr std::size_t most_groups = 5;
+
+struct PlotRequest {
+    std::string channel;
+    std::string group;
+    std::string file;
+    std::string record;
+    double minutes = 0;  ///< 0: all of a record
+    std::optional<std::chrono::nanoseconds> interval = 1s;
+    OpenOptions open;
+};
+
+struct GroupSeries {
+    std::vector<PlotPoint> backlog;
+    std::vector<PlotPoint> acked;
+    std::vector<PlotPoint> measured;
+    std::vector<PlotPoint> next;
+    std::vector<PlotPoint> busy;
+};
+
+/// What is to be drawn of one channel.
+class Collector {
+public:
+    explicit Collector(const PlotRequest& request) : request_(request) {}
+
+    void add(Snapshot snapshot) {
+        std::erase_if(snapshot.channels,
+                      [&](const Sample& each) { return each.channel != request_.channel; });
+        const double time = static_cast<double>(snapshot.wall_clock_ns) / 1e9;
+        history_.add(std::move(snapshot));
+        if (history_.channels().empty() || !history_.channels()[0].report) return;
+        const ChannelHistory& channel = history_.channels()[0];
+        seen_ = true;
+        capacity_ = channel.report->capacity;
+        times_.push_back(time);
+        double in = NAN;
+        for (const GroupHistory& group : channel.groups) {
+            if (std::isfinite(group.points.back().in)) in = group.points.back().in;
+            if (!request_.group.empty() && group.title != request_.group) continue;
+            add(groups_[group.title], channel, group, time);
+        }
+        in_.push_back({time, in});
+    }
+
+    bool has_seen_channel() const { return seen_; }
+    bool has_seen_group() const { return !groups_.empty(); }
+
+    Plot plot() {
+        Plot plot;
+        plot.title = request_.channel;
+        plot.to = times_.back();
+        plot.from = times_.front();
+        if (request_.minutes > 0) plot.from = std::max(plot.from, plot.to - 60 * request_.minutes);
+        plot.subtitle = subtitle(plot);
+        plot.panels = {
+            {.title = "Backlog", .unit = Unit::count, .height = 180, .series = {}},
+            {.title = "Messages per second", .unit = Unit::per_second, .height = 150, .series = {}},
+            {.title = "Response time", .unit = Unit::seconds, .height = 210, .series = {}}};
+        const auto add = [&](std::size_t panel, std::string name, unsigned colour,
+                             const std::vector<PlotPoint>& points) -> Series& {
+            return plot.panels[panel].series.emplace_back(
+                Series{.name = std::move(name),
+                       .colour = colour,
+                       .points = thin_out(within(points, plot.from), most_points)});
+        };
+        const bool one = groups_.size() == 1;
+        constexpr unsigned grey = 6;
+        add(1, "published", grey, in_);
+        unsigned colour = 0;
+        for (auto& [name, group] : groups_) {
+            if (colour == most_groups) break;
+            add(0, one ? "" : name, colour, group.backlog).filled = true;
+            add(1, one ? "processed" : name, colour, group.acked);
+            std::stable_sort(group.measured.begin(), group.measured.end(),
+                             [](const auto& a, const auto& b) { return a.time < b.time; });
+            add(2, one ? "measured" : name, colour, group.measured);
+            if (one) add(2, "T_p + L_q / C", 2, group.busy).dashed = true;
+            add(2, "predicted", one ? 1 : colour, group.next).dashed = true;
+            ++colour;
+        }
+        return plot;
+    }
+
+private:
+    static void add(GroupSeries& series, const ChannelHistory& channel, const GroupHistory& group,
+                    double time) {
+        const Point& point = group.points.back();
+        series.backlog.push_back({time, point.backlog});
+        series.acked.push_back({time, point.acked});
+        // What is predicted is predicted for messages published at that time; what is measured is
+        // told when they are settled.
+        if (std::isfinite(point.response)) {
+            series.measured.push_back({time - point.response, point.response});
+        }
+        const Estimate estimate = channel.estimate_of(group);
+        const auto value = [](const std::optional<double>& seconds) {
+            return seconds.value_or(NAN);
+        };
+        series.next.push_back({time, value(estimate.response_next)});
+        series.busy.push_back({time, value(estimate.response_busy)});
+    }
+
+    static std::vector<PlotPoint> within(const std::vector<PlotPoint>& points, double from) {
+        std::vector<PlotPoint> result;
+        std::copy_if(points.begin(), points.end(), std::back_inserter(result),
+                     [from](const PlotPoint& each) { return each.time >= from; });
+        return result;
+    }
+
+    std::string subtitle(const Plot& plot) const {
+        std::string text = groups_.size() == 1 ? "group " + groups_.begin()->first + ", " : "";
+        text += fmt::format("{} to {}, capacity {}", local_time_text(plot.from),
+                            local_time_text(plot.to), capacity_);
+        if (groups_.size() > most_groups) {
+            text +=
+                fmt::format(", {} of {} groups; --group chooses one", most_groups, groups_.size());
+        }
+        return text;
+    }
+
+    const PlotRequest& request_;
+    History history_;
+    bool seen_ = false;
+    std::uint64_t capacity_ = 0;
+    std::vector<double> times_;
+    std::vector<PlotPoint> in_;
+    std::map<std::string, GroupSeries> groups_;
+};
+
+void write(Collector& collector, const PlotRequest& request) {
+    const std::string where = request.record.empty() ? "" : " in record " + request.record;
+    if (!collector.has_seen_channel()) {
+        throw Failure(fmt::format("channel {}: not found{}", request.channel, where));
+    }
+    if (!request.group.empty() && !collector.has_seen_group()) {
+        throw Failure(
+            fmt::format("channel {}: no group {}{}", request.channel, request.group, where));
+    }
+    const std::string picture = to_svg(collector.plot());
+    std::ofstream file(request.file, std::ios::binary | std::ios::trunc);
+    file << picture << std::flush;
+    if (!file) throw Failure(fmt::format("cannot write {}", request.file));
+}
+
+int plot_record(const PlotRequest& request, const Signals& signals) {
+    RecordReader reader(request.record);
+    Collector collector(request);
+    while (auto snapshot = reader.next()) {
+        signals.check();
+        collector.add(std::move(*snapshot));
+    }
+    write(collector, request);
+    return 0;
+}
+
+int plot_live(const PlotRequest& request, const Signals& signals) {
+    LiveSource source(Sampler({request.channel}, request.open.allow_foreign_owner),
+                      *request.interval);
+    Collector collector(request);
+    const auto start = Source::Clock::now();
+    const auto end = start + std::chrono::duration_cast<Source::Clock::duration>(
+                                 std::chrono::duration<double>(60 * request.minutes));
+    try {
+        for (std::uint64_t i = 1;; ++i) {
+            collector.add(source.next());
+            // A typo is not an empty picture after ten minutes.
+            if (!collector.has_seen_channel()) break;
+            const auto due = start + i * *request.interval;
+            if (due > end) break;
+            signals.sleep(due - Source::Clock::now());
+        }
+    } catch (const EndedBySignal&) {
+        write(collector, request);  // what there is until now
+        throw;
+    }
+    write(collector, request);
+    return 0;
+}
+
+}  // namespace
+
+Command add_plot(CLI::App& monitor) {
+    CLI::App& arguments = *monitor.add_subcommand(
+        "plot", "Draws backlog, rates and response time of a channel, measured and predicted");
+    const auto request = std::make_shared<PlotRequest>();
+    arguments.add_option("CHANNEL", request->channel, "Name of the channel")->required();
+    arguments.add_option("-o,--output", request->file, "SVG file to write, or replace")
+        ->required()
+        ->type_name("FILE");
+    auto* minutes = arguments
+                        .add_option("--minutes", request->minutes,
+                                    "How long to watch; with --record, how much of its end")
+                        ->check(CLI::Range(0.01, 1e6).description(""))
+                        ->type_name("MINUTES");
+    auto* record =
+        arguments.add_option("--record", request->record, "Draw what `record` wrote, and end")
+            ->type_name("FILE");
+    arguments.add_option("--group", request->group, "Only this one [all]");
+    add_seconds(arguments, "--interval", request->interval, "Time between samples [1]")
+        ->check(CLI::Range(0.01, 3600.0).description(""))
+        ->excludes(record);
+    add_open_options(arguments, request->open);
+    arguments.final_callback([minutes, record] {
+        if (!*minutes && !*record) {
+            throw CLI::RequiredError("--minutes or --record");
+        }
+    });
+    return {&arguments, [request](const Signals& signals) {
+                return request->record.empty() ? plot_live(*request, signals)
+                                               : plot_record(*request, signals);
+            }};
+}
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,110 @@
+// ipc-monitor record and replay: what was, looked at again.
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/common/terminal.hpp"
+#include "tools/monitor/commands.hpp"
+#include "tools/monitor/full_screen.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/record.hpp"
+#include "tools/monitor/record_source.hpp"
+#include "tools/monitor/text_output.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct RecordRequest {
+    std::string file;
+    std::vector<std::string> channels;
+    std::optional<std::chrono::nanoseconds> interval = 1s;
+    std::optional<std::uint64_t> count;
+    bool overwrite = false;
+    OpenOptions open;
+};
+
+int record(const RecordRequest& request, const Signals& signals) {
+    LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
+                      *request.interval);
+    RecordWriter writer(request.file, request.overwrite);
+    const auto start = Source::Clock::now();
+    for (std::uint64_t i = 0;; ++i) {
+        writer.add(source.next());
+        if (request.count && i + 1 >= *request.count) return 0;
+        const auto due = start + std::chrono::nanoseconds(*request.interval) * (i + 1);
+        signals.sleep(due - Source::Clock::now());
+    }
+}
+
+struct ReplayRequest {
+    std::string file;
+    double speed = 1;
+    TextOptions text;
+    FullScreenOptions screen;
+};
+
+int replay(const ReplayRequest& request, const Signals& signals) {
+    RecordReader reader(request.file);
+    if (!request.text.asked_for() && terminal_size()) {
+        RecordSource source(std::move(reader), request.speed);
+        FullScreenOptions screen = request.screen;
+        screen.view = request.text.view;
+        if (show_full_screen(source, signals, screen)) return 0;
+        reader = RecordReader(request.file);
+    }
+    TextOutput output(request.text, true, signals);
+    std::uint64_t written = 0;
+    try {
+        while (auto snapshot = reader.next()) {
+            signals.check();
+            output.add(std::move(*snapshot));
+            if (request.text.once) continue;
+            output.write();
+            if (++written == request.text.count) return 0;
+        }
+    } catch (const Failure&) {
+        if (request.text.once) output.write();  // what is good of it
+        throw;
+    }
+    if (request.text.once) output.write();
+    return 0;
+}
+
+}  // namespace
+
+Command add_record(CLI::App& monitor) {
+    CLI::App& arguments = *monitor.add_subcommand("record", "Writes samples to a file, for replay");
+    const auto request = std::make_shared<RecordRequest>();
+    arguments.add_option("FILE", request->file, "File to write")->required();
+    arguments.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
+    add_seconds(arguments, "--interval", request->interval, "Time between samples [1]")
+        ->check(CLI::Range(0.01, 3600.0).description(""));
+    arguments.add_option("--count", request->count, "Write so many samples, and end")
+        ->check(CLI::PositiveNumber.description(""))
+        ->type_name("N");
+    arguments.add_flag("--overwrite", request->overwrite, "Replace a file that exists");
+    add_open_options(arguments, request->open);
+    return {&arguments, [request](const Signals& signals) { return record(*request, signals); }};
+}
+
+Command add_replay(CLI::App& monitor) {
+    CLI::App& arguments = *monitor.add_subcommand("replay", "Shows a record");
+    const auto request = std::make_shared<ReplayRequest>();
+    arguments.add_option("FILE", request->file, "File that `record` wrote")->required();
+    arguments.add_option("--speed", request->speed, "Of the screen, times that of the record [1]")
+        ->check(CLI::Range(1.0 / 16, 1024.0).description(""))
+        ->type_name("FACTOR");
+    add_text_options(arguments, request->text);
+    add_screen_options(arguments, request->screen);
+    return {&arguments, [request](const Signals& signals) { return replay(*request, signals); }};
+}
+
+}  // namespace ipc::tools::monitor

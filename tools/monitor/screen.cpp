@@ -1,0 +1,124 @@
+#include "tools/monitor/screen.hpp"
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include <fmt/core.h>
+
+#include "tools/common/text.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+std::string time_of_day(std::int64_t wall_clock_ns) {
+    const std::time_t seconds = wall_clock_ns / 1'000'000'000;
+    std::tm parts = {};
+    ::localtime_r(&seconds, &parts);
+    return fmt::format("{:02}:{:02}:{:02}", parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+/// The first line: what is looked at, how often, and how much room is left for it.
+void draw_first_line(Canvas& canvas, const History& history, const View& view,
+                     const std::string& pace) {
+    std::size_t groups = 0;
+    for (const ChannelHistory& channel : history.channels())
+        groups += channel.groups.size();
+    const std::size_t channels = history.channels().size();
+    const SharedMemorySpace& space = history.space();
+    const std::uint64_t used = space.total - std::min(space.total, space.free);
+    const double part =
+        space.total == 0 ? 0 : static_cast<double>(used) / static_cast<double>(space.total);
+    const Hue memory = part > 0.9 ? Hue::alarm : part > 0.75 ? Hue::warning : Hue::none;
+
+    std::size_t at = canvas.text(1, 0, "ipc-monitor", {.hue = Hue::accent, .bold = true}) + 2;
+    const std::string time = time_of_day(history.wall_clock_ns());
+    const std::size_t end = canvas.width() > time.size() + 1 ? canvas.width() - time.size() - 1 : 0;
+    canvas.text(end, 0, time, {.bold = true});
+
+    struct Part {
+        std::string text;
+        Style style;
+    };
+    const std::vector<Part> parts = {
+        view.paused ? Part{"PAUSED", {.hue = Hue::warning, .bold = true, .reverse = true}}
+                    : Part{pace, {}},
+        {fmt::format("{} channel{}, {} group{}{}", channels, channels == 1 ? "" : "s", groups,
+                     groups == 1 ? "" : "s",
+                     history.left() > 0 ? fmt::format(", {} to come", history.left()) : ""),
+         {}},
+        {fmt::format("/dev/shm {} of {}{}", short_bytes(used), short_bytes(space.total),
+                     part > 0.9 ? " FULL SOON" : ""),
+         {.hue = memory, .bold = memory != Hue::none}},
+        {fmt::format("window {}s", static_cast<int>(window_seconds)), {.hue = Hue::faint}},
+    };
+    for (const Part& each : parts) {
+        if (at + display_width(each.text) + 2 > end) break;
+        at = canvas.text(at, 0, each.text, each.style) + 2;
+    }
+}
+
+}  // namespace
+
+Canvas draw(const History& history, const View& view, const std::string& pace, Size size) {
+    Canvas canvas(size);
+    if (size.width == 0 || size.height == 0) return canvas;
+    if (view.screen == Screen::help) {
+        draw_help(canvas, view);
+        return canvas;
+    }
+    if (view.screen == Screen::detail) {
+        draw_detail(canvas, history, view);
+    } else {
+        draw_overview(canvas, history, view);
+    }
+    draw_first_line(canvas, history, view, pace);
+    return canvas;
+}
+
+std::string_view name_of(State state) {
+    switch (state) {
+        case State::dead: return "DEAD";
+        case State::stop: return "STOP";
+        case State::full: return "FULL";
+        case State::slow: return "SLOW";
+        case State::unreadable: return "n/a";
+        case State::ok: return "ok";
+        case State::idle: return "idle";
+    }
+    return "?";
+}
+
+Style style_of(State state) {
+    switch (state) {
+        case State::dead:
+        case State::stop: return {.hue = Hue::alarm, .bold = true};
+        case State::full: return {.hue = Hue::warning, .bold = true};
+        case State::slow: return {.hue = Hue::notice};
+        case State::unreadable: return {.hue = Hue::notice};
+        case State::ok: return {.hue = Hue::good};
+        case State::idle: return {.hue = Hue::faint};
+    }
+    return {};
+}
+
+void draw_keys(Canvas& canvas, std::size_t row,
+               const std::vector<std::pair<std::string, std::string>>& keys) {
+    std::size_t at = 0;
+    for (const auto& [key, meaning] : keys) {
+        const std::size_t width = display_width(key) + display_width(meaning) + 1;
+        if (at + width > canvas.width()) break;
+        at = canvas.text(at, row, key, {.hue = Hue::accent, .bold = true, .reverse = true});
+        at = canvas.text(at + 1, row, meaning) + 1;
+    }
+}
+
+std::string duration_text(std::optional<double> seconds) {
+    if (!seconds) return "-";
+    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
+    return short_duration(std::llround(std::clamp(*seconds, 0.0, decades) * 1e9));
+}
+
+}  // namespace ipc::tools::monitor

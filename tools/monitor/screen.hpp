@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tools/monitor/canvas.hpp"
+#include "tools/monitor/history.hpp"
+#include "tools/monitor/view.hpp"
+
+namespace ipc::tools::monitor {
+
+/// The whole screen, of a terminal of whatever size: a function of what is known and of what the
+/// user has chosen to see. `pace`: how fast snapshots come, in words.
+Canvas draw(const History& history, const View& view, const std::string& pace, Size size);
+
+// The screens below the first line, which all have in common; each in a file of its own.
+void draw_overview(Canvas& canvas, const History& history, const View& view);
+void draw_detail(Canvas& canvas, const History& history, const View& view);
+void draw_help(Canvas& canvas, const View& view);
+
+/// The overview's lines of a screen so high, and where they begin.
+constexpr std::size_t overview_top = 3;
+std::size_t overview_height(Size size);
+
+/// A column of the overview, as the help and the keys need to know it.
+struct ColumnTitle {
+    std::string_view title;
+    std::string_view meaning;
+};
+std::vector<ColumnTitle> overview_columns();
+/// Whether rows can be sorted by it: not by a picture.
+bool can_sort_by(std::size_t column);
+/// The least comes first: what worries most, or begins the alphabet.
+SortKey sort_key(std::size_t column, const Row& row);
+
+std::string_view name_of(State state);
+Style style_of(State state);
+
+/// Keys and what they do, in one line: as many as fit.
+void draw_keys(Canvas& canvas, std::size_t row,
+               const std::vector<std::pair<std::string, std::string>>& keys);
+
+/// "-" for what is not known.
+std::string duration_text(std::optional<double> seconds);
+
+}  // namespace ipc::tools::monitor

@@ -1,0 +1,87 @@
+// ipc-monitor without a sub-command: the channels as they are, on the screen or as text.
+
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tools/common/arguments.hpp"
+#include "tools/common/terminal.hpp"
+#include "tools/monitor/commands.hpp"
+#include "tools/monitor/full_screen.hpp"
+#include "tools/monitor/live_source.hpp"
+#include "tools/monitor/text_output.hpp"
+
+namespace ipc::tools::monitor {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct WatchRequest {
+    std::vector<std::string> channels;
+    std::optional<std::chrono::nanoseconds> interval;
+    OpenOptions open;
+    TextOptions text;
+    FullScreenOptions screen;
+};
+
+constexpr std::chrono::nanoseconds default_interval = 1s;
+
+int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchRequest& request,
+          const Signals& signals) {
+    TextOutput output(request.text, count != 1, signals);
+    output.add(source.next());
+    const auto start = Source::Clock::now();
+    for (std::uint64_t i = 1; !count || i <= *count; ++i) {
+        const auto due = start + i * request.interval.value_or(default_interval);
+        signals.sleep(due - Source::Clock::now());
+        output.add(source.next());
+        output.write();
+    }
+    return 0;
+}
+
+int watch(const WatchRequest& request, const Signals& signals) {
+    LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
+                      request.interval.value_or(default_interval));
+    const TextOptions& text = request.text;
+    if (!text.asked_for() && terminal_size()) {
+        FullScreenOptions screen = request.screen;
+        screen.view = text.view;
+        if (show_full_screen(source, signals, screen)) return 0;
+        return print(source, std::nullopt, request, signals);
+    }
+    // A program that asks for an interval wants a stream; a table is for people.
+    const bool stream = request.interval && (text.json || text.csv) && !text.once;
+    const std::optional<std::uint64_t> once = 1;
+    return print(source, text.count ? text.count : stream ? std::nullopt : once, request, signals);
+}
+
+// https://no-color.org: whatever its value is, as long as there is one.
+bool is_set(const char* variable) {
+    const char* value = std::getenv(variable);
+    return value != nullptr && *value != '\0';
+}
+
+}  // namespace
+
+void add_screen_options(CLI::App& arguments, FullScreenOptions& options) {
+    options.colours = !is_set("NO_COLOR");
+    arguments.add_flag("--ascii", options.ascii, "Draw the screen with ASCII characters only");
+}
+
+Command add_watch(CLI::App& monitor) {
+    const auto request = std::make_shared<WatchRequest>();
+    monitor.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
+    add_seconds(monitor, "--interval", request->interval, "Time between samples [1]")
+        ->check(CLI::Range(0.01, 3600.0).description(""));
+    add_text_options(monitor, request->text);
+    add_screen_options(monitor, request->screen);
+    add_open_options(monitor, request->open);
+    return {&monitor, [request](const Signals& signals) { return watch(*request, signals); }};
+}
+
+}  // namespace ipc::tools::monitor
