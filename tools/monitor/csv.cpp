@@ -14,7 +14,7 @@ namespace {
 
 std::string quoted(std::string_view text) {
     // One line for each row, whatever names hold.
-    const std::string line = printable(text);
+    std::string line = printable(text);
     if (line.find_first_of("\",") == std::string::npos) return line;
     std::string result;
     result += '"';

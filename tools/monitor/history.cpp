@@ -504,7 +504,7 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             if (figures.members == 0) return sentence + ", and the group has no members";
             const double idle = now - group.last_taken;
             if (idle > 0) sentence += fmt::format(", none was taken for {}", text_of(idle));
-            if (const std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
+            if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return sentence + ": " + stopped;
             }
             return figures.blocks_producers ? sentence + ": " + printable(report.blocked_by)

@@ -252,7 +252,7 @@ void draw_titles(Canvas& canvas, const std::vector<Place>& places, const View& v
             if (is_left(*each.column)) {
                 title += mark;
             } else {
-                title = mark + title;
+                title.insert(0, mark);
             }
             // The mark matters more than the last letter.
             if (display_width(title) > each.width) {
