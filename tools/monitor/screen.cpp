@@ -96,7 +96,7 @@ Style style_of(State state) {
         case State::dead:
         case State::stop: return {.hue = Hue::alarm, .bold = true};
         case State::full: return {.hue = Hue::warning, .bold = true};
-        case State::slow: return {.hue = Hue::notice};
+        case State::slow:
         case State::unreadable: return {.hue = Hue::notice};
         case State::ok: return {.hue = Hue::good};
         case State::idle: return {.hue = Hue::faint};

@@ -286,10 +286,10 @@ std::size_t cursor_of(const View& view, const std::vector<Row>& rows) {
 Row selected_row(const History& history, const View& view) {
     for (const ChannelHistory& channel : history.channels()) {
         if (channel.name != view.selected.channel) continue;
-        const Row head = {.channel = &channel, .now = history.now()};
+        Row head = {.channel = &channel, .now = history.now()};
         if (view.selected.group == RowId::no_group) return head;
         for (const GroupHistory& group : channel.groups) {
-            const Row row = {.channel = &channel, .group = &group, .now = history.now()};
+            Row row = {.channel = &channel, .group = &group, .now = history.now()};
             if (row.id() == view.selected) return row;
         }
         return head;
