@@ -81,6 +81,7 @@ struct SortKey {
     friend bool operator<(const SortKey& a, const SortKey& b) {
         return std::tie(a.figure, a.text) < std::tie(b.figure, b.text);
     }
+    friend bool operator<=(const SortKey& a, const SortKey& b) { return !(b < a); }
 };
 
 /// A line of the overview.
