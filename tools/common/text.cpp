@@ -100,8 +100,8 @@ std::string short_rate(double per_second) {
     if (!(per_second > 0)) return "0";
     if (per_second < 0.995) return fmt::format("{:.2f}", per_second);
     if (per_second < 9.95) return fmt::format("{:.1f}", per_second);
-    constexpr double most = 9e18;  // an integer has to hold it
-    return short_count(static_cast<std::uint64_t>(std::llround(std::min(per_second, most))));
+    constexpr double most = 1e19;  // an integer has to hold it
+    return short_count(static_cast<std::uint64_t>(std::round(std::min(per_second, most))));
 }
 
 std::string short_bytes(std::uint64_t bytes) {
