@@ -17,6 +17,7 @@
 
 #include "ipc/ipc.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/refusal.hpp"
 #include "tests/support/shell.hpp"
 
 namespace ipc::test {
@@ -34,10 +35,6 @@ const std::string directory = [] {
     ::setenv("IPC_DIRECTORY", path.c_str(), 1);
     return path;
 }();
-
-bool contains(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 /// Whether a sequence ESC [ N ; ... m of the text chooses a colour.
 bool sets_a_colour(const std::string& text) {
