@@ -276,17 +276,19 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         }
     }
     // Who holds the registry cannot be found out, only that somebody does.
-    const std::string held =
-        memory.registry_is_locked()
-            ? ": another process holds the registry; look for a stopped one that attaches or leaves"
-            : "";
+    const auto held = [&]() -> std::string {
+        return memory.registry_is_locked()
+                   ? ": another process holds the registry; look for a stopped one that attaches "
+                     "or leaves"
+                   : "";
+    };
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
         const Group& group = memory.group(i);
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (status.state() == format::GroupState::forming && status.gates() &&
             !before(report.tail,
                     group.low_water_mark(std::memory_order_acquire) + report.capacity)) {
-            return "producers wait for a group that is being joined" + held;
+            return "producers wait for a group that is being joined" + held();
         }
     }
     const GroupReport* slowest = nullptr;
@@ -304,7 +306,7 @@ std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
         group.blocks_producers = true;
         std::string sentence = "producers wait for " + name_of(group, report.participants);
         if (group.members == 0) {
-            return sentence + ", which has no members" + (group.durable ? std::string() : held);
+            return sentence + ", which has no members" + (group.durable ? std::string() : held());
         }
         if (!group.leases.empty()) {
             const LeaseReport& lease = group.leases.front();

@@ -159,11 +159,13 @@ void store_name(std::atomic<std::uint64_t> (&words)[Words], const std::string& n
 
 template <std::size_t Words>
 std::string load_name(const std::atomic<std::uint64_t> (&words)[Words]) {
+    constexpr std::uint64_t ones = 0x0101010101010101;
     char text[Words * 8];
     for (std::size_t i = 0; i < Words; ++i) {
         const std::uint64_t word = words[i].load(std::memory_order_relaxed);
         __builtin_memcpy(text + 8 * i, &word, 8);
-        if (__builtin_memchr(text + 8 * i, 0, 8) != nullptr) break;
+        const bool has_zero_byte = ((word - ones) & ~word & (ones << 7)) != 0;
+        if (has_zero_byte) break;
     }
     text[sizeof text - 1] = 0;
     return text;

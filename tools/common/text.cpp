@@ -54,6 +54,9 @@ bool is_utf8(std::string_view text) {
 
 std::string printable(std::string_view text, std::size_t limit) {
     constexpr std::string_view ellipsis = "...";
+    const bool plain = std::all_of(text.begin(), text.end(),
+                                   [](char c) { return c >= 0x20 && c < 0x7F && c != '\\'; });
+    if (plain && text.size() <= limit) return std::string(text);  // as most are
     std::string result;
     std::size_t width = 0;
     std::size_t fits = 0;  // bytes of the result that leave room for the ellipsis
