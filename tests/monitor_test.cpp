@@ -886,23 +886,63 @@ TEST(LiveSource, TakesSnapshotsOfTheSelectedChannels) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
     LiveSource source(Sampler({name.str()}, false), 1s);
-    const Snapshot first = source.next();
+    const Snapshot first = source.snapshot();
     ASSERT_EQ(first.channels.size(), 1U);
     EXPECT_EQ(first.channels[0].channel, name.str());
     EXPECT_TRUE(first.channels[0].report.has_value());
     EXPECT_GT(first.space.total, 0U);
     EXPECT_LE(first.sampled_at_ns, first.channels[0].report->sampled_at_ns);
-    EXPECT_GT(source.next().sampled_at_ns, first.sampled_at_ns);
+    EXPECT_GT(source.snapshot().sampled_at_ns, first.sampled_at_ns);
 }
 
 TEST(LiveSource, IsDueAtOnceThenSoonThenAtTheInterval) {
     const ChannelName name;
     LiveSource source(Sampler({name.str()}, false), 1h);
     EXPECT_LE(source.due().value(), Source::Clock::now());
-    (void)source.next();
+    (void)source.snapshot();
     EXPECT_LE(source.due().value(), Source::Clock::now() + 100ms);
-    (void)source.next();
+    (void)source.snapshot();
     EXPECT_GT(source.due().value(), Source::Clock::now() + 30min);
+}
+
+TEST(LiveSource, LeavesNewChannelsForLaterOnlyWhenItIsToHurry) {
+    const ChannelName name;
+    std::vector<Channel<>> channels;
+    for (const char* suffix : {".1", ".2", ".3"})
+        channels.push_back(Channel<>::create(name.str() + suffix));
+    const std::string all = name.str() + ".*";
+    const Snapshot whole = LiveSource(Sampler({all}, false), 1s).snapshot();
+    EXPECT_EQ(whole.channels.size(), 3U);
+    EXPECT_EQ(whole.left, 0U);
+
+    LiveSource hurried(Sampler({all}, false), 1h, 0ns);
+    History history;
+    hurried.next(history);
+    EXPECT_EQ(history.channels().size(), 1U);
+    EXPECT_EQ(history.left(), 2U);
+    EXPECT_LE(hurried.due().value(), Source::Clock::now() + 100ms);
+    hurried.next(history);
+    EXPECT_EQ(history.channels().size(), 2U);
+    hurried.next(history);
+    EXPECT_EQ(history.channels().size(), 3U);
+    EXPECT_EQ(history.left(), 0U);
+}
+
+TEST(LiveSource, ForgetsChannelsThatAreGone) {
+    const ChannelName name;
+    auto first = Channel<>::create(name.str() + ".1");
+    std::optional removed = Channel<>::create(name.str() + ".2");
+    auto third = Channel<>::create(name.str() + ".3");
+    LiveSource source(Sampler({name.str() + ".*"}, false), 1s);
+    History history;
+    source.next(history);
+    EXPECT_EQ(history.channels().size(), 3U);
+    removed.reset();
+    ASSERT_TRUE(remove(name.str() + ".2"));
+    source.next(history);
+    ASSERT_EQ(history.channels().size(), 2U);
+    EXPECT_EQ(history.channels()[0].name, name.str() + ".1");
+    EXPECT_EQ(history.channels()[1].name, name.str() + ".3");
 }
 
 TEST(LiveSource, ChangesItsIntervalInSteps) {

@@ -225,9 +225,9 @@ int run(const CheckRequest& request, const Signals& signals) {
         LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
                           *request.interval);
         History history;
-        history.add(source.next());
+        source.next(history);
         signals.sleep(*request.interval);
-        history.add(source.next());
+        source.next(history);
         const Findings findings = check(request, history);
         output.write(findings.line(summary(history, request.view)));
         output.flush();

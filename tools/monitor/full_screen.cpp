@@ -14,7 +14,7 @@ bool show_full_screen(Source& source, const Signals& signals, const FullScreenOp
     if (options.ascii || !terminal->speaks_unicode()) view.charset = Charset::ascii;
     while (true) {
         const auto due = view.paused ? std::nullopt : source.due();
-        if (due && *due <= Source::Clock::now()) history.add(source.next());
+        if (due && *due <= Source::Clock::now()) source.next(history);
         terminal->draw(draw(history, view, source.pace(), terminal->size()));
 
         const std::vector<Key> keys = terminal->wait(view.paused ? std::nullopt : source.due());

@@ -299,29 +299,38 @@ Estimate ChannelHistory::estimate_of(const GroupHistory& group) const {
 }
 
 void History::add(Snapshot snapshot) {
-    now_ = seconds(snapshot.sampled_at_ns);
-    wall_clock_ns_ = snapshot.wall_clock_ns;
-    space_ = snapshot.space;
-    left_ = snapshot.left;
-    std::vector<ChannelHistory> next;
-    next.reserve(snapshot.channels.size());
-    auto known = channels_.begin();
-    for (Sample& sample : snapshot.channels) {
-        while (known != channels_.end() && known->name < sample.channel)
-            ++known;
-        if (known != channels_.end() && known->name == sample.channel) {
-            next.push_back(std::move(*known));
-        } else {
-            next.emplace_back();
-            next.back().name = sample.channel;
-            next.back().state_since = now_;
-        }
-        update(next.back(), std::move(sample));
+    Addition addition(*this, snapshot);
+    for (Sample& sample : snapshot.channels)
+        addition.add(std::move(sample));
+    addition.end(snapshot.left);
+}
+
+History::Addition::Addition(History& history, const Snapshot& snapshot)
+    : history_(history), known_(std::exchange(history.channels_, {})), next_known_(known_.begin()) {
+    history.now_ = seconds(snapshot.sampled_at_ns);
+    history.wall_clock_ns_ = snapshot.wall_clock_ns;
+    history.space_ = snapshot.space;
+    history.channels_.reserve(known_.size());
+}
+
+void History::Addition::add(Sample sample) {
+    while (next_known_ != known_.end() && next_known_->name < sample.channel)
+        ++next_known_;
+    ChannelHistory& channel = history_.channels_.emplace_back(
+        next_known_ != known_.end() && next_known_->name == sample.channel ? std::move(*next_known_)
+                                                                           : ChannelHistory{});
+    if (channel.name.empty()) {
+        channel.name = sample.channel;
+        channel.state_since = history_.now_;
     }
-    channels_ = std::move(next);
-    groups_ = 0;
-    for (const ChannelHistory& channel : channels_)
-        groups_ += channel.groups.size();
+    history_.update(channel, std::move(sample));
+}
+
+void History::Addition::end(std::size_t left) {
+    history_.left_ = left;
+    history_.groups_ = 0;
+    for (const ChannelHistory& channel : history_.channels_)
+        history_.groups_ += channel.groups.size();
 }
 
 void History::update(ChannelHistory& channel, Sample sample) {

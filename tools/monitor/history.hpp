@@ -36,11 +36,11 @@ struct Point {
     float acked = unknown;      ///< processed
     float response = unknown;   ///< T_r: mean of those settled since the snapshot before, seconds
     float predicted = unknown;  ///< T_r = T_p + L_q / C of a message published at this moment
-    bool taken = false;         ///< something was handed out since the snapshot before
+    bool taken : 1 = false;     ///< something was handed out since the snapshot before
     /// The backlog was never empty since the snapshot before: not all that waited then was taken.
-    bool never_drained = false;
-    bool full = false;  ///< producers wait for this group, or would be refused
-    bool lost = false;  ///< positions were skipped since the snapshot before
+    bool never_drained : 1 = false;
+    bool full : 1 = false;  ///< producers wait for this group, or would be refused
+    bool lost : 1 = false;  ///< positions were skipped since the snapshot before
 
     static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
 };
@@ -139,6 +139,24 @@ private:
 class History {
 public:
     void add(Snapshot snapshot);
+
+    /// The same, one channel after the other: a snapshot of many need not be there all at once.
+    class Addition {
+    public:
+        /// `snapshot`: without its channels.
+        Addition(History& history, const Snapshot& snapshot);
+        Addition(const Addition&) = delete;
+        Addition& operator=(const Addition&) = delete;
+        /// In alphabetical order. Channels that are not added are gone.
+        void add(Sample sample);
+        /// `left`: as of the snapshot.
+        void end(std::size_t left);
+
+    private:
+        History& history_;
+        std::vector<ChannelHistory> known_;
+        std::vector<ChannelHistory>::iterator next_known_;
+    };
 
     /// In alphabetical order.
     const std::vector<ChannelHistory>& channels() const { return channels_; }

@@ -7,6 +7,7 @@
 #include <fmt/core.h>
 
 #include "tools/common/text.hpp"
+#include "tools/monitor/history.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
@@ -15,9 +16,6 @@ using namespace std::chrono_literals;
 
 // The first rates come soon.
 constexpr std::chrono::nanoseconds first_interval = 100ms;
-
-// The first screen is there at once, however many channels there are.
-constexpr std::chrono::nanoseconds opening = 40ms;
 
 constexpr std::array<std::chrono::nanoseconds, 10> intervals = {
     100ms, 200ms, 500ms, 1s, 2s, 5s, 10s, 30s, 60s, 600s,
@@ -29,20 +27,39 @@ std::int64_t since_epoch(auto time) {
 
 }  // namespace
 
-LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval)
-    : sampler_(std::move(sampler)), interval_(interval), due_(Clock::now()) {}
+LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval,
+                       std::chrono::nanoseconds opening)
+    : sampler_(std::move(sampler)), opening_(opening), interval_(interval), due_(Clock::now()) {}
 
-Snapshot LiveSource::next() {
+Snapshot LiveSource::begin() {
     last_ = Clock::now();
     Snapshot snapshot;
     snapshot.sampled_at_ns = since_epoch(last_);
     snapshot.wall_clock_ns = since_epoch(std::chrono::system_clock::now());
     snapshot.space = shared_memory_space();
-    snapshot.channels = sampler_.sample(opening);
-    snapshot.left = sampler_.left();
-    const bool soon = first_ || snapshot.left > 0;
+    return snapshot;
+}
+
+void LiveSource::end() {
+    const bool soon = first_ || sampler_.left() > 0;
     due_ = last_ + (soon ? std::min(first_interval, interval_) : interval_);
     first_ = false;
+}
+
+void LiveSource::next(History& history) {
+    // One channel at a time, while its report is in the processor's caches.
+    History::Addition addition(history, begin());
+    sampler_.sample([&](Sample sample) { addition.add(std::move(sample)); }, opening_);
+    addition.end(sampler_.left());
+    end();
+}
+
+Snapshot LiveSource::snapshot() {
+    Snapshot snapshot = begin();
+    sampler_.sample([&](Sample sample) { snapshot.channels.push_back(std::move(sample)); },
+                    opening_);
+    snapshot.left = sampler_.left();
+    end();
     return snapshot;
 }
 

@@ -10,18 +10,28 @@ namespace ipc::tools::monitor {
 /// This host as it is now.
 class LiveSource : public Source {
 public:
-    LiveSource(Sampler sampler, std::chrono::nanoseconds interval);
+    /// `opening`: as of Sampler::sample.
+    LiveSource(Sampler sampler, std::chrono::nanoseconds interval,
+               std::chrono::nanoseconds opening = Sampler::however_long);
 
     std::optional<Clock::time_point> due() const override { return due_; }
-    Snapshot next() override;
+    void next(History& history) override;
     void faster() override;
     void slower() override;
     std::string pace() const override;
 
+    /// The same, to be kept.
+    Snapshot snapshot();
+
     std::chrono::nanoseconds interval() const { return interval_; }
 
 private:
+    /// Without channels.
+    Snapshot begin();
+    void end();
+
     Sampler sampler_;
+    const std::chrono::nanoseconds opening_;
     std::chrono::nanoseconds interval_;
     Clock::time_point last_;
     Clock::time_point due_;

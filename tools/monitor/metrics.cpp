@@ -264,7 +264,7 @@ Metrics::Metrics(Sampler sampler, bool groups_only)
 
 std::vector<MetricFamily> Metrics::Collect() const {
     const std::scoped_lock lock(mutex_);
-    history_.add(source_.next());
+    source_.next(history_);
     continuation_.forget_before(history_.now() - remembered_for_seconds);
 
     Families families;

@@ -194,7 +194,7 @@ int plot_live(const PlotRequest& request, const Signals& signals) {
                                  std::chrono::duration<double>(60 * request.minutes));
     try {
         for (std::uint64_t i = 1;; ++i) {
-            collector.add(source.next());
+            collector.add(source.snapshot());
             // A typo is not an empty picture after ten minutes.
             if (!collector.has_seen_channel()) break;
             const auto due = start + i * *request.interval;

@@ -37,7 +37,7 @@ int record(const RecordRequest& request, const Signals& signals) {
     RecordWriter writer(request.file, request.overwrite);
     const auto start = Source::Clock::now();
     for (std::uint64_t i = 0;; ++i) {
-        writer.add(source.next());
+        writer.add(source.snapshot());
         if (request.count && i + 1 >= *request.count) return 0;
         const auto due = start + std::chrono::nanoseconds(*request.interval) * (i + 1);
         signals.sleep(due - Source::Clock::now());
@@ -65,7 +65,7 @@ int replay(const ReplayRequest& request, const Signals& signals) {
     try {
         while (auto snapshot = reader.next()) {
             signals.check();
-            output.add(std::move(*snapshot));
+            output.history().add(std::move(*snapshot));
             if (request.text.once) continue;
             output.write();
             if (++written == request.text.count) return 0;

@@ -5,6 +5,8 @@
 
 #include <fmt/core.h>
 
+#include "tools/monitor/history.hpp"
+
 namespace ipc::tools::monitor {
 namespace {
 
@@ -42,13 +44,12 @@ std::optional<Source::Clock::time_point> RecordSource::due() const {
     return shown_at_ + wait_before_next();
 }
 
-Snapshot RecordSource::next() {
+void RecordSource::next(History& history) {
     if (damage_) std::rethrow_exception(damage_);
-    Snapshot snapshot = std::move(ahead_).value();
-    shown_ns_ = snapshot.sampled_at_ns;
+    shown_ns_ = ahead_.value().sampled_at_ns;
+    history.add(std::move(*ahead_));
     shown_at_ = Clock::now();
     read_ahead();
-    return snapshot;
 }
 
 void RecordSource::faster() {

@@ -14,7 +14,7 @@ public:
 
     std::optional<Clock::time_point> due() const override;
     /// Throws a Failure where the record is damaged.
-    Snapshot next() override;
+    void next(History& history) override;
     void faster() override;
     void slower() override;
     std::string pace() const override;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <iterator>
 #include <utility>
 
 #include "ipc/admin.hpp"
@@ -42,40 +43,42 @@ bool Sampler::selects(const std::string& channel) const {
                        [&](const std::string& pattern) { return matches(pattern, channel); });
 }
 
-std::vector<Sample> Sampler::sample(std::chrono::nanoseconds opening) {
-    std::vector<std::string> names = list();
-    std::erase_if(names, [&](const std::string& name) { return !selects(name); });
-    std::erase_if(inspectors_, [&](const auto& entry) {
-        return !std::binary_search(names.begin(), names.end(), entry.first);
-    });
-
+void Sampler::sample(const std::function<void(Sample)>& take, std::chrono::nanoseconds opening) {
     ProcessStates processes;
-    std::vector<Sample> result;
-    result.reserve(names.size());
     left_ = 0;
     std::chrono::nanoseconds spent{0};
-    for (const std::string& name : names) {
-        const bool is_new = !inspectors_.contains(name);
-        if (is_new && spent > opening) {
-            ++left_;
-            continue;
+    auto known = inspectors_.begin();  // as far as the names have come
+    for (const std::string& name : list()) {
+        if (!selects(name)) continue;
+        while (known != inspectors_.end() && known->first < name)
+            known = inspectors_.erase(known);
+        const bool is_new = known == inspectors_.end() || known->first != name;
+        if (is_new) {
+            if (spent > opening) {
+                ++left_;
+                continue;
+            }
+            known = inspectors_.emplace_hint(known, name, nullptr);
         }
         const auto start = std::chrono::steady_clock::now();
-        if (auto sample = this->sample(name, processes)) result.push_back(std::move(*sample));
+        auto sample = this->sample(name, known->second, processes);
         if (is_new) spent += std::chrono::steady_clock::now() - start;
+        known = known->second ? std::next(known) : inspectors_.erase(known);
+        if (sample) take(std::move(*sample));
     }
-    return result;
+    inspectors_.erase(known, inspectors_.end());
 }
 
-std::optional<Sample> Sampler::sample(const std::string& channel, ProcessStates& processes) {
+std::optional<Sample> Sampler::sample(const std::string& channel,
+                                      std::unique_ptr<Inspector>& inspector,
+                                      ProcessStates& processes) const {
     const auto failed = [&](const char* problem) {
-        inspectors_.erase(channel);
+        inspector.reset();
         return Sample{.channel = channel,
                       .report = std::nullopt,
                       .problem = without_subject(problem, channel)};
     };
     try {
-        std::unique_ptr<Inspector>& inspector = inspectors_[channel];
         if (inspector) {
             ChannelReport report = inspector->sample(processes);
             if (!report.removed) {
@@ -87,7 +90,7 @@ std::optional<Sample> Sampler::sample(const std::string& channel, ProcessStates&
         return Sample{.channel = channel, .report = inspector->sample(processes), .problem = {}};
     } catch (const Error& error) {
         if (error.code() == Errc::not_found || error.code() == Errc::removed) {
-            inspectors_.erase(channel);
+            inspector.reset();
             return std::nullopt;
         }
         return failed(error.what());

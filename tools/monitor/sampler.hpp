@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -21,17 +22,22 @@ public:
     /// Channels whose name matches one of the shell patterns; all when there is none.
     Sampler(std::vector<std::string> patterns, bool allow_foreign_owner);
 
-    /// In alphabetical order. A channel that cannot be opened is part of the picture, not an error.
-    /// To open one takes much longer than to look at it: when those that are new have taken
-    /// `opening`, the others are left for the next time.
-    std::vector<Sample> sample(std::chrono::nanoseconds opening = std::chrono::hours(1));
+    static constexpr std::chrono::nanoseconds however_long = std::chrono::hours(1);
+
+    /// Gives `take` one sample after the other, in alphabetical order. A channel that cannot be
+    /// opened is part of the picture, not an error. To open one takes much longer than to look at
+    /// it: when those that are new have taken `opening`, the others are left for the next time.
+    void sample(const std::function<void(Sample)>& take,
+                std::chrono::nanoseconds opening = however_long);
 
     /// How many channels were left for the next time.
     std::size_t left() const { return left_; }
 
 private:
     bool selects(const std::string& channel) const;
-    std::optional<Sample> sample(const std::string& channel, ProcessStates& processes);
+    /// `inspector`: the channel's, null when it is new. Is null afterwards when there is no report.
+    std::optional<Sample> sample(const std::string& channel, std::unique_ptr<Inspector>& inspector,
+                                 ProcessStates& processes) const;
 
     const std::vector<std::string> patterns_;
     const bool allow_foreign_owner_;

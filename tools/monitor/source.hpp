@@ -11,6 +11,8 @@
 
 namespace ipc::tools::monitor {
 
+class History;
+
 /// One channel at one time: its report, or why there is none.
 struct Sample {
     std::string channel;
@@ -41,8 +43,8 @@ public:
 
     /// When the next snapshot may be taken; nothing when there is no other: a record has ended.
     virtual std::optional<Clock::time_point> due() const = 0;
-    /// Takes it. Times grow from one to the next.
-    virtual Snapshot next() = 0;
+    /// Takes it, and adds it to what is known. Times grow from one to the next.
+    virtual void next(History& history) = 0;
     /// A step in how fast snapshots come: a shorter interval, or a faster replay.
     virtual void faster() = 0;
     virtual void slower() = 0;

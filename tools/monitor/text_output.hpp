@@ -33,8 +33,8 @@ public:
     /// `lines`: JSON objects on a line each, since there will be several.
     TextOutput(const TextOptions& options, bool lines, const Signals& signals);
 
-    void add(Snapshot snapshot) { history_.add(std::move(snapshot)); }
-    /// As of the last snapshot.
+    /// What is written of it is its newest snapshot.
+    History& history() { return history_; }
     void write();
 
 private:

@@ -30,30 +30,38 @@ struct WatchRequest {
 
 constexpr std::chrono::nanoseconds default_interval = 1s;
 
+// The first screen is there at once, however many channels there are.
+constexpr std::chrono::nanoseconds opening_for_screen = 40ms;
+
 int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchRequest& request,
           const Signals& signals) {
     TextOutput output(request.text, count != 1, signals);
-    output.add(source.next());
+    source.next(output.history());
     const auto start = Source::Clock::now();
     for (std::uint64_t i = 1; !count || i <= *count; ++i) {
         const auto due = start + i * request.interval.value_or(default_interval);
         signals.sleep(due - Source::Clock::now());
-        output.add(source.next());
+        source.next(output.history());
         output.write();
     }
     return 0;
 }
 
 int watch(const WatchRequest& request, const Signals& signals) {
-    LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
-                      request.interval.value_or(default_interval));
+    const auto source_for = [&](std::chrono::nanoseconds opening) {
+        return LiveSource(Sampler(request.channels, request.open.allow_foreign_owner),
+                          request.interval.value_or(default_interval), opening);
+    };
     const TextOptions& text = request.text;
-    if (!text.asked_for() && terminal_size()) {
+    const bool on_terminal = !text.asked_for() && terminal_size();
+    if (on_terminal) {
+        LiveSource source = source_for(opening_for_screen);
         FullScreenOptions screen = request.screen;
         screen.view = text.view;
         if (show_full_screen(source, signals, screen)) return 0;
-        return print(source, std::nullopt, request, signals);
     }
+    LiveSource source = source_for(Sampler::however_long);
+    if (on_terminal) return print(source, std::nullopt, request, signals);
     // A program that asks for an interval wants a stream; a table is for people.
     const bool stream = request.interval && (text.json || text.csv) && !text.once;
     const std::optional<std::uint64_t> once = 1;
