@@ -1,6 +1,7 @@
 // ipc-monitor for scripts and machines: text, check, export, record, replay, plot.
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -626,6 +627,82 @@ TEST_F(MonitorToolsTest, ExportsMetricsThatPromtoolAccepts) {
             "$each || exit 1; done");
     EXPECT_EQ(checked.exit_code, 0) << checked;
     EXPECT_EQ(checked.out + checked.err, "");
+}
+
+/// What the dashboard asks Prometheus, in all its panels and variables.
+void add_queries(const nlohmann::json& json, std::vector<std::string>& queries) {
+    for (const auto& [key, value] : json.items()) {
+        if (value.is_string() && (key == "expr" || key == "query")) {
+            queries.push_back(value);
+        } else if (value.is_structured()) {
+            add_queries(value, queries);
+        }
+    }
+}
+
+/// The word at `at`, as Prometheus names metrics and labels.
+std::string word_at(const std::string& text, std::size_t at) {
+    std::size_t end = at;
+    while (end < text.size() &&
+           (std::isalnum(static_cast<unsigned char>(text[end])) != 0 || text[end] == '_'))
+        ++end;
+    return text.substr(at, end - at);
+}
+
+TEST_F(MonitorToolsTest, TheDashboardAsksForMetricsAndLabelsThatAreExported) {
+    make_jobs();
+    const auto result =
+        run("ipc-recv jobs --group workers > received & \n"
+            "ipc-monitor export --listen 127.0.0.1:0 > port & \n"
+            "until grep -q listening port && [ $(wc -l < received) = 3 ]; do sleep 0.01; done\n"
+            "url=http://127.0.0.1:$(grep -o '[0-9]*$' port)/metrics\n"
+            "curl -sSf $url > /dev/null && sleep 0.1 && curl -sSf $url > metrics || exit 1\n"
+            "kill $(jobs -p); wait 2> /dev/null; true");
+    ASSERT_EQ(result.exit_code, 0) << result;
+    const std::vector<std::string> metrics = lines_of(read_file(shell.file("metrics")));
+    // Series of the metric that have all these, each `label=` or `label="value"`.
+    const auto is_exported = [&](const std::string& metric,
+                                 const std::vector<std::string>& labels) {
+        return std::any_of(metrics.begin(), metrics.end(), [&](const std::string& line) {
+            return (line.starts_with(metric + "{") || line.starts_with(metric + " ")) &&
+                   std::all_of(labels.begin(), labels.end(), [&](const std::string& label) {
+                       return line.find("{" + label) != std::string::npos ||
+                              line.find("," + label) != std::string::npos;
+                   });
+        });
+    };
+
+    const auto dashboard =
+        nlohmann::json::parse(std::ifstream(IPC_SOURCE_DIRECTORY "/tools/monitor/grafana.json"));
+    std::vector<std::string> queries;
+    add_queries(dashboard, queries);
+    EXPECT_GE(queries.size(), dashboard["panels"].size());
+    std::size_t found = 0;
+    for (const std::string& query : queries) {
+        for (std::size_t at = query.find("ipc_"); at != std::string::npos;
+             at = query.find("ipc_", at + 1)) {
+            const std::string metric = word_at(query, at);
+            std::vector<std::string> labels;
+            std::size_t next = at + metric.size();
+            // {label="value",label=~"pattern"}: the value has to be there, patterns match ours.
+            while (next < query.size() && (query[next] == '{' || query[next] == ',')) {
+                const std::string label = word_at(query, next + 1);
+                if (label.empty()) break;
+                next += 1 + label.size();
+                const std::size_t open = query.find('"', next);
+                const std::size_t close = query.find('"', open + 1);
+                ASSERT_NE(close, std::string::npos) << query;
+                const bool exact = query.substr(next, open - next) == "=";
+                labels.push_back(exact ? label + "=" + query.substr(open, close + 1 - open)
+                                       : label + "=");
+                next = close + 1;
+            }
+            EXPECT_TRUE(is_exported(metric, labels))
+                << metric << " with " << ::testing::PrintToString(labels) << " of " << query;
+            ++found;
+        }
+    }
+    EXPECT_GT(found, queries.size() / 2);
 }
 
 TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
