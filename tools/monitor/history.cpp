@@ -546,7 +546,7 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             return sentence + explain_outlook(channel.estimate_of(group));
         }
         default: {
-            if (const std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
+            if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return stopped;
             }
             if (figures.dead_pending > 0) {
