@@ -36,21 +36,22 @@ inline void copy_bytes(void* target, const void* source, std::size_t size) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
-/// The shared side must be 8-byte aligned and padded to a multiple of 8.
+/// The shared side must be 8-byte aligned and padded to a multiple of 8. The first words are stored
+/// last, next to a slot's header: see ProducerCore::publish.
 inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     if (size > longest_copy_in_words) return copy_bytes(shared, source, size);
     auto* words = reinterpret_cast<std::uint64_t*>(shared);
     const auto* bytes = static_cast<const std::byte*>(source);
     const std::size_t whole = size / 8;
-    for (std::size_t i = 0; i < whole; ++i) {
-        std::uint64_t word;
-        std::memcpy(&word, bytes + 8 * i, 8);
-        __atomic_store_n(words + i, word, __ATOMIC_RELAXED);
-    }
     if (const std::size_t rest = size % 8; rest != 0) {
         std::uint64_t word = 0;
         std::memcpy(&word, bytes + 8 * whole, rest);
         __atomic_store_n(words + whole, word, __ATOMIC_RELAXED);
+    }
+    for (std::size_t i = whole; i-- != 0;) {
+        std::uint64_t word;
+        std::memcpy(&word, bytes + 8 * i, 8);
+        __atomic_store_n(words + i, word, __ATOMIC_RELAXED);
     }
 }
 

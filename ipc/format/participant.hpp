@@ -48,9 +48,13 @@ struct Participant {
 
     alignas(line) std::atomic<std::uint64_t> published;  ///< messages, as a producer
     std::atomic<std::uint64_t> published_bytes;
+    /// Producers: the position to claim next. Of interest to nobody else: it is here because what a
+    /// producer stores for each message outside the slot should be next to each other
+    /// (publish.hpp).
+    std::atomic<std::uint64_t> next;
+    std::atomic<std::uint64_t> aborted;   ///< claims of dead owners of this entry
     std::atomic<std::uint64_t> received;  ///< messages handed to user code, as a reader
     std::atomic<std::uint64_t> received_bytes;
-    std::atomic<std::uint64_t> aborted;      ///< claims of dead owners of this entry
     std::atomic<std::uint64_t> region_head;  ///< producers: next free byte position of the region
     /// Consumers: leases held, stored before the first is taken and after the last is settled, so
     /// that whoever holds a lease has it non-zero; may be too high after a death, never too low.
@@ -79,7 +83,7 @@ constexpr bool is_producer(Role role) {
 
 static_assert(sizeof(Participant) == 2 * line);
 static_assert(offsetof(Participant, pid) == 12 && offsetof(Participant, name) == 40);
-static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, held) == 176);
-static_assert(offsetof(Participant, waiting_position) == 192);
+static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, held) == 184);
+static_assert(offsetof(Participant, waiting_position) == 200);
 
 }  // namespace ipc::inline v1::format

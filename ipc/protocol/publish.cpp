@@ -41,9 +41,10 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
                        ? 0
                        : memory_->layout().slot_size - format::slot_header_size;
     largest_ = format::largest_message(memory_->layout());
-    next_ = find_tail(*memory_);
-    limit_ = next_;
-    sampler_ = Sampler(next_);
+    const Position tail = find_tail(*memory_);
+    go_on_at(tail);
+    limit_ = tail;
+    sampler_ = Sampler(tail);
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
     if ((memory_->header().announcement.load(std::memory_order_acquire) &
@@ -55,7 +56,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
 ProducerCore::~ProducerCore() {
     if (!attachment_.life) return;
     // The tail hint of an exclusive producer lags; leave it right.
-    if (exclusive_) memory_->header().tail.store(next_, std::memory_order_relaxed);
+    if (exclusive_) memory_->header().tail.store(next(), std::memory_order_relaxed);
     detach(*memory_, attachment_);
 }
 
@@ -66,27 +67,30 @@ void ProducerCore::close_as_asked() {
 
 bool ProducerCore::look_for_room() {
     if (closed_ || memory_->is_removed()) return false;
+    const Position position = next();
     if (exclusive_) {
-        memory_->header().tail.store(next_, std::memory_order_relaxed);
-        if (is_closed_at(ring_, next_)) {
+        memory_->header().tail.store(position, std::memory_order_relaxed);
+        if (is_closed_at(ring_, position)) {
             closed_ = true;
             return false;
         }
     }
-    limit_ = refresh_limit(*memory_, next_);
-    if (!before(next_, limit_)) return false;
+    limit_ = refresh_limit(*memory_, position);
+    if (!before(position, limit_)) return false;
     // On a channel that is always full this is the only room there is for the mark.
     const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &
                         format::Announcement::close_requested) != 0;
     if (!exclusive_ || !asked) return true;
-    install_closed(ring_.at(next_));
+    install_closed(ring_.at(position));
     return false;
 }
 
 void ProducerCore::install_closed(Slot& slot) {
-    slot.state.store(SlotState::make(next_, index_, Phase::closed).bits, std::memory_order_release);
+    const Position position = next();
+    slot.state.store(SlotState::make(position, index_, Phase::closed).bits,
+                     std::memory_order_release);
     closed_ = true;
-    limit_ = next_;
+    limit_ = position;
     wake_everyone(*memory_);
 }
 
@@ -94,30 +98,30 @@ Slot* ProducerCore::claim_shared(Phase install) {
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
-        if (!before(next_, limit_) && !look_for_room()) return nullptr;
-        Slot& slot = ring_.at(next_);
+        const Position position = next();
+        if (!before(position, limit_) && !look_for_room()) return nullptr;
+        Slot& slot = ring_.at(position);
         SlotState seen{slot.state.load(std::memory_order_acquire)};
-        const Position at = seen.position(next_);
-        if (at == next_ - ring_.capacity()) {
+        const Position at = seen.position(position);
+        if (at == position - ring_.capacity()) {
             // Of the previous lap. A claim there is still being written, unless its owner is dead.
             if (seen.phase() == Phase::claimed && !is_abandoned(*memory_, slot, seen)) {
                 blocked_by_claim_ = true;
                 return nullptr;
             }
-            const auto mine = SlotState::make(next_, index_, install);
+            const auto mine = SlotState::make(position, index_, install);
             // Acquire: what was read to decide stays before the payload; EDGE limit did the rest.
             if (!slot.state.compare_exchange_strong(seen.bits, mine.bits,
                                                     std::memory_order_acq_rel)) {
                 continue;
             }
-            ++next_;
             return &slot;
         }
-        if (before(at, next_)) {
+        if (before(at, position)) {
             // Never by this library's doing: a guess beyond the tail would break contiguity.
             const Position tail = find_tail(*memory_);
-            if (!before(tail, next_)) return nullptr;
-            next_ = tail;
+            if (!before(tail, position)) return nullptr;
+            go_on_at(tail);
             continue;
         }
         if (seen.phase() == Phase::closed) {
@@ -125,7 +129,7 @@ Slot* ProducerCore::claim_shared(Phase install) {
             return nullptr;
         }
         const Position hint = memory_->header().tail.load(std::memory_order_relaxed);
-        next_ = later_of(at + 1, hint);
+        go_on_at(later_of(at + 1, hint));
     }
     return nullptr;
 }
@@ -143,9 +147,9 @@ bool ProducerCore::ask_for_room() {
     const os::Nanoseconds now = os::now();
     // Readers publish their positions every step anyway. One that is asked at each of its messages
     // while this producer keeps the ring full would hand over one slot at a time.
-    if (next_ - asked_at_ >= memory_->step() || now - asked_time_ > ask_again) {
+    if (next() - asked_at_ >= memory_->step() || now - asked_time_ > ask_again) {
         announce_refusal(*memory_);
-        asked_at_ = next_;
+        asked_at_ = next();
         asked_time_ = now;
     }
     // One that is refused again and again never sleeps long enough to become the sentinel: it looks
@@ -172,7 +176,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        const Status status = waiter_->wait(ready, deadline, patience.stop, next_);
+        const Status status = waiter_->wait(ready, deadline, patience.stop, next());
         if (status == Status::timed_out && !patience.deadline.passed()) continue;
         pass_on_wake();
         if (closed_) return Status::closed;
@@ -182,7 +186,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
 void ProducerCore::pass_on_wake() {
-    if (producers_announced(*memory_, needs_fence_) && before(next_, gate(*memory_, next_))) {
+    if (producers_announced(*memory_, needs_fence_) && before(next(), gate(*memory_, next()))) {
         wake_producers(*memory_, 1);
     }
 }
@@ -201,10 +205,10 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         return sent;
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
-    if (!before(next_, limit_) && !look_for_room()) {
+    if (!before(next(), limit_) && !look_for_room()) {
         if (ask_for_room()) (void)look_for_room();
         const Status why = why_not(patience);
-        if (why != Status::ok && !before(next_, limit_)) return why;
+        if (why != Status::ok && !before(next(), limit_)) return why;
     }
     std::uint64_t block = 0;
     std::byte* target = nullptr;
@@ -265,7 +269,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     if (!ready(true)) {
         if (ask_for_room() && ready(true)) return finish();
         if (const Status why = why_not(patience); why != Status::ok) return why;
-        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next_, true);
+        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next(), true);
         pass_on_wake();
         if (waited != Status::ok) {
             return waited == Status::timed_out ? patience.when_over : waited;
@@ -299,7 +303,6 @@ Status ProducerCore::close(const Patience& patience) {
     const Status status = claim(patience, slot, Phase::closed);
     if (status == Status::closed) return Status::ok;
     if (status != Status::ok) return status;
-    next_ = claimed();
     install_closed(*slot);
     return Status::ok;
 }

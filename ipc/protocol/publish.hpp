@@ -103,7 +103,7 @@ public:
         const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
         if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
             [[unlikely]] {
-            sampler_.slow_down(next_);
+            sampler_.slow_down(next());
             if ((word & format::Announcement::close_requested) != 0) close_as_asked();
         }
     }
@@ -120,30 +120,46 @@ public:
     std::size_t inline_size() const { return inline_size_; }
 
 private:
+    /// The position to claim next; shared: a guess, never beyond the tail. From a claim until its
+    /// publish, the claimed one.
+    Position next() const { return self_->next.load(std::memory_order_relaxed); }
+    void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
+
     /// The slot of the next position, claimed; null when there is no room now.
     Slot* claim_now(Phase install = Phase::claimed) {
-        if (!before(next_, limit_)) [[unlikely]] {
+        const Position position = next();
+        if (!before(position, limit_)) [[unlikely]] {
             if (!look_for_room()) return nullptr;
         }
-        if (exclusive_) return &ring_.at(next_++);
-        return claim_shared(install);
+        return exclusive_ ? &ring_.at(position) : claim_shared(install);
     }
 
-    /// The position of the slot that claim_now returned last.
-    Position claimed() const { return next_ - 1; }
-
-    // What follows stores little, and apart from the slot only into lines that nobody else writes:
-    // the slot's line has to come from the readers' caches, and the processor fetches several such
-    // lines at a time only as far as the stores in between fit into its store buffer.
+    // The slot's line has to come from the readers' caches. A processor fetches several such lines
+    // at a time, but stores become visible one after the other, and so it gets only as far ahead as
+    // the pieces of 32 bytes that wait in its store buffer allow. What follows therefore stores
+    // into three of them for each message, one after the other: the slot's second half, its first
+    // half with READY, and what this producer keeps for itself.
 
     /// Everything but the payload of a claimed slot, then READY.
     Sent publish(Slot& slot, format::Descriptor descriptor, std::size_t body) {
-        const Position position = claimed();
+        const Position position = next();
         describe(slot, position, descriptor);
         mark_ready(slot, position);
-        if (!exclusive_) memory_->header().tail.store(next_, std::memory_order_relaxed);
-        count(1, body);
+        count(position, 1, body);
+        if (exclusive_) {
+            fetch_ahead(position + 2);
+        } else {
+            memory_->header().tail.store(position + 1, std::memory_order_relaxed);
+        }
         return {Status::ok, position};
+    }
+    /// Gets the slot of a later message into this processor's cache, by a store, while there is
+    /// time: before a reader that keeps up polls it, which makes the real stores slower. Between
+    /// messages that follow each other closely the same would hold up the next one.
+    void fetch_ahead(Position position) {
+        if (sampler_.is_slow() && before(position, limit_)) {
+            ring_.at(position).publish_time.store(0, std::memory_order_relaxed);
+        }
     }
     void describe(Slot& slot, Position position, format::Descriptor descriptor) {
         std::int64_t time = 0;
@@ -158,35 +174,33 @@ private:
         slot.state.store(SlotState::make(position, index_, Phase::ready).bits,
                          std::memory_order_release);  // EDGE ready
     }
-    void count(std::size_t messages, std::size_t bytes) {
+    void count(Position first, std::size_t messages, std::size_t bytes) {
         format::add_alone(self_->published, messages);
         format::add_alone(self_->published_bytes, bytes);
+        go_on_at(first + messages);
     }
 
     static constexpr std::size_t most_together = 16;
 
-    /// An exclusive producer's batch: all messages are written, then all marked READY, in order. A
-    /// reader that keeps up would else fetch each slot while the next one is being written, and the
-    /// line would travel twice for each message.
+    /// An exclusive producer's batch, counted as a whole; so many are uncounted if it dies here.
     template <class BytesOf>
     std::size_t try_send_together(std::size_t first, std::size_t most, BytesOf&& bytes_of) {
         memory_->check_fork();
-        if (!before(next_, limit_) && !look_for_room()) return 0;
-        most = std::min<std::size_t>(most, limit_ - next_);
+        const Position start = next();
+        if (!before(start, limit_) && !look_for_room()) return 0;
+        most = std::min<std::size_t>(most, limit_ - start);
         std::size_t bytes = 0;
         std::size_t written = 0;
         for (; written < most; ++written) {
             const std::span<const std::byte> body = bytes_of(first + written);
             if (body.size() > inline_size_) break;
-            Slot& slot = ring_.at(next_ + written);
+            Slot& slot = ring_.at(start + written);
             format::copy_in(slot.payload(), body.data(), body.size());
-            describe(slot, next_ + written, format::Descriptor::make(body.size(), 0, 0));
+            describe(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
+            mark_ready(slot, start + written);
             bytes += body.size();
         }
-        for (std::size_t i = 0; i < written; ++i)
-            mark_ready(ring_.at(next_ + i), next_ + i);
-        next_ += written;
-        count(written, bytes);
+        count(start, written, bytes);
         return written;
     }
 
@@ -209,7 +223,6 @@ private:
     os::Mapping data_;
     Ring ring_;
     Participant* self_;
-    Position next_ = 0;      ///< the position to claim next; shared: a guess, never beyond the tail
     Position limit_ = 0;     ///< as last seen; only ever too low
     Position asked_at_ = 0;  ///< where this producer last announced that it was refused, and when
     os::Nanoseconds asked_time_ = 0;

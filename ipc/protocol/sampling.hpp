@@ -16,6 +16,9 @@ public:
 
     bool is_due(Position position) const { return !format::before(position, next_); }
 
+    /// Whether events are 300 ns apart, or more: few of them are so between two samples.
+    bool is_slow() const { return interval_ <= 16; }
+
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
     /// called wherever something shows that events are slow, such as a reader that fell asleep.
     void slow_down(Position next) {
