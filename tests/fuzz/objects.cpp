@@ -189,7 +189,7 @@ void damaged_objects(Input bytes) {
     }
     tools::monitor::LiveSource source({{"*.object"}, false}, std::chrono::seconds(1));
     tools::monitor::History history;
-    history.add(source.next());
+    source.next(history);
     (void)tools::monitor::to_json(history, rows_of(history, {}), false);
     try {
         use(name);

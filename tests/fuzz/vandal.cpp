@@ -222,7 +222,7 @@ void Scene::watch() {
         case 0: (void)inspector_.sample(); break;
         case 1: (void)inspect(name_); break;
         case 2:
-            history_.add(source_.next());
+            source_.next(history_);
             (void)tools::monitor::to_json(history_, rows_of(history_, {}), false);
             break;
         case 3: {
