@@ -110,7 +110,7 @@ private:
         sample(slot, out);
         if (lease_limit_ms_ != 0) [[unlikely]]
             start_limit(position, mine);
-        watch_over(*memory_);
+        watch_over(*memory_, needs_fence_);
         count(out.length);
         return true;
     }

@@ -8,6 +8,7 @@
 // work; whoever then takes a lease while the duty is vacant wakes another sleeper to take it.
 
 #include "ipc/os/clock.hpp"
+#include "ipc/os/membarrier.hpp"
 #include "ipc/protocol/channel_memory.hpp"
 #include "ipc/protocol/recovery.hpp"
 
@@ -55,8 +56,11 @@ IPC_API void call_sentinel(ChannelMemory& memory);
 /// holders. Going slow, it executes the heavy barrier between; leaving, both sides fence.
 ///
 /// Called by whoever took a lease: makes sure that somebody ticks fast, if anybody sleeps at all.
-/// One load in the usual case.
-inline void watch_over(ChannelMemory& memory) {
+/// One load in the usual case. `fence`: this process cannot register for the barrier.
+inline void watch_over(ChannelMemory& memory, bool fence) {
+    os::light_barrier();  // EDGE call
+    if (fence) [[unlikely]]
+        std::atomic_thread_fence(std::memory_order_seq_cst);
     const format::Sentinel word{memory.header().sentinel.load(std::memory_order_relaxed)};
     if (word.is_vacant() || !word.is_fast()) [[unlikely]] {
         constexpr auto pending = format::Announcement::pending;
