@@ -133,7 +133,17 @@ std::size_t draw_model(Canvas& canvas, const Row& row) {
     draw_line(canvas, line++, "", estimate.response ? time(estimate.response->mean) : "-", text,
               {.hue = Hue::measured, .bold = true});
 
+    // Why it differs from the line above: that one takes all members for busy, and forgets what
+    // they have in hand.
     text = "predicted from who is busy at this moment";
+    if (estimate.response_next) {
+        text = fmt::format("predicted: {} of {} busy", estimate.busy, estimate.members);
+        if (group.backlog + estimate.busy < estimate.members) {
+            text += ", so that it need not wait";
+        } else if (estimate.busy > 0) {
+            text += ", whose work in hand comes first";
+        }
+    }
     if (estimate.response_steady) {
         text += fmt::format("; M/M/c: {}", time(estimate.response_steady));
     }

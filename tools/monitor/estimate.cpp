@@ -76,8 +76,7 @@ unsigned busy_members(const GroupReport& group) {
 }
 
 /// The wait of a message published now, in units of 1 / C.
-double departures_ahead(const GroupReport& group, double squared_variation) {
-    const double busy = busy_members(group);
+double departures_ahead(const GroupReport& group, double busy, double squared_variation) {
     const double idle = group.members - busy;
     // What is in a member's batch but not in its hands waits, too. What is delayed does not wait
     // for members.
@@ -112,8 +111,9 @@ void predict_times(Estimate& result, const GroupReport& group, std::optional<dou
     }
     if (result.stalled) return;
     result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
-    result.response_next = service + departures_ahead(group, result.service->squared_variation) /
-                                         observed.value_or(*result.capacity);
+    result.response_next =
+        service + departures_ahead(group, result.busy, result.service->squared_variation) /
+                      observed.value_or(*result.capacity);
     if (result.utilisation && *result.utilisation < 1) {
         const double load = *result.utilisation * group.members;
         const double wait = probability_of_waiting(group.members, load) /
@@ -207,6 +207,7 @@ const GroupReport* find_same_group(const ChannelReport& report, const GroupRepor
 Estimate estimate(const ChannelReport* before, const ChannelReport& now, const GroupReport& group) {
     Estimate result;
     result.members = group.members;
+    result.busy = busy_members(group);
     result.backlog = group.backlog;
     const GroupReport* earlier = before != nullptr && before->channel_id == now.channel_id
                                      ? find_same_group(*before, group)

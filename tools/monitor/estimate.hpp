@@ -54,6 +54,7 @@ struct Estimate {
     std::optional<Durations> response;  ///< T_r as measured, from publish to settle; the window's
 
     unsigned members = 0;            ///< c: those that live
+    unsigned busy = 0;               ///< those of them with a message in their hands
     std::uint64_t backlog = 0;       ///< L_q
     std::optional<double> capacity;  ///< C = c / T_p: what the members can settle
     /// lambda * T_p / c, counting what was given back as published again. More than the members can
