@@ -138,7 +138,7 @@ std::size_t draw_model(Canvas& canvas, const Row& row) {
     text = "predicted from who is busy at this moment";
     if (estimate.response_next) {
         text = fmt::format("predicted: {} of {} busy", estimate.busy, estimate.members);
-        if (group.backlog + estimate.busy < estimate.members) {
+        if (*estimate.response_next <= estimate.service->mean) {
             text += ", so that it need not wait";
         } else if (estimate.busy > 0) {
             text += ", whose work in hand comes first";
