@@ -48,6 +48,13 @@ inline void light_barrier() noexcept {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+/// The same for whoever has to fence, because its process could not register.
+inline void light_barrier(bool fence) noexcept {
+    light_barrier();
+    if (fence) [[unlikely]]
+        std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+
 /// For tests of the fallbacks: makes this process behave as if the kernel refused to register it,
 /// or to execute the barrier for it. A registration that the kernel already holds is not undone.
 IPC_API void simulate_absence(bool cannot_register, bool cannot_execute) noexcept;

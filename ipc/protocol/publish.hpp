@@ -143,8 +143,7 @@ private:
     /// Everything but the payload of a claimed slot, then READY.
     Sent publish(Slot& slot, format::Descriptor descriptor, std::size_t body) {
         const Position position = next();
-        describe(slot, position, descriptor);
-        mark_ready(slot, position);
+        mark_ready(slot, position, descriptor);
         count(position, 1, body);
         if (exclusive_) {
             fetch_ahead(position + 2);
@@ -161,7 +160,7 @@ private:
             ring_.at(position).publish_time.store(0, std::memory_order_relaxed);
         }
     }
-    void describe(Slot& slot, Position position, format::Descriptor descriptor) {
+    void mark_ready(Slot& slot, Position position, format::Descriptor descriptor) {
         std::int64_t time = 0;
         if (sampler_.is_due(position)) [[unlikely]] {
             time = os::now();
@@ -169,8 +168,6 @@ private:
         }
         slot.publish_time.store(static_cast<std::uint64_t>(time), std::memory_order_relaxed);
         slot.descriptor.store(descriptor.bits, std::memory_order_relaxed);
-    }
-    void mark_ready(Slot& slot, Position position) {
         slot.state.store(SlotState::make(position, index_, Phase::ready).bits,
                          std::memory_order_release);  // EDGE ready
     }
@@ -196,8 +193,7 @@ private:
             if (body.size() > inline_size_) break;
             Slot& slot = ring_.at(start + written);
             format::copy_in(slot.payload(), body.data(), body.size());
-            describe(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
-            mark_ready(slot, start + written);
+            mark_ready(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
             bytes += body.size();
         }
         count(start, written, bytes);

@@ -16,7 +16,8 @@ public:
 
     bool is_due(Position position) const { return !format::before(position, next_); }
 
-    /// Whether events are 300 ns apart, or more: few of them are so between two samples.
+    /// Whether events are some 300 ns apart, or more: then at most 16 come between two samples,
+    /// which are at least half a period apart.
     bool is_slow() const { return interval_ <= 16; }
 
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:

@@ -58,9 +58,7 @@ IPC_API void call_sentinel(ChannelMemory& memory);
 /// Called by whoever took a lease: makes sure that somebody ticks fast, if anybody sleeps at all.
 /// One load in the usual case. `fence`: this process cannot register for the barrier.
 inline void watch_over(ChannelMemory& memory, bool fence) {
-    os::light_barrier();  // EDGE call
-    if (fence) [[unlikely]]
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+    os::light_barrier(fence);  // EDGE call
     const format::Sentinel word{memory.header().sentinel.load(std::memory_order_relaxed)};
     if (word.is_vacant() || !word.is_fast()) [[unlikely]] {
         constexpr auto pending = format::Announcement::pending;

@@ -67,9 +67,7 @@ void announce_refusal(ChannelMemory& memory);
 /// Steps 2 and 3 of a waker that just published. `fence` for a process without the barrier. Returns
 /// the announcement word, which also carries a request to close.
 inline std::uint64_t after_publish(ChannelMemory& memory, bool fence, int count) {
-    os::light_barrier();  // EDGE park
-    if (fence) [[unlikely]]
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+    os::light_barrier(fence);  // EDGE park
     const std::uint64_t word = memory.header().announcement.load(std::memory_order_relaxed);
     if ((word & format::Announcement::pending) != 0) [[unlikely]]
         wake_readers(memory, count);
@@ -78,9 +76,7 @@ inline std::uint64_t after_publish(ChannelMemory& memory, bool fence, int count)
 
 /// The same for a reader that made room: whether a producer waits, or was refused.
 inline bool producers_announced(const ChannelMemory& memory, bool fence) {
-    os::light_barrier();  // EDGE park
-    if (fence) [[unlikely]]
-        std::atomic_thread_fence(std::memory_order_seq_cst);
+    os::light_barrier(fence);  // EDGE park
     return (memory.header().room.announcement.load(std::memory_order_relaxed) &
             (format::Announcement::pending | format::Announcement::refused)) != 0;
 }
