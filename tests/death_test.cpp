@@ -1,11 +1,17 @@
 // What happens when a process dies, or stops, at the worst moment. States that exist only between
 // two instructions are built by hand (tests/support/torn.hpp).
 
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -82,6 +88,20 @@ Child start_receiver(const std::string& channel, const std::string& group,
         require(static_cast<bool>(message.ack()), "lost the lease");
         progress->step = 1;
     });
+}
+
+/// From here on this process dies where it makes that system call, with SIGSYS. False where the
+/// kernel (or an emulator) has no filters.
+bool die_at_system_call(unsigned number) {
+    std::array<sock_filter, 4> filter{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog program{filter.size(), filter.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
 std::int64_t median(std::vector<std::int64_t> times) {
@@ -232,6 +252,85 @@ TEST(DeathOfAMember, ItsUnsentDeadLettersAreSentByAnother) {
     EXPECT_EQ(letter.origin()->channel, name.str());
     EXPECT_EQ(letter.origin()->attempts, 1U);
     EXPECT_TRUE(eventually([&] { return inspect(name).find_group("workers")->settled == 1; }));
+}
+
+// A burial opens the target and attaches to it, which takes long compared with other steps.
+class DeathInABurial : public testing::Test {
+protected:
+    DeathInABurial() { options_.dead_letter = target_; }
+
+    void create_target() {
+        letters_.emplace(Channel<>::create(target_).join("letters", {.from = Start::earliest()}));
+    }
+
+    /// The one message waits to be buried. A member tries, and dies of it; the only other
+    /// participant sleeps in another group, as a sentinel that ticks slowly.
+    void expect_that_it_is_noticed_soon() {
+        Child sleeper([this] {
+            const ParticipantOptions parking{.wait_policy = WaitPolicy::parking()};
+            auto member = Channel<>::open(name_).join("sleepers", {.participant = parking});
+            (void)member.receive();
+        });
+        ASSERT_TRUE(eventually([&] { return is_parked(name_, sleeper.pid()); }));
+        const auto memory = memory_of(name_);
+        const format::Sentinel sentinel{memory->header().sentinel.load()};
+        ASSERT_EQ(memory->participant(sentinel.participant()).pid, sleeper.pid());
+        ASSERT_FALSE(sentinel.is_fast());
+
+        const SharedValue<Progress> progress;
+        Child digger([&] {
+            auto member = Channel<>::open(name_).join("workers", options_);
+            if (!die_at_system_call(SYS_fallocate)) return;
+            progress->time = os::now();
+            (void)member.try_receive();
+        });
+        const int status = digger.wait();
+        if (status == 0 && progress->time == 0) GTEST_SKIP() << "system calls cannot be filtered";
+        ASSERT_EQ(status, 128 + SIGSYS);
+        EXPECT_TRUE(eventually([&] {
+            const format::Lease lease{memory->lease(0, 0).load()};
+            return lease.is_dead_pending() && lease.member() == format::no_participant;
+        }));
+        EXPECT_LT(os::now() - progress->time, 1000 * millisecond) << "a slow tick takes up to 3 s";
+
+        auto member = channel_.join("workers", options_);
+        ASSERT_TRUE(eventually([&] {
+            EXPECT_EQ(member.receive_for(50ms).status(), Status::timed_out);
+            return inspect(target_).tail != 0;
+        }));
+        auto letter = letters_->receive_for(10s);
+        ASSERT_TRUE(letter);
+        EXPECT_EQ(letter.text(), "bad");
+    }
+
+    const ChannelName name_;
+    const ChannelName target_{"target"};
+    Channel<> channel_ = Channel<>::create(name_);
+    GroupOptions options_ = manual;
+    std::optional<Consumer<>> letters_;
+};
+
+TEST_F(DeathInABurial, OfAMessageWhoseAttemptsAreUsedUpIsNoticedByACalledSentinel) {
+    create_target();
+    options_.max_attempts = 1;
+    {
+        auto member = channel_.join("workers", options_);
+        ASSERT_TRUE(channel_.producer().send("bad"));
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message.nack());
+    }
+    expect_that_it_is_noticed_soon();
+}
+
+TEST_F(DeathInABurial, OfAMessageThatCouldNotBeBuriedBeforeIsNoticedByACalledSentinel) {
+    {
+        auto member = channel_.join("workers", options_);
+        ASSERT_TRUE(channel_.producer().send("bad"));
+        auto message = member.receive_for(10s);
+        ASSERT_TRUE(message.reject());  // the target is missing
+    }
+    create_target();
+    expect_that_it_is_noticed_soon();
 }
 
 TEST(DeathOfAMember, ADeadLetterCopiedButNotSettledIsCopiedAgain) {
