@@ -1017,7 +1017,9 @@ Child start_stopped_claimant(const std::string& channel, const SharedValue<Progr
         const Position position = torn.claim();
         progress->position = position;
         progress->step = 1;
-        ::raise(SIGSTOP);
+        // Stopped here, by the test: a stop of its own might come after that, and for good.
+        while (!progress->stop)
+            std::this_thread::sleep_for(1ms);
         torn.write(position, "late");
         torn.make_ready(position);
         progress->step = 2;
@@ -1052,6 +1054,7 @@ TEST(StoppedProducer, InsideAPublishIsWaitedForAndNamedAndNeverDeclaredDead) {
     EXPECT_NE(inspect(name).blocked_by.find(std::to_string(stopped.pid())), std::string::npos);
     EXPECT_EQ(inspect(name).aborted, 0U);
 
+    progress->stop = true;
     stopped.resume();
     for (Consumer<>* reader : {&subscriber, &lossy, &member}) {
         auto late = reader->receive_for(10s);
@@ -1090,6 +1093,7 @@ TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {
     EXPECT_NE(report.blocked_by.find(std::to_string(stopped.pid())), std::string::npos)
         << "blocked by: '" << report.blocked_by << "'";
     const std::int64_t start = os::now();
+    progress->stop = true;
     stopped.resume();
     ASSERT_TRUE(reaches(sent, 2));
     EXPECT_LT(sent->time - start, 1000 * millisecond) << "something is claimed: fast ticks";
