@@ -25,6 +25,7 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/shared_value.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -325,6 +326,54 @@ TEST(WakeUp, ManyMessagesWakeAllMembers) {
             thread.join();
         EXPECT_LT(Clock::now() - start, 2s);
     }
+}
+
+/// A lone subscriber that sleeps between messages, and so has the sentinel's duty each time.
+class WakeUpOfTheSentinel : public testing::Test {
+protected:
+    void send_one() {
+        ASSERT_TRUE(all_park(name_, 1));
+        ASSERT_TRUE(producer_.send("news"));
+        const int expected = ++sent_;
+        ASSERT_TRUE(eventually([&] { return received_->load() == expected; }));
+    }
+    std::int64_t swept_at() const { return memory_of(name_)->header().swept_at; }
+
+    const ChannelName name_;
+    Producer<> producer_ = Channel<>::create(name_).producer();
+    int sent_ = 0;
+    const SharedValue<std::atomic<int>> received_;
+    Child sleeper_{[this] {
+        auto subscriber = Channel<>::open(name_).subscribe({.participant = parking});
+        while (subscriber.receive_for(60s))
+            ++*received_;
+    }};
+};
+
+// A sweep took longer than all the rest of it.
+TEST_F(WakeUpOfTheSentinel, ForAMessageCostsNoSweep) {
+    ASSERT_NO_FATAL_FAILURE(send_one());
+    constexpr int rounds = 20;
+    int sweeps = 0;
+    for (int round = 0; round < rounds; ++round) {
+        const std::int64_t before = swept_at();
+        ASSERT_NO_FATAL_FAILURE(send_one());
+        if (swept_at() != before) ++sweeps;
+    }
+    EXPECT_LT(sweeps, rounds / 2) << "its ticks go on, every 3 s";
+}
+
+TEST_F(WakeUpOfTheSentinel, AgainAndAgainDelaysNoTick) {
+    ASSERT_NO_FATAL_FAILURE(send_one());
+    const std::int64_t before = swept_at();
+    EXPECT_TRUE(eventually(
+        [&] {
+            send_one();
+            std::this_thread::sleep_for(100ms);
+            return HasFatalFailure() || swept_at() != before;
+        },
+        20))
+        << "ticks are 3 s apart, messages 100 ms";
 }
 
 TEST(WakeUp, PingPongBetweenProcessesNeverStalls) {

@@ -75,11 +75,9 @@ os::Nanoseconds SentinelDuty::next_tick() {
         mine_ = free && take(seen, false);
         if (mine_ && look_closely()) fast_until_ = now + fast_grace;
         // Ticks go on from those of the predecessor: sleeps may be shorter than a tick.
-        next_ = mine_ && word_.is_fast()
-                    ? std::clamp(memory_.header().swept_at.load(std::memory_order_relaxed),
-                                 now - fast_tick, now) +
-                          fast_tick
-                    : now + slow_tick;
+        const os::Nanoseconds tick = mine_ && word_.is_fast() ? fast_tick : slow_tick;
+        const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
+        next_ = (mine_ ? std::clamp(last, now - tick, now) : now) + tick;
     }
     return next_;
 }

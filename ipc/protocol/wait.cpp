@@ -221,6 +221,8 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             return ready(true) ? Status::ok : Status::interrupted;
         }
         const bool by_time = result == os::FutexResult::timed_out;
+        // First what it was woken for: a sweep takes longer than the wake-up itself.
+        if (!by_time && ready(true)) return Status::ok;
         duty.tick(by_time);
         if (by_time && memory_.is_unlinked()) memory_.mark_removed();
     }

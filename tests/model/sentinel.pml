@@ -325,6 +325,12 @@ park:
     :: asleep[me] == 0
     :: atomic { asleep[me] != 0 && me < GIVE_UP -> asleep[me] = 0; gives_up = true; goto park }
     fi;
+    // Woken: first what it was woken for
+    look();
+    if
+    :: position < MESSAGES -> position = 0; goto leave
+    :: else -> position = 0
+    fi;
     // tick before time: somebody called the sentinel, or the news was for another
     if
     :: duty != vacant && !is_fast(duty) -> beat(1)
