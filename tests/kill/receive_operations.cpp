@@ -1,8 +1,12 @@
 #include <array>
 #include <chrono>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
+#include "ipc/os/clock.hpp"
+#include "ipc/protocol/registry.hpp"
 #include "tests/kill/operations.hpp"
 #include "tests/kill/traced_child.hpp"
 #include "tests/support/torn.hpp"
@@ -25,6 +29,32 @@ void with_returned(Scene& scene) {
     auto message = scene.worker->try_receive();
     scene.delivered(workers, message);
     (void)message.nack();
+}
+
+/// A survivor holds the first message for longer than the limit of its lease.
+void with_expired(Scene& scene) {
+    scene.redelivers = true;
+    scene.policies.lease_limit = 60s;
+    with_backlog(scene);
+    const auto member = std::make_shared<std::optional<Consumer<>>>(scene.join());
+    const auto held = std::make_shared<Message<>>((*member)->try_receive());
+    const unsigned id = scene.delivered(workers, *held);
+    const auto memory = memory_of(Scene::name);
+    const auto group = static_cast<unsigned>(protocol::find_group(*memory, "workers"));
+    const format::Lease lease{memory->lease(group, held->position()).load()};
+    // The limit is long, so that only this lease is beyond it.
+    memory->deadline(group, held->position())
+        .store(format::DeadlineTag::make(os::now_ms() - 1, lease).bits);
+    memory->header().swept_at = 0;  // for whoever comes next to look
+    scene.afterwards = [&scene, member, held, id] {
+        const Status status = held->ack().status();
+        if (status != Status::lease_lost) {
+            scene.violate("the late ack of message %u, another's by now, returned %s", id,
+                          std::string(to_string(status)).c_str());
+        }
+        held->release();
+        member->reset();
+    };
 }
 
 void take_one(Scene& scene) {
@@ -65,6 +95,7 @@ std::vector<Operation> receive_operations() {
     return {
         {"receive, group", true, with_backlog, take_one},
         {"receive, group, given back before", true, with_returned, take_one},
+        {"receive, group, over a lease whose limit has passed", false, with_expired, take_one},
         {"receive, group, nothing there", false, [](Scene& scene) { scene.create(); },
          [](Scene& scene) {
              auto member = scene.join();
@@ -114,6 +145,17 @@ std::vector<Operation> receive_operations() {
          }},
         {"receive, group, parked", false, [](Scene& scene) { scene.create(); }, wait_for_one,
          publish_one},
+        {"receive, group, woken while another member sleeps on", false,
+         [](Scene& scene) {
+             scene.create();
+             scene.worker.reset();
+         },
+         wait_for_one,
+         [](Scene& scene) {
+             // It goes to sleep after the child, so that a message wakes the child alone.
+             if (scene.helpers.empty()) scene.start_parked_worker();
+             publish_one(scene);
+         }},
         {"receive, subscriber, parked", false, [](Scene& scene) { scene.create(); },
          [](Scene& scene) {
              auto reader =

@@ -97,11 +97,12 @@ unsigned Scene::new_message(std::size_t size) {
     if (id >= Ledger::most) throw std::runtime_error("more messages than the ledger holds");
     ledger.accounts[id].size = static_cast<std::uint32_t>(size);
     ledger.accounts[id].position = unknown;
+    ledger.accounts[id].text_of = id;
     return id;
 }
 
 std::string Scene::text(unsigned id) const {
-    return body_of(id, ledger.accounts[id].size);
+    return body_of(ledger.accounts[id].text_of, ledger.accounts[id].size);
 }
 
 void Scene::begin_send(unsigned id) {
@@ -139,6 +140,24 @@ void Scene::publish(unsigned count, std::size_t size) {
     }
 }
 
+/// The account of a message that is at another position than the one whose text it has: a message
+/// of its own, published by whoever redrove the dead letter. Made by the first reader of this
+/// process that meets it.
+unsigned Scene::redriven(unsigned original, Position position) {
+    for (unsigned id = 0; id < ledger.messages; ++id) {
+        const Account& account = ledger.accounts[id];
+        if (account.text_of == original && account.position == position) return id;
+    }
+    if (ledger.accounts[original].at[workers].fate != Fate::rejected) {
+        violate("message %u came again at another position, and was not rejected", original);
+    }
+    const unsigned id = new_message(ledger.accounts[original].size);
+    ledger.accounts[id].text_of = original;
+    ledger.accounts[id].position = position;
+    ledger.accounts[id].published = Published::done;
+    return id;
+}
+
 unsigned Scene::delivered(Reader reader, const Message<>& message) {
     unsigned id = Ledger::most;
     const std::string body(message.text());
@@ -148,6 +167,9 @@ unsigned Scene::delivered(Reader reader, const Message<>& message) {
     }
     if (body != text(id)) {
         violate("%s got message %u damaged: '%.60s'", name_of(reader), id, body.c_str());
+    }
+    if (redrives && reader != letters && ledger.accounts[id].position != message.position()) {
+        id = redriven(id, message.position());
     }
     Account& account = ledger.accounts[id];
     if (account.published == Published::refused) {
@@ -401,6 +423,28 @@ void Scene::check_accounts() {
     }
 }
 
+/// Every rejected message was published again: once, and once more for each redriver that died
+/// before it could acknowledge the dead letter; the oldest first.
+void Scene::check_redriven() {
+    Position last = 0;
+    for (unsigned id = 0; id < ledger.messages; ++id) {
+        if (ledger.accounts[id].at[workers].fate != Fate::rejected) continue;
+        unsigned copies = 0;
+        for (unsigned other = 0; other < ledger.messages; ++other) {
+            const Account& copy = ledger.accounts[other];
+            if (other == id || copy.text_of != id) continue;
+            ++copies;
+            if (ledger.deaths == 0 && copy.position < last) {
+                violate("message %u was redriven before an older one", id);
+            }
+            last = copy.position;
+        }
+        if (copies == 0 || copies > 1 + ledger.deaths) {
+            violate("the dead letter of message %u was redriven %u times", id, copies);
+        }
+    }
+}
+
 /// Counters are exact up to one for each operation that was killed.
 void Scene::check_counters(const ChannelReport& report) {
     std::uint64_t messages = 0;
@@ -448,7 +492,7 @@ void Scene::check_traffic() {
         }
         drain();
         if (ledger.violations != 0) return;
-        if (ledger.accounts[id].at[workers].fate != Fate::acked && has_workers) {
+        if (ledger.accounts[id].at[workers].fate == Fate::open && has_workers) {
             violate("message %u of a survivor reached nobody", id);
         }
     }
@@ -609,7 +653,12 @@ void Scene::check(bool completed, bool killed) {
     if (!worker && helpers.empty()) worker.emplace(join());
     drain();
     ledger.recovered_after = os::now() - since;
+    if (afterwards) {
+        afterwards();
+        drain();
+    }
     check_accounts();
+    if (redrives) check_redriven();
     if (!inspect(name).closed) check_traffic();
     const bool closed = inspect(name).closed;
     if (closed && !may_close) violate("the channel is closed");

@@ -42,6 +42,7 @@ struct Account {
     std::atomic<Published> published;
     std::atomic<std::uint32_t> size;
     std::atomic<Position> position;
+    std::atomic<unsigned> text_of;  ///< itself; of a dead letter that was redriven, the original
     std::array<AtReader, readers> at;
 };
 
@@ -83,6 +84,9 @@ public:
     bool may_end_group = false;  ///< it ends the group of the workers
     bool redelivers = false;     ///< messages come more than once although nobody dies
     bool has_workers = true;     ///< the group exists
+    bool redrives = false;       ///< it publishes the dead letters of rejected messages again
+    /// What survivors do besides, once everything is settled.
+    std::function<void()> afterwards;
 
     // ----- the survivors of this process
     std::optional<Producer<>> producer;
@@ -139,6 +143,7 @@ public:
 
     // ----- afterwards
 
+    [[gnu::format(printf, 2, 3)]] void violate(const char* format, ...);
     /// One message more, for a child that waits for one and whose message a survivor took.
     void nudge();
     /// While the child is stopped: the survivors go on, or are told who holds them up.
@@ -147,10 +152,12 @@ public:
     void check(bool completed, bool killed);
 
 private:
+    unsigned redriven(unsigned original, Position position);
     bool is_quiet(const ChannelReport& report, std::string& why) const;
     void drain();
     void check_report(const ChannelReport& report);
     void check_accounts();
+    void check_redriven();
     void check_counters(const ChannelReport& report);
     void check_traffic();
     void check_tables();
@@ -159,7 +166,6 @@ private:
     void check_removal();
     void forget_survivors();
     void wait_until_parked(const Child& child);
-    [[gnu::format(printf, 2, 3)]] void violate(const char* format, ...);
 
     Position next_ = 0;  ///< of the subscriber
 };

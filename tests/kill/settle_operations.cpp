@@ -34,11 +34,30 @@ void with_letters(Scene& scene) {
     with_backlog(scene);
 }
 
+void make_room(Scene& scene) {
+    scene.read_all();
+    scene.work_all();
+}
+
 /// Every delivery is the last one.
 void exhausting(Scene& scene) {
     scene.create_letters();
     scene.policies.max_attempts = 1;
     with_backlog(scene);
+}
+
+/// Two of the messages were rejected, and are dead letters; nothing else is left.
+void with_rejected(Scene& scene) {
+    scene.redrives = true;
+    with_letters(scene);
+    for (int i = 0; i < 2; ++i) {
+        auto message = scene.worker->try_receive();
+        const unsigned id = scene.delivered(workers, message);
+        scene.begin_fate(workers, id, Fate::reject_begun);
+        scene.end_fate(workers, id, Fate::rejected, message.reject().status());
+    }
+    make_room(scene);
+    scene.afterwards = [] { (void)redrive(Scene::letters_name); };
 }
 
 using Action = std::function<Status(Message<>&)>;
@@ -146,6 +165,14 @@ std::vector<Operation> settle_operations() {
              end_operation();
              if (message) scene.work_once(workers, std::move(message));
          }},
+        {"redrive", false, with_rejected,
+         [](Scene&) {
+             begin_operation();
+             const std::uint64_t moved = redrive(Scene::letters_name);
+             end_operation();
+             require(moved == 2, "not every dead letter was redriven");
+         },
+         make_room},
         {"renew", false,
          [](Scene& scene) {
              scene.redelivers = true;
