@@ -220,7 +220,7 @@ TEST(HotPath, AProcessThatCannotRegisterForTheBarrierFencesOncePerSendTakeAndAck
             auto own = Channel<Message32>::open(name);
             producer.emplace(own.producer());
             member.emplace(own.join("group", {.ack = Ack::manual}));
-            held.reserve(2 * rounds);
+            held.reserve(std::size_t{2} * rounds);
         };
         const auto send = [&](int count) {
             for (int i = 0; i < count; ++i)
