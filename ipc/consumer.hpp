@@ -82,7 +82,8 @@ inline Status try_reserve(Reader& reader, Received& message) {
 /// Destroyed unsettled, a message of a subscriber is released, one of a group with automatic
 /// acknowledgement is acknowledged, and one with manual acknowledgement goes back to the group.
 /// Move-only; belongs to its consumer's thread; may outlive the consumer's handle. Writing through
-/// the view faults.
+/// the view faults. When a lease ends early (its time limit passed, the group was removed), new
+/// messages may overwrite what the view shows: trust what was read before held() said true.
 template <Carriable T = std::byte>
 class [[nodiscard]] Message {
 public:

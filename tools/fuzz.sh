@@ -46,7 +46,11 @@ fuzz() {
             "$(grep -o 'cov: [0-9]*' "$log" | tail -n 1 | cut -d ' ' -f 2)"
     else
         tail -n 60 "$log"
-        echo "fuzz.sh: $name failed; the input is in $folder/failures"
+        local input
+        input=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+        # In full, too, for whoever sees only this output.
+        echo "fuzz.sh: $name failed; the input is ${input:-unknown}, here as base64:"
+        [[ -z $input ]] || base64 "$input"
         return 1
     fi
 }
