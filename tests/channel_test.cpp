@@ -23,6 +23,7 @@
 #include "tests/support/child.hpp"
 #include "tests/support/own_directory.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -207,6 +208,32 @@ TEST(Channel, MappingOptionsChangeNothingAboutItsMessages) {
 }
 
 // --------------------------------------------------------------------------------------- names
+
+TEST(ChannelFormat, AnotherIsRefusedAndBothSidesAreNamed) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const auto memory = memory_of(name);
+    format::Preamble& preamble = memory->header().preamble;
+    const format::Preamble right = preamble;
+    const auto expect_refusal = [&](const std::string& sign) {
+        std::string what;
+        EXPECT_EQ(refusal([&] { (void)Channel<>::open(name); }, &what), Errc::incompatible);
+        EXPECT_NE(what.find(sign), std::string::npos) << what;
+        preamble = right;
+    };
+    ++preamble.version;
+    expect_refusal("format version " + std::to_string(right.version + 1) + ", this library reads " +
+                   std::to_string(right.version));
+    preamble.incompatible_features |= std::uint64_t{1} << 63;
+    expect_refusal("features this library does not know");
+    ++preamble.fingerprint;
+    expect_refusal(std::to_string(right.fingerprint + 1) + ", this library has " +
+                   std::to_string(right.fingerprint));
+    EXPECT_NO_THROW((void)Channel<>::open(name));
+    preamble.compatible_features |= std::uint64_t{1} << 63;
+    EXPECT_NO_THROW((void)Channel<>::open(name));
+    preamble = right;
+}
 
 TEST(ChannelName, BadOnesAreRefusedEverywhere) {
     const std::vector<std::string> bad{"",     std::string(129, 'x'),  "a/b", "../up",    "a b",

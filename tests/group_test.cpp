@@ -765,6 +765,24 @@ TEST_F(Redrive, AMessageWithoutAnOriginIsAnErrorAndStays) {
     EXPECT_EQ(drain(member), std::vector<std::string>{"no letter"});
 }
 
+TEST_F(Redrive, AFullTargetIsAnErrorAndTheRestStays) {
+    const ChannelName other("other");
+    auto small = Channel<>::create(other, {.capacity = 2});
+    { auto idle = small.join("idle"); }
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::timed_out);
+    EXPECT_TRUE(contains(what, other)) << what;
+    EXPECT_EQ(report_of(other, "idle").backlog, 2U);
+    EXPECT_EQ(report_of(dead, "redrive").backlog, 3U);
+    EXPECT_EQ(redrive(dead), 3U);
+    EXPECT_EQ(drain(member), numbers(2, 5));
+}
+
+TEST_F(Redrive, IntoTheirOwnChannelEndsWithTheLastThatWasThereBefore) {
+    EXPECT_EQ(redrive(dead, dead), 5U);
+    EXPECT_EQ(report_of(dead, "redrive").backlog, 5U);
+}
+
 TEST_F(Redrive, LeavesLettersInPlaceWhenTheirChannelIsGone) {
     EXPECT_TRUE(remove(name));
     EXPECT_EQ(refusal([&] { (void)redrive(dead); }), Errc::not_found);
