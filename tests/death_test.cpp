@@ -1067,28 +1067,32 @@ TEST(StoppedProducer, InsideAPublishIsWaitedForAndNamedAndNeverDeclaredDead) {
     }
 }
 
-TEST(StoppedSubscriber, HoldsProducersUpAndIsNamed) {
-    const ChannelName name;
-    auto producer = Channel<>::create(name, {.capacity = 4}).producer();
-    const SharedValue<Progress> progress;
-    Child reader([&] {
-        auto subscriber = Channel<>::open(name).subscribe();
-        progress->step = 1;
-        while (!progress->stop)
-            std::this_thread::sleep_for(1ms);
-        progress->count = subscriber.receive_for(10s) ? 1 : 0;
-    });
-    ASSERT_TRUE(reaches(progress, 1));
-    reader.stop();
-    while (producer.try_send("more")) {
+TEST(StoppedReader, ThatHoldsNothingHoldsProducersUpAndIsNamed) {
+    for (const bool in_a_group : {false, true}) {
+        SCOPED_TRACE(in_a_group);
+        const ChannelName name;
+        auto producer = Channel<>::create(name, {.capacity = 4}).producer();
+        const SharedValue<Progress> progress;
+        Child child([&] {
+            auto channel = Channel<>::open(name);
+            auto reader = in_a_group ? channel.join("workers") : channel.subscribe();
+            progress->step = 1;
+            while (!progress->stop)
+                std::this_thread::sleep_for(1ms);
+            progress->count = reader.receive_for(10s) ? 1 : 0;
+        });
+        ASSERT_TRUE(reaches(progress, 1));
+        child.stop();
+        while (producer.try_send("more")) {
+        }
+        const std::string reason = inspect(name).blocked_by;
+        EXPECT_NE(reason.find(std::to_string(child.pid())), std::string::npos) << reason;
+        EXPECT_NE(reason.find("is stopped"), std::string::npos) << reason;
+        progress->stop = true;
+        child.resume();
+        EXPECT_EQ(child.wait(), 0);
+        EXPECT_EQ(progress->count, 1U);
     }
-    const std::string reason = inspect(name).blocked_by;
-    EXPECT_NE(reason.find(std::to_string(reader.pid())), std::string::npos) << reason;
-    EXPECT_NE(reason.find("is stopped"), std::string::npos) << reason;
-    progress->stop = true;
-    reader.resume();
-    EXPECT_EQ(reader.wait(), 0);
-    EXPECT_EQ(progress->count, 1U);
 }
 
 TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {
