@@ -25,6 +25,8 @@ public:
         sum += static_cast<std::uint64_t>(nanoseconds) * times;
         return *this;
     }
+    PackedHistogram packed() const { return {counts, sum}; }
+
     std::vector<std::uint64_t> counts = std::vector<std::uint64_t>(histogram_buckets);
     std::uint64_t sum = 0;
 };
@@ -56,7 +58,10 @@ protected:
             group().leases.push_back({.position = static_cast<Position>(i), .member = i});
         group().in_flight = static_cast<std::uint64_t>(members);
     }
-    Estimate result() const { return estimate(&before, now, now.groups[0]); }
+    Estimate result() const {
+        const GroupStart start(before, before.groups[0]);
+        return estimate(&start, now, now.groups[0]);
+    }
 
     ChannelReport before;
     ChannelReport now;
@@ -79,7 +84,7 @@ TEST_F(EstimateTest, TheArticlesCase) {
 TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
     now.messages_in = 50;
     now.bytes_in = 1000;
-    const ChannelRates of_channel = channel_rates(before, now).value();
+    const ChannelRates of_channel = channel_rates(ChannelStart(before), now).value();
     EXPECT_DOUBLE_EQ(of_channel.seconds, 10.0);
     EXPECT_DOUBLE_EQ(of_channel.messages_in, 5.0);
     EXPECT_DOUBLE_EQ(of_channel.bytes_in, 100.0);
@@ -101,24 +106,18 @@ TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
     EXPECT_DOUBLE_EQ(rates.dead_lettered, 0.2);
 }
 
-TEST_F(EstimateTest, NothingIsKnownOfRatesWithoutAnEarlierReportOfTheSameGroup) {
+TEST_F(EstimateTest, NothingIsKnownOfRatesWithoutAnEarlierLook) {
     service(Counts().add(second, 3));
     group().members = 1;
     EXPECT_FALSE(estimate(nullptr, now, group()).rates);
     EXPECT_TRUE(estimate(nullptr, now, group()).response_busy);
-    before.channel_id = 8;
-    EXPECT_FALSE(result().rates);
-    EXPECT_FALSE(channel_rates(before, now));
-    before.channel_id = 7;
-    earlier().start = 1;  // the entry had another user
-    EXPECT_FALSE(result().rates);
-    earlier().start = 0;
     EXPECT_TRUE(result().rates);
     earlier().acked = 1;  // shrank
     EXPECT_FALSE(result().rates);
     earlier().acked = 0;
     before.sampled_at_ns = now.sampled_at_ns;
     EXPECT_FALSE(result().rates);
+    EXPECT_FALSE(channel_rates(ChannelStart(before), now));
 }
 
 TEST_F(EstimateTest, ServiceTimeIsThatOfTheWindowAndOfThePastWhenTheWindowIsIdle) {
@@ -292,25 +291,38 @@ TEST(Durations, MeanIsExactAndPercentilesLieInTheirBucket) {
     before.add(5'000'000, 50);
     Counts now = before;
     now.add(1'000'000, 98).add(100'000'000, 2);
-    const auto durations =
-        durations_between(before.counts, before.sum, now.counts, now.sum).value();
+    const auto durations = durations_between(before.packed(), now.counts, now.sum).value();
     EXPECT_DOUBLE_EQ(durations.samples, 100.0);
     EXPECT_NEAR(durations.mean, (98 * 0.001 + 2 * 0.1) / 100, 1e-12);
     EXPECT_NEAR(durations.median, 0.001, 0.00025);
     EXPECT_NEAR(durations.percentile_99, 0.1, 0.025);
-    EXPECT_FALSE(durations_between(now.counts, now.sum, now.counts, now.sum));
-    EXPECT_FALSE(durations_between({}, 0, {}, 0));
+    EXPECT_FALSE(durations_between(now.packed(), now.counts, now.sum));
+    EXPECT_FALSE(durations_between({}, {}, 0));
+}
+
+TEST(PackedHistogram, KeepsWhatItWasMadeOf) {
+    Counts some;
+    some.add(0, 1).add(1'000'000, 3).add(2 * second, 1'000'000'000'000);
+    const PackedHistogram packed = some.packed();
+    std::vector<std::uint64_t> counts = packed.counts();
+    EXPECT_NE(counts.back(), 0U);
+    counts.resize(histogram_buckets);
+    EXPECT_EQ(counts, some.counts);
+    EXPECT_EQ(packed.samples(), 1'000'000'000'004U);
+    EXPECT_EQ(packed.sum(), some.sum);
+    EXPECT_TRUE(PackedHistogram().counts().empty());
+    EXPECT_TRUE(Counts().packed().counts().empty());
 }
 
 TEST(Durations, SurviveWhateverSharedMemoryHolds) {
     Counts counts;
     counts.add(1'000'000, 10);
     for (const std::uint64_t sum : {std::uint64_t{0}, ~std::uint64_t{0}, std::uint64_t{1} << 63}) {
-        const auto durations = durations_between({}, 0, counts.counts, sum).value();
+        const auto durations = durations_between({}, counts.counts, sum).value();
         EXPECT_NEAR(durations.mean, 0.001, 0.00025) << "no further off than the bucket is wide";
     }
     const std::vector<std::uint64_t> full(histogram_buckets, ~std::uint64_t{0});
-    const auto durations = durations_between({}, 0, full, 0).value();
+    const auto durations = durations_between({}, full, 0).value();
     EXPECT_GT(durations.mean, 0);
     EXPECT_GE(durations.squared_variation, 0);
     EXPECT_LE(durations.percentile_99, 20'000);

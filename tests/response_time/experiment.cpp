@@ -80,7 +80,7 @@ public:
         : inspector_(channel), window_(nanoseconds(window)) {}
 
     Arrival predict() {
-        ChannelReport report = inspector_.sample();
+        const ChannelReport report = inspector_.sample();
         while (past_.size() > 1 && report.sampled_at_ns - past_[1].sampled_at_ns >= window_)
             past_.pop_front();
         const GroupReport* group = report.find_group(group_name);
@@ -93,7 +93,7 @@ public:
         arrival.backlog = group->backlog;
         // Where windows may begin: a hundredth of a window apart.
         if (past_.empty() || report.sampled_at_ns - past_.back().sampled_at_ns >= window_ / 100) {
-            past_.push_back(std::move(report));
+            past_.emplace_back(report, *group);
         }
         return arrival;
     }
@@ -101,7 +101,7 @@ public:
 private:
     Inspector inspector_;
     Nanoseconds window_;
-    std::deque<ChannelReport> past_;
+    std::deque<tools::monitor::GroupStart> past_;
 };
 
 /// The channel, its members, and what became of the messages that were published.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <numeric>
 #include <set>
 
 #include "ipc/format/histogram.hpp"
@@ -14,6 +15,10 @@ using format::bucket_floor;
 using format::histogram_buckets;
 
 constexpr double nanosecond = 1e-9;
+
+// Of a PackedHistogram.
+constexpr unsigned count_bits = 56;
+constexpr std::uint64_t most_count = (std::uint64_t{1} << count_bits) - 1;
 
 /// How many settled messages the absence of which is no accident: e^-3, one window in twenty, if
 /// they come at random.
@@ -91,15 +96,11 @@ double departures_ahead(const GroupReport& group, double busy, double squared_va
 
 /// What the members really settled in a second, if they were never idle in the window: if some of
 /// what waited when it began still waits. Nothing otherwise.
-std::optional<double> observed_capacity(const ChannelReport& before, const GroupReport& earlier,
-                                        const GroupReport& group, const GroupRates& rates) {
+std::optional<double> observed_capacity(const GroupStart& before, const GroupReport& group,
+                                        const GroupRates& rates) {
     const bool still_waits = difference(before.tail, group.position) > 0;
-    if (!still_waits || earlier.members != group.members || rates.done <= 0) return std::nullopt;
+    if (!still_waits || before.members != group.members || rates.done <= 0) return std::nullopt;
     return rates.done;
-}
-
-std::uint64_t occupied(const ChannelReport& channel, const GroupReport& group) {
-    return channel.tail - group.settled_below;
 }
 
 void predict_times(Estimate& result, const GroupReport& group, std::optional<double> observed) {
@@ -122,17 +123,18 @@ void predict_times(Estimate& result, const GroupReport& group, std::optional<dou
     }
 }
 
-void follow_trend(Estimate& result, const ChannelReport& before, const GroupReport& earlier,
-                  const ChannelReport& now, const GroupReport& group, double seconds) {
-    const double growth = difference(group.backlog, earlier.backlog) / seconds;
+void follow_trend(Estimate& result, const GroupStart& before, const ChannelReport& now,
+                  const GroupReport& group, double seconds) {
+    const double growth = difference(group.backlog, before.backlog) / seconds;
     if (group.backlog == 0) {
         result.until_drained = 0;
     } else if (growth < 0) {
         result.until_drained = static_cast<double>(group.backlog) / -growth;
     }
     if (!group.reliable) return;
-    const std::uint64_t taken = std::min(occupied(now, group), now.capacity);
-    const double filling = difference(occupied(now, group), occupied(before, earlier)) / seconds;
+    const std::uint64_t occupied = now.tail - group.settled_below;
+    const std::uint64_t taken = std::min(occupied, now.capacity);
+    const double filling = difference(occupied, before.tail - before.settled_below) / seconds;
     if (taken == now.capacity) {
         result.until_full = 0;
     } else if (filling > 0) {
@@ -142,10 +144,54 @@ void follow_trend(Estimate& result, const ChannelReport& before, const GroupRepo
 
 }  // namespace
 
-std::optional<Durations> durations_between(const std::vector<std::uint64_t>& before,
-                                           std::uint64_t sum_before,
+PackedHistogram::PackedHistogram(const std::vector<std::uint64_t>& counts, std::uint64_t sum)
+    : samples_(samples_in(counts)), sum_(sum) {
+    buckets_.reserve(static_cast<std::size_t>(
+        std::count_if(counts.begin(), counts.end(), [](std::uint64_t each) { return each != 0; })));
+    for (std::size_t i = 0; i < std::min(counts.size(), histogram_buckets); ++i) {
+        const std::uint64_t count = counts[i] & most_count;
+        if (count != 0) buckets_.push_back(std::uint64_t{i} << count_bits | count);
+    }
+}
+
+std::vector<std::uint64_t> PackedHistogram::counts() const {
+    std::vector<std::uint64_t> counts(buckets_.empty() ? 0 : (buckets_.back() >> count_bits) + 1);
+    for (const std::uint64_t each : buckets_)
+        counts[each >> count_bits] = each & most_count;
+    return counts;
+}
+
+std::uint64_t samples_in(const std::vector<std::uint64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
+}
+
+GroupStart::GroupStart(const ChannelReport& channel, const GroupReport& group)
+    : sampled_at_ns(channel.sampled_at_ns),
+      messages_in(channel.messages_in),
+      tail(channel.tail),
+      members(group.members),
+      backlog(group.backlog),
+      delayed(group.delayed),
+      settled_below(group.settled_below),
+      delivered(group.delivered),
+      settled(group.settled),
+      acked(group.acked),
+      returned(group.returned),
+      redelivered(group.redelivered),
+      skipped(group.skipped),
+      dead_lettered(group.dead_lettered),
+      service_time(group.service_time, group.service_time_sum_ns),
+      response_time(group.response_time, group.response_time_sum_ns) {}
+
+ChannelStart::ChannelStart(const ChannelReport& channel)
+    : sampled_at_ns(channel.sampled_at_ns),
+      messages_in(channel.messages_in),
+      bytes_in(channel.bytes_in) {}
+
+std::optional<Durations> durations_between(const PackedHistogram& before,
                                            const std::vector<std::uint64_t>& now,
                                            std::uint64_t sum_now) {
+    const std::vector<std::uint64_t> counts_before = before.counts();
     std::array<double, histogram_buckets> gained{};
     Durations result;
     double least = 0;
@@ -153,7 +199,7 @@ std::optional<Durations> durations_between(const std::vector<std::uint64_t>& bef
     double middles = 0;
     double squares = 0;
     for (std::size_t i = 0; i < std::min(now.size(), histogram_buckets); ++i) {
-        const std::uint64_t old = i < before.size() ? before[i] : 0;
+        const std::uint64_t old = i < counts_before.size() ? counts_before[i] : 0;
         if (now[i] <= old) continue;
         gained[i] = static_cast<double>(now[i] - old);
         const double middle = (floor_of(i) + ceiling_of(i)) / 2;
@@ -169,7 +215,7 @@ std::optional<Durations> durations_between(const std::vector<std::uint64_t>& bef
         std::max(0.0, squares / result.samples / std::max(mean * mean, 1e-300) - 1);
     // The sum knows the mean better than the buckets do, which bound it: shared memory may hold
     // anything, and samples may have been added between the reading of the one and of the other.
-    const auto sum = static_cast<double>(sum_now - sum_before) * nanosecond;
+    const auto sum = static_cast<double>(sum_now - before.sum()) * nanosecond;
     result.mean = std::max(std::clamp(sum, least, most) / result.samples, nanosecond);
     result.median = percentile(gained, result.samples, 0.5);
     result.percentile_99 = percentile(gained, result.samples, 0.99);
@@ -184,8 +230,7 @@ double probability_of_waiting(unsigned members, double load) {
     return members * blocked / (members - load * (1 - blocked));
 }
 
-std::optional<ChannelRates> channel_rates(const ChannelReport& before, const ChannelReport& now) {
-    if (before.channel_id != now.channel_id) return std::nullopt;
+std::optional<ChannelRates> channel_rates(const ChannelStart& before, const ChannelReport& now) {
     Window window(now.sampled_at_ns - before.sampled_at_ns);
     const ChannelRates rates = {
         .seconds = window.seconds(),
@@ -195,60 +240,42 @@ std::optional<ChannelRates> channel_rates(const ChannelReport& before, const Cha
     return window.valid() ? std::optional(rates) : std::nullopt;
 }
 
-const GroupReport* find_same_group(const ChannelReport& report, const GroupReport& group) {
-    const auto found =
-        std::find_if(report.groups.begin(), report.groups.end(), [&](const auto& other) {
-            return other.index == group.index && other.name == group.name &&
-                   other.start == group.start;
-        });
-    return found == report.groups.end() ? nullptr : &*found;
-}
-
-Estimate estimate(const ChannelReport* before, const ChannelReport& now, const GroupReport& group) {
+Estimate estimate(const GroupStart* before, const ChannelReport& now, const GroupReport& group) {
     Estimate result;
     result.members = group.members;
     result.busy = busy_members(group);
     result.backlog = group.backlog;
-    const GroupReport* earlier = before != nullptr && before->channel_id == now.channel_id
-                                     ? find_same_group(*before, group)
-                                     : nullptr;
     std::optional<double> observed;
-    const auto service_since = [&](const GroupReport& then) {
-        return durations_between(then.service_time, then.service_time_sum_ns, group.service_time,
-                                 group.service_time_sum_ns);
-    };
-    if (earlier != nullptr) {
+    if (before != nullptr) {
         Window window(now.sampled_at_ns - before->sampled_at_ns);
         const GroupRates rates = {
             .in = window.per_second(before->messages_in, now.messages_in),
-            .out = window.per_second(earlier->delivered, group.delivered),
-            .done = window.per_second(earlier->settled, group.settled),
-            .acked = window.per_second(earlier->acked, group.acked),
-            .returned = window.per_second(earlier->returned, group.returned),
-            .redelivered = window.per_second(earlier->redelivered, group.redelivered),
-            .skipped = window.per_second(earlier->skipped, group.skipped),
-            .dead_lettered = window.per_second(earlier->dead_lettered, group.dead_lettered),
+            .out = window.per_second(before->delivered, group.delivered),
+            .done = window.per_second(before->settled, group.settled),
+            .acked = window.per_second(before->acked, group.acked),
+            .returned = window.per_second(before->returned, group.returned),
+            .redelivered = window.per_second(before->redelivered, group.redelivered),
+            .skipped = window.per_second(before->skipped, group.skipped),
+            .dead_lettered = window.per_second(before->dead_lettered, group.dead_lettered),
         };
         if (window.valid()) {
             result.rates = rates;
-            result.service = service_since(*earlier);
-            result.response =
-                durations_between(earlier->response_time, earlier->response_time_sum_ns,
-                                  group.response_time, group.response_time_sum_ns);
-            observed = observed_capacity(*before, *earlier, group, rates);
-            follow_trend(result, *before, *earlier, now, group, window.seconds());
+            result.service = durations_between(before->service_time, group.service_time,
+                                               group.service_time_sum_ns);
+            result.response = durations_between(before->response_time, group.response_time,
+                                                group.response_time_sum_ns);
+            observed = observed_capacity(*before, group, rates);
+            follow_trend(result, *before, now, group, window.seconds());
         }
-        if (!result.service) result.service = service_since({});
-        if (window.valid() && rates.done == 0 && result.service && group.members != 0) {
-            const auto waiting = [](const GroupReport& each) {
-                return each.backlog > each.delayed;
-            };
-            result.stalled =
-                waiting(*earlier) && waiting(group) &&
-                window.seconds() * group.members > enough_to_miss * result.service->mean;
-        }
-    } else {
-        result.service = service_since({});
+    }
+    if (!result.service) {
+        result.service = durations_between({}, group.service_time, group.service_time_sum_ns);
+    }
+    if (result.rates && result.rates->done == 0 && result.service && group.members != 0) {
+        const double window =
+            static_cast<double>(now.sampled_at_ns - before->sampled_at_ns) * nanosecond;
+        result.stalled = before->backlog > before->delayed && group.backlog > group.delayed &&
+                         window * group.members > enough_to_miss * result.service->mean;
     }
     predict_times(result, group, observed);
     return result;

@@ -8,8 +8,8 @@
 
 namespace ipc::tools::monitor {
 
-// The response-time model: what two reports of a group tell about the window between them, and what
-// a message published now has to expect. Pure functions. Times are in seconds, rates per second.
+// The response-time model: what two looks at a group tell about the window between them, and what a
+// message published now has to expect. Pure functions. Times are in seconds, rates per second.
 // tools/monitor/README.md states each formula, what it assumes, and how well it was found to hold.
 
 /// Durations that a histogram of the channel gained in the window.
@@ -21,12 +21,63 @@ struct Durations {
     double percentile_99 = 0;
 };
 
-/// Nothing when there was no sample. The sums are those of the durations, in ns. Within a bucket,
-/// durations are taken to be spread evenly.
-std::optional<Durations> durations_between(const std::vector<std::uint64_t>& before,
-                                           std::uint64_t sum_before,
+/// A histogram of a report, in less memory: most of its buckets are empty.
+class PackedHistogram {
+public:
+    PackedHistogram() = default;
+    /// `sum`: of the durations, in ns.
+    PackedHistogram(const std::vector<std::uint64_t>& counts, std::uint64_t sum);
+
+    /// As long as it has to be.
+    std::vector<std::uint64_t> counts() const;
+    std::uint64_t samples() const { return samples_; }
+    std::uint64_t sum() const { return sum_; }
+
+private:
+    std::vector<std::uint64_t> buckets_;  ///< those that are not empty: | bucket : 8 | count : 56 |
+    std::uint64_t samples_ = 0;
+    std::uint64_t sum_ = 0;
+};
+
+std::uint64_t samples_in(const std::vector<std::uint64_t>& counts);
+
+/// Nothing when there was no sample. Within a bucket, durations are taken to be spread evenly.
+std::optional<Durations> durations_between(const PackedHistogram& before,
                                            const std::vector<std::uint64_t>& now,
                                            std::uint64_t sum_now);
+
+/// Where the window of a group's estimates begins: what they need of an earlier report. A monitor
+/// keeps two of these for each group.
+struct GroupStart {
+    GroupStart(const ChannelReport& channel, const GroupReport& group);
+
+    std::int64_t sampled_at_ns;
+    std::uint64_t messages_in;
+    Position tail;
+
+    unsigned members;
+    std::uint64_t backlog;
+    std::uint64_t delayed;
+    Position settled_below;
+    std::uint64_t delivered;
+    std::uint64_t settled;
+    std::uint64_t acked;
+    std::uint64_t returned;
+    std::uint64_t redelivered;
+    std::uint64_t skipped;
+    std::uint64_t dead_lettered;
+    PackedHistogram service_time;
+    PackedHistogram response_time;
+};
+
+/// The same for a channel.
+struct ChannelStart {
+    explicit ChannelStart(const ChannelReport& channel);
+
+    std::int64_t sampled_at_ns;
+    std::uint64_t messages_in;
+    std::uint64_t bytes_in;
+};
 
 struct ChannelRates {
     double seconds;  ///< length of the window
@@ -78,14 +129,11 @@ struct Estimate {
     std::optional<double> until_full;
 };
 
-/// Nothing when the reports are of different channels that had the same name.
-std::optional<ChannelRates> channel_rates(const ChannelReport& before, const ChannelReport& now);
+/// `before`: of the same channel. Nothing when no time has passed.
+std::optional<ChannelRates> channel_rates(const ChannelStart& before, const ChannelReport& now);
 
-/// The estimate for `group` of `now`. `before` is an earlier report of the channel, or null.
-Estimate estimate(const ChannelReport* before, const ChannelReport& now, const GroupReport& group);
-
-/// The group of an earlier report that `group` is, too. A table entry is used again by others.
-const GroupReport* find_same_group(const ChannelReport& report, const GroupReport& group);
+/// The estimate for `group` of `now`. `before` is an earlier look at the same group, or null.
+Estimate estimate(const GroupStart* before, const ChannelReport& now, const GroupReport& group);
 
 /// Erlang's C formula: how likely it is that a message finds all `members` busy, when messages come
 /// at random and bring `load` = lambda * T_p < members.

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <numeric>
 #include <utility>
 
 #include <fmt/core.h>
@@ -17,11 +16,6 @@ constexpr std::size_t fewest_in_window = 3;
 constexpr std::size_t fewest_remembered = 16;
 constexpr std::size_t most_remembered = 4096;
 constexpr std::size_t remembered_in_all = 250'000;
-
-// A packed bucket of a histogram: | bucket : 8 | count : 56 |.
-constexpr unsigned count_bits = 56;
-constexpr std::uint64_t most_count = (std::uint64_t{1} << count_bits) - 1;
-constexpr std::uint64_t end_of_histogram = ~std::uint64_t{0};
 
 double seconds(std::int64_t nanoseconds) {
     return static_cast<double>(nanoseconds) / 1e9;
@@ -141,13 +135,9 @@ float per_second(std::uint64_t before, std::uint64_t now, double interval) {
                : static_cast<float>(static_cast<double>(now - before) / interval);
 }
 
-double samples_in(const std::vector<std::uint64_t>& histogram) {
-    return static_cast<double>(
-        std::accumulate(histogram.begin(), histogram.end(), std::uint64_t{0}));
-}
-
+/// `answered`: how many response times were counted since the report before.
 Point point_of(const ChannelReport* before, const ChannelReport& channel,
-               const GroupReport* earlier, const GroupReport& group, double now) {
+               const GroupReport* earlier, const GroupReport& group, double answered, double now) {
     Point point;
     point.at = now;
     point.backlog = static_cast<float>(group.backlog);
@@ -162,42 +152,33 @@ Point point_of(const ChannelReport* before, const ChannelReport& channel,
     const auto left = static_cast<std::int64_t>(before->tail - group.position);
     point.never_drained = earlier->backlog > earlier->delayed && group.backlog > group.delayed &&
                           (left > 0 || !point.taken);
-    if (group.response_time_sum_ns == earlier->response_time_sum_ns) return point;
-    const double answered = samples_in(group.response_time) - samples_in(earlier->response_time);
     if (answered > 0) {
-        point.response =
-            static_cast<float>(seconds(static_cast<std::int64_t>(group.response_time_sum_ns -
-                                                                 earlier->response_time_sum_ns)) /
-                               answered);
+        const double sum = seconds(
+            static_cast<std::int64_t>(group.response_time_sum_ns - earlier->response_time_sum_ns));
+        point.response = static_cast<float>(sum / answered);
     }
     return point;
 }
 
-/// T_p since an earlier report of the group, or of the whole past if there was no sample since; 0:
-/// unknown.
-double mean_service(const KeptReport* start, const GroupReport& group) {
-    const double samples = samples_in(group.service_time);
-    if (start != nullptr) {
-        const ChannelReport& then = start->counters();
-        if (const GroupReport* earlier = find_same_group(then, group)) {
-            const double gained =
-                samples -
-                start->service_samples(static_cast<std::size_t>(earlier - then.groups.data()));
-            const auto sum =
-                static_cast<std::int64_t>(group.service_time_sum_ns - earlier->service_time_sum_ns);
-            if (gained > 0) return std::max(seconds(sum) / gained, 1e-9);
-        }
+/// T_p since the window began, or of the whole past if there was no sample since; 0: unknown.
+double mean_service(const PackedHistogram& start, const GroupReport& group) {
+    const std::uint64_t samples = samples_in(group.service_time);
+    const auto mean = [](std::uint64_t sum, std::uint64_t count) {
+        return std::max(seconds(static_cast<std::int64_t>(sum)) / static_cast<double>(count), 1e-9);
+    };
+    if (samples > start.samples()) {
+        return mean(group.service_time_sum_ns - start.sum(), samples - start.samples());
     }
-    const auto sum = static_cast<std::int64_t>(group.service_time_sum_ns);
-    return samples == 0 ? 0 : std::max(seconds(sum) / samples, 1e-9);
+    return samples == 0 ? 0 : mean(group.service_time_sum_ns, samples);
 }
 
 /// Messages wait, and several should have been settled in the window, but none was.
 bool is_stalled(const Points& points, const GroupReport& group, double service, unsigned takers) {
+    if (group.backlog <= group.delayed) return false;
     const auto begin = points.begin() + static_cast<std::ptrdiff_t>(window_begin(points));
     const double window = points.back().at - begin->at;
     // With long work it is no accident that nothing happens for a while.
-    return group.backlog > group.delayed && window * takers >= 3 * service &&
+    return window * takers >= 3 * service &&
            std::all_of(begin + 1, points.end(),
                        [](const Point& each) { return each.never_drained && !each.taken; });
 }
@@ -256,46 +237,17 @@ const GroupReport& ChannelHistory::report_of(const GroupHistory& group) const {
     return report->groups[static_cast<std::size_t>(&group - groups.data())];
 }
 
-KeptReport::KeptReport(const ChannelReport& report) : report_(report) {
-    report_.participants = {};
-    report_.blocked_by = {};
-    for (GroupReport& group : report_.groups) {
-        service_samples_.push_back(samples_in(group.service_time));
-        for (auto* histogram : {&group.service_time, &group.response_time}) {
-            for (std::size_t i = 0; i < histogram->size(); ++i) {
-                const std::uint64_t count = (*histogram)[i] & most_count;
-                if (count != 0) histograms_.push_back(std::uint64_t{i} << count_bits | count);
-            }
-            histograms_.push_back(end_of_histogram);
-            *histogram = {};
-        }
-        group.leases = {};
-        group.dead_letter = {};
-    }
-    histograms_.shrink_to_fit();
-    report_.participants.shrink_to_fit();
-}
-
-ChannelReport KeptReport::unpacked() const {
-    ChannelReport report = report_;
-    auto packed = histograms_.begin();
-    for (GroupReport& group : report.groups) {
-        for (auto* histogram : {&group.service_time, &group.response_time}) {
-            for (; *packed != end_of_histogram; ++packed) {
-                const std::size_t bucket = *packed >> count_bits;
-                if (histogram->size() <= bucket) histogram->resize(bucket + 1);
-                (*histogram)[bucket] = *packed & most_count;
-            }
-            ++packed;
-        }
-    }
-    return report;
-}
+GroupHistory::GroupHistory(const ChannelReport& channel, const GroupReport& group, double now)
+    : index(group.index),
+      name(group.name),
+      start(group.start),
+      state_since(now),
+      last_taken(now),
+      response_samples(samples_in(group.response_time)),
+      window(GroupStart(channel, group)) {}
 
 Estimate ChannelHistory::estimate_of(const GroupHistory& group) const {
-    if (!older_) return estimate(nullptr, *report, report_of(group));
-    const ChannelReport start = older_->unpacked();
-    return estimate(&start, *report, report_of(group));
+    return estimate(&*group.window, *report, report_of(group));
 }
 
 void History::add(Snapshot snapshot) {
@@ -337,59 +289,53 @@ void History::update(ChannelHistory& channel, Sample sample) {
     channel.problem = std::move(sample.problem);
     const std::optional<ChannelReport> previous =
         std::exchange(channel.report, std::move(sample.report));
+    // The name may have come to mean another channel.
+    const bool same =
+        previous && channel.report && previous->channel_id == channel.report->channel_id;
+    if (!same) {
+        channel.groups.clear();
+        channel.presences.clear();
+        channel.rates.reset();
+        channel.window.reset();
+        channel.death.reset();
+    }
     const auto enter = [this](auto& history, State state) {
         if (history.state != state) history.state_since = now_;
         history.state = state;
     };
     if (!channel.report) {
-        channel.groups.clear();
-        channel.presences.clear();
-        channel.older_.reset();
-        channel.younger_.reset();
-        channel.rates.reset();
         enter(channel, State::unreadable);
         return;
     }
     const ChannelReport& report = *channel.report;
-    // The name may have come to mean another channel.
-    const bool same = previous && previous->channel_id == report.channel_id;
     const ChannelReport* before = same ? &*previous : nullptr;
-    if (!same) {
-        channel.groups.clear();
-        channel.presences.clear();
-        channel.older_.reset();
-        channel.younger_.reset();
-        channel.death.reset();
-    }
-    if (channel.younger_ &&
-        seconds(report.sampled_at_ns - channel.younger_->sampled_at_ns()) >= window_seconds / 2) {
-        channel.older_ = std::move(channel.younger_);
-        channel.younger_.reset();
-        for (Presence& presence : channel.presences)
-            presence.older = presence.younger;
-    }
-    const KeptReport* start = channel.older_ ? &*channel.older_ : nullptr;
-    channel.rates = start != nullptr ? channel_rates(start->counters(), report) : std::nullopt;
+    if (!channel.window) channel.window.emplace(ChannelStart(report));
+    channel.window->follow(report.sampled_at_ns, [&] { return ChannelStart(report); });
+    channel.rates = channel_rates(**channel.window, report);
 
     std::vector<GroupHistory> groups;
     groups.reserve(report.groups.size());
     for (const GroupReport& now : report.groups) {
         const auto known = std::find_if(
             channel.groups.begin(), channel.groups.end(), [&](const GroupHistory& each) {
-                return each.index == now.index && each.name == now.name && each.start == now.start;
+                return each.index == now.index && each.start == now.start && each.name == now.name;
             });
-        const bool is_known = known != channel.groups.end();
-        GroupHistory& group = groups.emplace_back(is_known ? std::move(*known) : GroupHistory{});
-        if (!is_known) {
-            group.index = now.index;
-            group.name = now.name;
-            group.start = now.start;
-            group.state_since = group.last_taken = now_;
+        const GroupReport* earlier = nullptr;
+        if (known == channel.groups.end()) {
+            groups.emplace_back(report, now, now_);
+        } else {
+            earlier = &before->groups[static_cast<std::size_t>(known - channel.groups.begin())];
+            groups.push_back(std::move(*known));
         }
+        GroupHistory& group = groups.back();
         if (group.title.empty() || now.subscriber) group.title = title_of(report, now);
-        const GroupReport* earlier = before != nullptr ? find_same_group(*before, now) : nullptr;
-        group.points.push_back(point_of(before, report, earlier, now, now_));
-        group.service = mean_service(start, now);
+        group.window.follow(report.sampled_at_ns, [&] { return GroupStart(report, now); });
+        const std::uint64_t answered = samples_in(now.response_time);
+        group.points.push_back(point_of(
+            before, report, earlier, now,
+            static_cast<double>(answered) - static_cast<double>(group.response_samples), now_));
+        group.response_samples = answered;
+        group.service = mean_service(group.window->service_time, now);
         const unsigned able = takers(report, now);
         if (group.service > 0 && now.members > 0 &&
             !is_stalled(group.points, now, group.service, able)) {
@@ -421,29 +367,28 @@ void History::update(ChannelHistory& channel, Sample sample) {
     std::vector<Presence> presences;
     presences.reserve(report.participants.size());
     for (const ParticipantReport& now : report.participants) {
-        Presence presence = {.index = now.index,
-                             .attached_at_ns = now.attached_at_ns,
-                             .messages = now.messages,
-                             .changed_at = now_};
-        presence.older = presence.younger = now.messages;
-        for (const Presence& known : channel.presences) {
-            if (known.index != now.index || known.attached_at_ns != now.attached_at_ns) continue;
-            if (known.messages == now.messages) presence.changed_at = known.changed_at;
-            presence.older = known.older;
-            presence.younger = channel.younger_ ? known.younger : now.messages;
-            if (start == nullptr) continue;
-            const float rate = per_second(known.older, now.messages,
-                                          seconds(report.sampled_at_ns - start->sampled_at_ns()));
-            presence.rate = std::isnan(rate) ? 0 : rate;
-        }
-        presences.push_back(presence);
+        const Presence::Look look = {.sampled_at_ns = report.sampled_at_ns,
+                                     .messages = now.messages};
+        const auto known = std::find_if(
+            channel.presences.begin(), channel.presences.end(), [&](const Presence& each) {
+                return each.index == now.index && each.attached_at_ns == now.attached_at_ns;
+            });
+        Presence& presence = presences.emplace_back(
+            known != channel.presences.end() ? *known
+                                             : Presence{.index = now.index,
+                                                        .attached_at_ns = now.attached_at_ns,
+                                                        .messages = now.messages,
+                                                        .changed_at = now_,
+                                                        .window = WindowStart(look)});
+        if (presence.messages != now.messages) presence.changed_at = now_;
+        presence.messages = now.messages;
+        presence.window.follow(look.sampled_at_ns, [&] { return look; });
+        const float rate =
+            per_second(presence.window->messages, now.messages,
+                       seconds(report.sampled_at_ns - presence.window->sampled_at_ns));
+        presence.rate = std::isnan(rate) ? 0 : rate;
     }
     channel.presences = std::move(presences);
-
-    if (!channel.younger_) {
-        channel.younger_.emplace(report);
-        if (!channel.older_) channel.older_ = channel.younger_;
-    }
 }
 
 std::size_t window_begin(const Points& points) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tools/monitor/estimate.hpp"
@@ -18,8 +19,7 @@ namespace ipc::tools::monitor {
 // else.
 
 /// States are judged over this window, or at least three snapshots; in seconds. Rates and estimates
-/// are over a half to the whole of it: what reports are kept for them is most of what a monitor
-/// keeps.
+/// are over a half to the whole of it.
 constexpr double window_seconds = 10;
 /// Histories go back this far, or at least 16 snapshots; when there are many groups, as far as some
 /// megabytes reach.
@@ -66,51 +66,60 @@ enum class State : std::uint8_t {
     idle,  ///< nothing was published or taken over the window, and nothing waits
 };
 
+/// Where the window of rates and estimates begins: at the older of two looks half a window apart.
+/// Both are the first one until there are others.
+template <class Look>
+class WindowStart {
+public:
+    explicit WindowStart(Look first) : older_(first), younger_(std::move(first)) {}
+
+    const Look& operator*() const { return older_; }
+    const Look* operator->() const { return &older_; }
+
+    /// Moves on with the newest look, which `make` makes when it is due.
+    template <class Make>
+    void follow(std::int64_t sampled_at_ns, Make&& make) {
+        constexpr auto half = static_cast<std::int64_t>(window_seconds / 2 * 1e9);
+        if (sampled_at_ns - younger_.sampled_at_ns < half) return;
+        older_ = std::exchange(younger_, make());
+    }
+
+private:
+    Look older_;
+    Look younger_;
+};
+
 struct GroupHistory {
-    unsigned index = 0;  ///< the group's entry in the channel
+    GroupHistory(const ChannelReport& channel, const GroupReport& group, double now);
+
+    unsigned index;  ///< the group's entry in the channel
     std::string name;
-    Position start = 0;
+    Position start;
     std::string title;  ///< the name; of a subscriber, who it is
     Points points;      ///< oldest first; never empty
     std::optional<Death> death;
     double service = 0;  ///< T_p: mean over the window, or the whole past; seconds, 0: unknown
     State state = State::idle;
-    double state_since = 0;  ///< seconds
+    double state_since;  ///< seconds
 
-    double last_taken = 0;  ///< when something was last seen to be handed out, or the first look
+    double last_taken;  ///< when something was last seen to be handed out, or the first look
+    std::uint64_t response_samples = 0;  ///< in the histogram
+    WindowStart<GroupStart> window;
 };
 
 /// What is remembered of a participant.
 struct Presence {
-    unsigned index = 0;
-    std::int64_t attached_at_ns = 0;
-    std::uint64_t messages = 0;
-    double changed_at = 0;  ///< when its count last changed, or it was first seen
-    double rate = 0;        ///< messages per second over the window
-    // Where windows begin, as those of the channel.
-    std::uint64_t older = 0;
-    std::uint64_t younger = 0;
-};
+    struct Look {
+        std::int64_t sampled_at_ns;
+        std::uint64_t messages;
+    };
 
-/// A report without what nobody will ask it for, and in less memory: three quarters of a histogram
-/// are zeros.
-class KeptReport {
-public:
-    explicit KeptReport(const ChannelReport& report);
-
-    std::int64_t sampled_at_ns() const { return report_.sampled_at_ns; }
-    /// Without histograms, leases and participants.
-    const ChannelReport& counters() const { return report_; }
-    /// With histograms.
-    ChannelReport unpacked() const;
-    /// How many service times the histogram of the report's n-th group had counted.
-    double service_samples(std::size_t group) const { return service_samples_[group]; }
-
-private:
-    ChannelReport report_;
-    /// Of all groups, one after the other, packed.
-    std::vector<std::uint64_t> histograms_;
-    std::vector<double> service_samples_;
+    unsigned index;
+    std::int64_t attached_at_ns;
+    std::uint64_t messages;
+    double changed_at;  ///< when its count last changed, or it was first seen
+    double rate = 0;    ///< messages per second over the window
+    WindowStart<Look> window;
 };
 
 struct ChannelHistory {
@@ -118,8 +127,9 @@ struct ChannelHistory {
     std::string problem;  ///< why there is no report; empty when there is
     std::optional<ChannelReport> report;
     std::vector<GroupHistory> groups;  ///< as in the report
-    std::vector<Presence> presences;   ///< of the report's participants
+    std::vector<Presence> presences;   ///< as the report's participants
     std::optional<ChannelRates> rates;
+    std::optional<WindowStart<ChannelStart>> window;
     std::optional<Death> death;  ///< of a producer
     State state = State::idle;   ///< the worst of its groups, or its own when it has none
     double state_since = 0;
@@ -127,13 +137,6 @@ struct ChannelHistory {
     const GroupReport& report_of(const GroupHistory& group) const;
     /// Over the window. Not remembered: few of them are looked at.
     Estimate estimate_of(const GroupHistory& group) const;
-
-private:
-    friend class History;
-
-    // Where windows begin: earlier reports half a window apart.
-    std::optional<KeptReport> older_;
-    std::optional<KeptReport> younger_;
 };
 
 class History {
