@@ -121,17 +121,16 @@ public:
         return core_->send(bytes.data(), bytes.size(),
                            [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
-    Sent send(const T& value, std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return core_->send(&value, sizeof value,
-                           [&] { return protocol::wait_for_ever(std::move(stop)); });
+    [[gnu::always_inline]] Sent send(const T& value,
+                                     std::stop_token stop = {}) requires(!is_bytes<T>) {
+        return send_item(value, [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
 
     /// The same, waiting at most `span`.
     template <class Rep, class Period>
     Sent send_for(const Item& item, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) {
-        return core_->send(data(item), size(item),
-                           [&] { return protocol::wait_for(span, std::move(stop)); });
+        return send_item(item, [&] { return protocol::wait_for(span, std::move(stop)); });
     }
     template <class Rep, class Period>
     Sent send_for(std::span<const std::byte> bytes, std::chrono::duration<Rep, Period> span,
@@ -141,9 +140,7 @@ public:
     }
 
     /// The same, never waiting.
-    Sent try_send(const Item& item) {
-        return core_->send(data(item), size(item), protocol::Patience::none);
-    }
+    Sent try_send(const Item& item) { return send_item(item, protocol::Patience::none); }
     Sent try_send(std::span<const std::byte> bytes) requires is_bytes<T> {
         return core_->send(bytes.data(), bytes.size(), protocol::Patience::none);
     }
@@ -210,6 +207,18 @@ private:
         } else {
             return sizeof item;
         }
+    }
+
+    static constexpr bool is_short = !is_bytes<T> && sizeof(Item) <= format::longest_in_registers;
+
+    template <class MakePatience>
+    [[gnu::always_inline]] Sent send_item(const Item& item,
+                                          MakePatience&& patience) requires(is_short) {
+        return core_->send_value(item, std::forward<MakePatience>(patience));
+    }
+    template <class MakePatience>
+    Sent send_item(const Item& item, MakePatience&& patience) requires(!is_short) {
+        return core_->send(data(item), size(item), std::forward<MakePatience>(patience));
     }
 
     BatchSent send_all(std::span<const Item> items, const protocol::Patience& patience) {

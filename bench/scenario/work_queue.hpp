@@ -60,7 +60,7 @@ Measurement work_queue(T& transport, std::size_t senders, std::size_t members,
                 message.write(++sequence);
                 sum += sequence;
                 sender.send(message);
-            } while (!timer.add(1) || timer.now() < end);
+            } while (!timer.is_complete(sequence - before) || timer.now() < end);
             queue->sent.add(sequence - before, sum);
             // The last one tells every member; nobody takes two of these.
             message.write(last_sequence);

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
+#include <utility>
 
 // Copies between private memory and shared memory that another process may write at the same time:
 // a lossy reader copies a message first and checks the limit afterwards, which discards what it
@@ -36,6 +38,9 @@ inline void copy_bytes(void* target, const void* source, std::size_t size) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
+/// Up to this size a message is better off in registers than in memory.
+constexpr std::size_t longest_in_registers = 64;
+
 /// The shared side must be 8-byte aligned and padded to a multiple of 8. The first words are stored
 /// last, next to a slot's header: see ProducerCore::publish.
 inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
@@ -55,7 +60,54 @@ inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     }
 }
 
-/// The same in the other direction.
+/// A value of a few bytes, in words: in registers, where it was made there and nothing asks for its
+/// address.
+template <std::size_t Size>
+class Words {
+    static_assert(Size != 0 && Size <= longest_in_registers);
+    static constexpr std::size_t count = (Size + 7) / 8;
+
+public:
+    template <class T>
+    explicit Words(const T& value) {
+        static_assert(sizeof value == Size);
+        each([&](auto i) {
+            word_[i] = 0;
+            std::memcpy(&word_[i], reinterpret_cast<const std::byte*>(&value) + 8 * i,
+                        i + 1 < count ? 8 : Size - 8 * i);
+        });
+    }
+    /// As copy_in.
+    void copy_in(std::byte* shared) const {
+        each([&](auto i) {
+            __atomic_store_n(reinterpret_cast<std::uint64_t*>(shared) + i, word_[i],
+                             __ATOMIC_RELAXED);
+        });
+    }
+
+    /// call(word...)
+    template <class Call>
+    auto call_with(Call&& call) const {
+        return [&]<std::size_t... i>(std::index_sequence<i...>) {
+            return call(word_[i]...);
+        }
+        (std::make_index_sequence<count>{});
+    }
+
+private:
+    /// Calls for each word, the last one first; written out, since loops are not for registers.
+    template <class Call>
+    static void each(Call&& call) {
+        [&]<std::size_t... i>(std::index_sequence<i...>) {
+            (call(std::integral_constant<std::size_t, count - 1 - i>{}), ...);
+        }
+        (std::make_index_sequence<count>{});
+    }
+
+    std::uint64_t word_[count];
+};
+
+/// copy_in in the other direction.
 inline void copy_out(void* target, const std::byte* shared, std::size_t size) {
     if (size > longest_copy_in_words) return copy_bytes(target, shared, size);
     const auto* words = reinterpret_cast<const std::uint64_t*>(shared);

@@ -55,14 +55,20 @@ public:
     ProducerCore(const ProducerCore&) = delete;
     ProducerCore& operator=(const ProducerCore&) = delete;
 
-    /// Copies a message into the channel. The hot path is here; everything that may wait is not.
-    Sent try_send_inline(const void* data, std::size_t size) {
+    /// Copies a message into the channel: `copy` does, into the slot. The hot path is here;
+    /// everything that may wait is not.
+    template <class Copy>
+    [[gnu::always_inline]] Sent try_send_inline(std::size_t size, Copy&& copy) {
         memory_->check_fork();
         if (size > inline_size_) return Status::too_large;
         Slot* slot = claim_now();
         if (slot == nullptr) return Status::full;
-        format::copy_in(slot->payload(), data, size);
+        copy(slot->payload());
         return publish(*slot, format::Descriptor::make(size, 0, 0), size);
+    }
+    Sent try_send_inline(const void* data, std::size_t size) {
+        return try_send_inline(size,
+                               [&](std::byte* payload) { format::copy_in(payload, data, size); });
     }
     /// `patience` makes the Patience of a message that cannot be sent at once.
     template <class MakePatience>
@@ -72,6 +78,20 @@ public:
             return sent;
         }
         return send_slowly(data, size, {}, patience());
+    }
+    /// The same for a short value. It has to be in memory only when it cannot be sent at once:
+    /// storing it there, on the way to the slot, would cost as much as a third of a publish.
+    template <class T, class MakePatience>
+    [[gnu::always_inline]] Sent send_value(const T& value, MakePatience&& patience) {
+        const format::Words<sizeof(T)> words(value);
+        const Sent sent =
+            try_send_inline(sizeof(T), [&](std::byte* payload) { words.copy_in(payload); });
+        if (sent) [[likely]] {
+            announce(1);
+            return sent;
+        }
+        return words.call_with(
+            [&](auto... word) { return send_words_slowly(sizeof(T), patience, word...); });
     }
     Sent send_with(const void* data, std::size_t size, const Extension& extension,
                    const Patience& patience) {
@@ -120,6 +140,13 @@ public:
     std::size_t inline_size() const { return inline_size_; }
 
 private:
+    template <class MakePatience, class... Word>
+    [[gnu::noinline, gnu::cold]] Sent send_words_slowly(std::size_t size, MakePatience& patience,
+                                                        Word... word) {
+        const std::uint64_t in_memory[] = {word...};
+        return send_slowly(in_memory, size, {}, patience());
+    }
+
     /// The position to claim next; shared: a guess, never beyond the tail. From a claim until its
     /// publish, the claimed one.
     Position next() const { return self_->next.load(std::memory_order_relaxed); }
