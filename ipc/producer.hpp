@@ -121,8 +121,10 @@ public:
         return core_->send(bytes.data(), bytes.size(),
                            [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
-    [[gnu::always_inline]] Sent send(const T& value,
-                                     std::stop_token stop = {}) requires(!is_bytes<T>) {
+    [[gnu::always_inline]] Sent send(const T& value) requires(!is_bytes<T>) {
+        return send_item(value, [] { return protocol::wait_for_ever({}); });
+    }
+    Sent send(const T& value, std::stop_token stop) requires(!is_bytes<T>) {
         return send_item(value, [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
 
@@ -140,7 +142,9 @@ public:
     }
 
     /// The same, never waiting.
-    Sent try_send(const Item& item) { return send_item(item, protocol::Patience::none); }
+    [[gnu::always_inline]] Sent try_send(const Item& item) {
+        return send_item(item, protocol::Patience::none);
+    }
     Sent try_send(std::span<const std::byte> bytes) requires is_bytes<T> {
         return core_->send(bytes.data(), bytes.size(), protocol::Patience::none);
     }

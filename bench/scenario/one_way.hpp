@@ -82,23 +82,30 @@ private:
     std::uint64_t counted_until_ = 0;
 };
 
+template <class M, class Sender>
+[[gnu::noinline]] void send_last(Sender& sender) {
+    Room<M> room;
+    room([&](M& message) {
+        message.write(last_sequence);
+        sender.send(message);
+    });
+}
+
 /// Sends messages in order for that long, and then the last one.
 template <class M, class Sender>
 void send_for(std::chrono::nanoseconds span, Sender& sender) {
     Room<M> room;
-    const auto send = [&](std::uint64_t sequence) {
-        room([&](M& message) {
-            message.write(sequence);
-            sender.send(message);
-        });
-    };
     std::uint64_t sequence = 0;
     ChunkTimer timer;
     const auto end = timer.now() + span.count();
     do {
-        send(++sequence);
+        ++sequence;
+        room([&](M& message) {
+            message.write(sequence);
+            sender.send(message);
+        });
     } while (!timer.is_complete(sequence) || timer.now() < end);
-    send(last_sequence);
+    send_last<M>(sender);
 }
 
 template <class M, class Receiver>

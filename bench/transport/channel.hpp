@@ -33,8 +33,12 @@ private:
     std::string name_;
 };
 
+[[noreturn, gnu::cold]] inline void fail(Status status) {
+    throw std::runtime_error(std::string(to_string(status)));
+}
 inline void require(const Outcome& outcome) {
-    if (!outcome) throw std::runtime_error(std::string(to_string(outcome.status())));
+    if (!outcome) [[unlikely]]
+        fail(outcome.status());
 }
 
 constexpr WaitPolicy policy(Waiting waiting) {
@@ -59,11 +63,12 @@ template <class M>
 class ChannelSender {
 public:
     explicit ChannelSender(Producer<M> producer) : producer_(std::move(producer)) {}
-    void send(const M& message) { require(producer_.send(message)); }
+    /// Inlined, as the call of the producer is where no wrapper is around it.
+    [[gnu::always_inline]] void send(const M& message) { require(producer_.send(message)); }
     void send_batch(std::span<const M> messages) { require(producer_.send_batch(messages)); }
     void send_in_place(std::uint64_t sequence) {
         auto loan = producer_.loan();
-        if (!loan) throw std::runtime_error(std::string(to_string(loan.status())));
+        if (!loan) fail(loan.status());
         loan->word[0] = sequence;
         require(std::move(loan).publish());
     }
@@ -78,13 +83,13 @@ public:
     explicit ChannelReceiver(Consumer<M> consumer) : consumer_(std::move(consumer)) {}
     void receive(M& message) {
         auto received = consumer_.receive();
-        if (!received) throw std::runtime_error(std::string(to_string(received.status())));
+        if (!received) fail(received.status());
         message = *received;
         if constexpr (acknowledge) require(received.ack());
     }
     std::uint64_t receive_in_place() {
         auto received = consumer_.receive();
-        if (!received) throw std::runtime_error(std::string(to_string(received.status())));
+        if (!received) fail(received.status());
         const std::uint64_t sequence = received->word[0];
         if constexpr (acknowledge) require(received.ack());
         return sequence;
@@ -92,7 +97,7 @@ public:
     template <class Use>
     void receive_batch(std::size_t most, Use&& use) {
         auto batch = consumer_.receive_batch(most);
-        if (!batch) throw std::runtime_error(std::string(to_string(batch.status())));
+        if (!batch) fail(batch.status());
         for (auto& message : batch) {
             use(*message);
             if constexpr (acknowledge) require(message.ack());

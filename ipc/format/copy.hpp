@@ -87,21 +87,23 @@ public:
 
     /// call(word...)
     template <class Call>
-    auto call_with(Call&& call) const {
-        return [&]<std::size_t... i>(std::index_sequence<i...>) {
-            return call(word_[i]...);
-        }
-        (std::make_index_sequence<count>{});
+    [[gnu::always_inline]] auto call_with(Call&& call) const {
+        return call_with(call, std::make_index_sequence<count>{});
     }
 
 private:
+    template <class Call, std::size_t... i>
+    [[gnu::always_inline]] auto call_with(Call& call, std::index_sequence<i...> /*words*/) const {
+        return call(word_[i]...);
+    }
     /// Calls for each word, the last one first; written out, since loops are not for registers.
     template <class Call>
-    static void each(Call&& call) {
-        [&]<std::size_t... i>(std::index_sequence<i...>) {
-            (call(std::integral_constant<std::size_t, count - 1 - i>{}), ...);
-        }
-        (std::make_index_sequence<count>{});
+    [[gnu::always_inline]] static void each(Call&& call) {
+        each(call, std::make_index_sequence<count>{});
+    }
+    template <class Call, std::size_t... i>
+    [[gnu::always_inline]] static void each(Call& call, std::index_sequence<i...> /*words*/) {
+        (call(std::integral_constant<std::size_t, count - 1 - i>{}), ...);
     }
 
     std::uint64_t word_[count];

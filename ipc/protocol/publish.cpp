@@ -60,6 +60,18 @@ ProducerCore::~ProducerCore() {
     detach(*memory_, attachment_);
 }
 
+std::int64_t ProducerCore::stamp(Position position) {
+    const std::int64_t time = os::now();
+    sampler_.taken(position, time);
+    return time;
+}
+
+/// Readers sleep, or the channel is to be closed: neither happens to a producer in a hurry.
+void ProducerCore::heed(std::uint64_t announcement) {
+    sampler_.slow_down(next());
+    if ((announcement & format::Announcement::close_requested) != 0) close_as_asked();
+}
+
 void ProducerCore::close_as_asked() {
     // Without room now, the next publish tries again.
     (void)close(Patience::none());

@@ -119,13 +119,11 @@ public:
     }
 
     /// Wakes readers after `count` messages were published by the functions above.
-    void announce(int count) {
+    [[gnu::always_inline]] void announce(int count) {
         const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
         if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
-            [[unlikely]] {
-            sampler_.slow_down(next());
-            if ((word & format::Announcement::close_requested) != 0) close_as_asked();
-        }
+            [[unlikely]]
+            heed(word);
     }
 
     /// Waits for space in the region, not for a slot.
@@ -153,7 +151,7 @@ private:
     void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
 
     /// The slot of the next position, claimed; null when there is no room now.
-    Slot* claim_now(Phase install = Phase::claimed) {
+    [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed) {
         const Position position = next();
         if (!before(position, limit_)) [[unlikely]] {
             if (!look_for_room()) return nullptr;
@@ -168,7 +166,8 @@ private:
     // half with READY, and what this producer keeps for itself.
 
     /// Everything but the payload of a claimed slot, then READY.
-    Sent publish(Slot& slot, format::Descriptor descriptor, std::size_t body) {
+    [[gnu::always_inline]] Sent publish(Slot& slot, format::Descriptor descriptor,
+                                        std::size_t body) {
         const Position position = next();
         mark_ready(slot, position, descriptor);
         count(position, 1, body);
@@ -187,12 +186,11 @@ private:
             ring_.at(position).publish_time.store(0, std::memory_order_relaxed);
         }
     }
-    void mark_ready(Slot& slot, Position position, format::Descriptor descriptor) {
+    [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
+                                           format::Descriptor descriptor) {
         std::int64_t time = 0;
-        if (sampler_.is_due(position)) [[unlikely]] {
-            time = os::now();
-            sampler_.taken(position, time);
-        }
+        if (sampler_.is_due(position)) [[unlikely]]
+            time = stamp(position);
         slot.publish_time.store(static_cast<std::uint64_t>(time), std::memory_order_relaxed);
         slot.descriptor.store(descriptor.bits, std::memory_order_relaxed);
         slot.state.store(SlotState::make(position, index_, Phase::ready).bits,
@@ -227,6 +225,8 @@ private:
         return written;
     }
 
+    std::int64_t stamp(Position position);
+    void heed(std::uint64_t announcement);
     void close_as_asked();
     bool look_for_room();
     void install_closed(Slot& slot);
