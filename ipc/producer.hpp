@@ -121,6 +121,7 @@ public:
         return core_->send(bytes.data(), bytes.size(),
                            [&] { return protocol::wait_for_ever(std::move(stop)); });
     }
+    // Apart from the next, so that it keeps no stop token in memory.
     [[gnu::always_inline]] Sent send(const T& value) requires(!is_bytes<T>) {
         return send_item(value, [] { return protocol::wait_for_ever({}); });
     }

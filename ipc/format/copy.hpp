@@ -61,7 +61,7 @@ inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
 }
 
 /// A value of a few bytes, in words: in registers, where it was made there and nothing asks for its
-/// address.
+/// address. Inlined by all means, since a call of a member would ask for it.
 template <std::size_t Size>
 class Words {
     static_assert(Size != 0 && Size <= longest_in_registers);
@@ -85,7 +85,7 @@ public:
         });
     }
 
-    /// call(word...)
+    /// Calls with the words as arguments, the first one first.
     template <class Call>
     [[gnu::always_inline]] auto call_with(Call&& call) const {
         return call_with(call, std::make_index_sequence<count>{});

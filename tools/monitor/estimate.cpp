@@ -246,8 +246,8 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
     result.busy = busy_members(group);
     result.backlog = group.backlog;
     std::optional<double> observed;
+    Window window(before != nullptr ? now.sampled_at_ns - before->sampled_at_ns : 0);
     if (before != nullptr) {
-        Window window(now.sampled_at_ns - before->sampled_at_ns);
         const GroupRates rates = {
             .in = window.per_second(before->messages_in, now.messages_in),
             .out = window.per_second(before->delivered, group.delivered),
@@ -272,10 +272,8 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
         result.service = durations_between({}, group.service_time, group.service_time_sum_ns);
     }
     if (result.rates && result.rates->done == 0 && result.service && group.members != 0) {
-        const double window =
-            static_cast<double>(now.sampled_at_ns - before->sampled_at_ns) * nanosecond;
         result.stalled = before->backlog > before->delayed && group.backlog > group.delayed &&
-                         window * group.members > enough_to_miss * result.service->mean;
+                         window.seconds() * group.members > enough_to_miss * result.service->mean;
     }
     predict_times(result, group, observed);
     return result;
