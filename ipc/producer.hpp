@@ -227,13 +227,17 @@ private:
     }
 
     BatchSent send_all(std::span<const Item> items, const protocol::Patience& patience) {
-        const auto bytes_of = [&](std::size_t i) {
-            return std::span(static_cast<const std::byte*>(data(items[i])), size(items[i]));
+        const auto body_of = [&](std::size_t i) {
+            if constexpr (is_short) {
+                return format::Words<sizeof(Item)>(items[i]);
+            } else {
+                return format::Bytes{data(items[i]), size(items[i])};
+            }
         };
         std::size_t sent = 0;
         while (sent < items.size()) {
             const std::size_t now = core_->try_send_some(
-                items.size() - sent, [&](std::size_t i) { return bytes_of(sent + i); });
+                items.size() - sent, [&](std::size_t i) { return body_of(sent + i); });
             // Readers have to know of what is there before this producer waits for them.
             if (now != 0) core_->announce(static_cast<int>(now));
             sent += now;

@@ -151,7 +151,7 @@ TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms
         ASSERT_TRUE(eventually([&] { return is_parked(name, receiver.pid()); }));
         // Published without waking anybody, so that the one that polls gets it.
         protocol::ProducerCore producer(memory_of(name), false, {});
-        const Sent sent = producer.try_send_inline("job", 3);
+        const Sent sent = producer.try_send_inline(format::Bytes{"job", 3});
         ASSERT_TRUE(sent);
         ASSERT_TRUE(reaches(held, 2));
         const std::int64_t start = os::now();
@@ -665,7 +665,7 @@ TEST(DeathOfAProducer, BetweenReadyAndTheWakeSleepersStillGetTheMessage) {
     }
     Child producer([&] {
         protocol::ProducerCore core(memory_of(name), false, {});
-        require(static_cast<bool>(core.try_send_inline("visible", 7)), "published");
+        require(static_cast<bool>(core.try_send_inline(format::Bytes{"visible", 7})), "published");
         die();
     });
     ASSERT_EQ(producer.wait(), 128 + SIGKILL);

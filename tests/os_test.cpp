@@ -30,6 +30,7 @@
 #include "ipc/os/lock.hpp"
 #include "ipc/os/membarrier.hpp"
 #include "ipc/os/process.hpp"
+#include "ipc/os/processor.hpp"
 #include "ipc/os/shared_object.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)

@@ -547,6 +547,29 @@ TEST(ProducerWait, EndsWhenAReaderMakesRoom) {
     }
 }
 
+// A member moves its group's mark once a step, or when somebody is refused or sleeps.
+TEST(ProducerWait, FindsRoomThatAMemberMadeAndDidNotPublish) {
+    for (const WaitPolicy policy :
+         {WaitPolicy::parking(), WaitPolicy::adaptive(), WaitPolicy::spinning()}) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 64});
+        auto member = channel.join("workers");
+        auto producer = channel.producer({.wait_policy = policy});
+        for (int i = 0; i < 64; ++i)
+            ASSERT_TRUE(producer.send("x"));
+        ASSERT_TRUE(member.receive().ack());
+        const auto start = Clock::now();
+        EXPECT_TRUE(producer.send_for("waits", 20s));
+        EXPECT_LT(Clock::now() - start, 2s);
+
+        ASSERT_TRUE(member.receive().ack());
+        EXPECT_TRUE(producer.try_send("does not wait"));
+
+        ASSERT_TRUE(member.receive().ack());
+        EXPECT_TRUE(producer.send_for("has no time to wait", 0s));
+    }
+}
+
 TEST(ProducerWait, EndsAtItsDeadlineAndNotBefore) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 1});

@@ -13,6 +13,7 @@
 #include "bench/transport/channel.hpp"
 #include "bench/transport/message.hpp"
 #include "ipc/os/clock.hpp"
+#include "ipc/os/processor.hpp"
 
 namespace ipc::bench {
 namespace {

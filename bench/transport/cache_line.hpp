@@ -10,7 +10,7 @@
 
 #include "bench/system/shared.hpp"
 #include "bench/transport/message.hpp"
-#include "ipc/os/clock.hpp"
+#include "ipc/os/processor.hpp"
 
 namespace ipc::bench {
 

@@ -60,6 +60,15 @@ inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     }
 }
 
+/// What a message is made from, in memory.
+struct Bytes {
+    const void* data;
+    std::size_t length;
+
+    std::size_t size() const { return length; }
+    void copy_in(std::byte* shared) const { format::copy_in(shared, data, length); }
+};
+
 /// A value of a few bytes, in words: in registers, where it was made there and nothing asks for its
 /// address. Inlined by all means, since a call of a member would ask for it.
 template <std::size_t Size>
@@ -77,7 +86,7 @@ public:
                         i + 1 < count ? 8 : Size - 8 * i);
         });
     }
-    /// As copy_in.
+    static constexpr std::size_t size() { return Size; }
     void copy_in(std::byte* shared) const {
         each([&](auto i) {
             __atomic_store_n(reinterpret_cast<std::uint64_t*>(shared) + i, word_[i],

@@ -30,16 +30,6 @@ inline Nanoseconds elapsed(Nanoseconds then, Nanoseconds now) noexcept {
     return then < 0 || then > now ? 0 : now - then;
 }
 
-/// For the body of a spin loop: yields the core's resources to its sibling thread and spares the
-/// loop the misprediction that would otherwise delay its end.
-inline void cpu_relax() noexcept {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
-
 /// When a wait gives up, as an absolute time: a wait that is resumed several times still ends on
 /// time.
 struct Deadline {

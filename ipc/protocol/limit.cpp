@@ -14,7 +14,9 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.gates()) continue;
         // EDGE settle: what the group's readers did with the slots happened before they are reused.
-        const Position low = group.low_water_mark(std::memory_order_acquire);
+        // Only this word is looked at: those next to the cursor are written for each message.
+        const format::LowWater mark{group.low_water.load(std::memory_order_acquire)};
+        const Position low = mark.position(tail);
         if (before(low, lowest)) {
             lowest = low;
             if (blocker != nullptr) *blocker = static_cast<int>(i);
@@ -46,17 +48,17 @@ bool install(ChannelMemory& memory, Limit seen, Position goal) {
 
 }  // namespace
 
-Position refresh_limit(ChannelMemory& memory, Position tail) {
-    bool moved = false;
+Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough) {
+    bool may_move = thorough;
     for (;;) {
         // The word is read before the groups are scanned: a join in between changes its epoch,
         // and the exchange below fails. EDGE gate: who reads the new epoch sees the entry.
         const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
         const Position current = seen.position(tail);
         const Position goal = earlier_of(gate(memory, tail), tail + memory.step());
-        if (!before(tail, later_of(current, goal)) && !moved) {
+        if (!before(tail, later_of(current, goal)) && may_move) {
             move_low_water_marks(memory);
-            moved = true;
+            may_move = false;
             continue;
         }
         if (!before(current, goal)) {

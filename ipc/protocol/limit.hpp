@@ -23,9 +23,10 @@ namespace ipc::inline v1::protocol {
 /// `blocker` receives the group's index, or -1.
 Position gate(const ChannelMemory& memory, Position tail, int* blocker = nullptr);
 
-/// Raises the limit as far as gates and retention allow; returns it. Moves low-water marks on the
-/// way, so that a blocked producer depends on nobody else's diligence.
-Position refresh_limit(ChannelMemory& memory, Position tail);
+/// Raises the limit as far as gates and retention allow; returns it. `thorough`: if that is not
+/// beyond the tail, moves low-water marks first, so that a blocked producer depends on nobody
+/// else's diligence.
+Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough);
 
 /// Raises the limit to `target` at least, giving up retention; false while a gate forbids it.
 bool raise_limit(ChannelMemory& memory, Position target);

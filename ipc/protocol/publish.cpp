@@ -12,6 +12,7 @@ namespace {
 
 constexpr os::Nanoseconds claim_pause = 2'000'000;
 constexpr os::Nanoseconds ask_again = 20'000;
+constexpr int looks_per_thorough_one = 256;  // about 10 us
 
 }  // namespace
 
@@ -77,7 +78,7 @@ void ProducerCore::close_as_asked() {
     (void)close(Patience::none());
 }
 
-bool ProducerCore::look_for_room() {
+bool ProducerCore::look_for_room(bool thorough) {
     if (closed_ || memory_->is_removed()) return false;
     const Position position = next();
     if (exclusive_) {
@@ -87,7 +88,7 @@ bool ProducerCore::look_for_room() {
             return false;
         }
     }
-    limit_ = refresh_limit(*memory_, position);
+    limit_ = refresh_limit(*memory_, position, thorough);
     if (!before(position, limit_)) return false;
     // On a channel that is always full this is the only room there is for the mark.
     const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &
@@ -106,12 +107,12 @@ void ProducerCore::install_closed(Slot& slot) {
     wake_everyone(*memory_);
 }
 
-Slot* ProducerCore::claim_shared(Phase install) {
+Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
         const Position position = next();
-        if (!before(position, limit_) && !look_for_room()) return nullptr;
+        if (!before(position, limit_) && !look_for_room(thorough)) return nullptr;
         Slot& slot = ring_.at(position);
         SlotState seen{slot.state.load(std::memory_order_acquire)};
         const Position at = seen.position(position);
@@ -153,8 +154,7 @@ Status ProducerCore::why_not(const Patience& patience) const {
     return patience.deadline.passed() ? patience.when_over : Status::ok;
 }
 
-/// What a producer does that found no room, before it waits or gives up. Whether it should look
-/// again.
+/// What a producer does that found no room, before it gives up. Whether it should look again.
 bool ProducerCore::ask_for_room() {
     const os::Nanoseconds now = os::now();
     // Readers publish their positions every step anyway. One that is asked at each of its messages
@@ -172,28 +172,40 @@ bool ProducerCore::ask_for_room() {
 }
 
 Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
-    const auto ready = [&](bool) {
+    const auto look = [&](bool thorough) {
         blocked_by_claim_ = false;
-        slot = claim_now(install);
+        slot = claim_now(install, thorough);
         return slot != nullptr || closed_;
     };
-    if (ready(true)) return closed_ ? Status::closed : Status::ok;
-    if (ask_for_room() && ready(true)) return closed_ ? Status::closed : Status::ok;
-    if (const Status status = why_not(patience); status != Status::ok) return status;
+    const auto found = [&] { return closed_ ? Status::closed : Status::ok; };
+    // Who cannot wait looks thoroughly at once. Who can leaves it to the readers at first, which
+    // make room for many messages together: a look at what they are writing costs them more than
+    // the one slot that it may find.
+    int looks = 0;
+    const auto ready = [&](bool thorough) {
+        return look(thorough || ++looks % looks_per_thorough_one == 0);
+    };
+    Status status = why_not(patience);
+    if (look(status != Status::ok)) return found();
     os::Nanoseconds pause = claim_pause;
-    for (;;) {
+    while (status == Status::ok) {
         // Who publishes a claim wakes readers, not producers that came around to it: look soon.
         os::Deadline deadline = patience.deadline;
         if (blocked_by_claim_) {
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        const Status status = waiter_->wait(ready, deadline, patience.stop, next());
-        if (status == Status::timed_out && !patience.deadline.passed()) continue;
+        status = waiter_->wait(ready, deadline, patience.stop, next());
+        if (status == Status::timed_out && !patience.deadline.passed()) {
+            status = Status::ok;
+            continue;
+        }
         pass_on_wake();
-        if (closed_) return Status::closed;
-        return status == Status::timed_out ? patience.when_over : status;
+        if (status == Status::ok || closed_) return found();
+        if (status == Status::timed_out) status = patience.when_over;
     }
+    if (ask_for_room() && look(true)) return found();
+    return status;
 }
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
@@ -217,8 +229,8 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         return sent;
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
-    if (!before(next(), limit_) && !look_for_room()) {
-        if (ask_for_room()) (void)look_for_room();
+    if (!before(next(), limit_) && !look_for_room(true)) {
+        if (ask_for_room()) (void)look_for_room(true);
         const Status why = why_not(patience);
         if (why != Status::ok && !before(next(), limit_)) return why;
     }

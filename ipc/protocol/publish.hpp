@@ -22,6 +22,7 @@
 #include <stop_token>
 
 #include "ipc/format/copy.hpp"
+#include "ipc/os/processor.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
@@ -55,25 +56,21 @@ public:
     ProducerCore(const ProducerCore&) = delete;
     ProducerCore& operator=(const ProducerCore&) = delete;
 
-    /// Copies a message into the channel: `copy` does, into the slot. The hot path is here;
-    /// everything that may wait is not.
-    template <class Copy>
-    [[gnu::always_inline]] Sent try_send_inline(std::size_t size, Copy&& copy) {
+    /// Copies a message (format::Bytes or Words) into the channel. The hot path is here; everything
+    /// that may wait is not.
+    template <class Body>
+    [[gnu::always_inline]] Sent try_send_inline(const Body& body) {
         memory_->check_fork();
-        if (size > inline_size_) return Status::too_large;
+        if (body.size() > inline_size_) return Status::too_large;
         Slot* slot = claim_now();
         if (slot == nullptr) return Status::full;
-        copy(slot->payload());
-        return publish(*slot, format::Descriptor::make(size, 0, 0), size);
-    }
-    Sent try_send_inline(const void* data, std::size_t size) {
-        return try_send_inline(size,
-                               [&](std::byte* payload) { format::copy_in(payload, data, size); });
+        body.copy_in(slot->payload());
+        return publish(*slot, format::Descriptor::make(body.size(), 0, 0), body.size());
     }
     /// `patience` makes the Patience of a message that cannot be sent at once.
     template <class MakePatience>
     Sent send(const void* data, std::size_t size, MakePatience&& patience) {
-        if (const Sent sent = try_send_inline(data, size); sent) [[likely]] {
+        if (const Sent sent = try_send_inline(format::Bytes{data, size}); sent) [[likely]] {
             announce(1);
             return sent;
         }
@@ -84,9 +81,7 @@ public:
     template <class T, class MakePatience>
     [[gnu::always_inline]] Sent send_value(const T& value, MakePatience&& patience) {
         const format::Words<sizeof(T)> words(value);
-        const Sent sent =
-            try_send_inline(sizeof(T), [&](std::byte* payload) { words.copy_in(payload); });
-        if (sent) [[likely]] {
+        if (const Sent sent = try_send_inline(words); sent) [[likely]] {
             announce(1);
             return sent;
         }
@@ -100,17 +95,16 @@ public:
     }
 
     /// The first of `count` messages, as many as there is room for now and as fit into slots; how
-    /// many. `bytes_of(i)` is message i, as a span. Wakes nobody: announce them.
-    template <class BytesOf>
-    std::size_t try_send_some(std::size_t count, BytesOf&& bytes_of) {
+    /// many. `body_of(i)` is message i. Wakes nobody: announce them.
+    template <class BodyOf>
+    std::size_t try_send_some(std::size_t count, BodyOf&& body_of) {
         std::size_t sent = 0;
         while (sent < count) {
             std::size_t now = 0;
             if (exclusive_) {
-                now = try_send_together(sent, std::min(count - sent, most_together), bytes_of);
+                now = try_send_together(sent, std::min(count - sent, most_together), body_of);
             } else {
-                const std::span<const std::byte> body = bytes_of(sent);
-                now = try_send_inline(body.data(), body.size()) ? 1 : 0;
+                now = try_send_inline(body_of(sent)) ? 1 : 0;
             }
             if (now == 0) break;
             sent += now;
@@ -150,13 +144,14 @@ private:
     Position next() const { return self_->next.load(std::memory_order_relaxed); }
     void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
 
-    /// The slot of the next position, claimed; null when there is no room now.
-    [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed) {
+    /// The slot of the next position, claimed; null when there is no room now, for all that a look
+    /// shows: a thorough one, or one that leaves the words alone that readers are writing.
+    [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed, bool thorough = false) {
         const Position position = next();
         if (!before(position, limit_)) [[unlikely]] {
-            if (!look_for_room()) return nullptr;
+            if (!look_for_room(thorough)) return nullptr;
         }
-        return exclusive_ ? &ring_.at(position) : claim_shared(install);
+        return exclusive_ ? &ring_.at(position) : claim_shared(install, thorough);
     }
 
     // The slot's line has to come from the readers' caches. A processor fetches several such lines
@@ -171,19 +166,18 @@ private:
         const Position position = next();
         mark_ready(slot, position, descriptor);
         count(position, 1, body);
-        if (exclusive_) {
-            fetch_ahead(position + 2);
-        } else {
-            memory_->header().tail.store(position + 1, std::memory_order_relaxed);
-        }
+        if (!exclusive_) memory_->header().tail.store(position + 1, std::memory_order_relaxed);
+        fetch_ahead(position);
         return {Status::ok, position};
     }
-    /// Gets the slot of a later message into this processor's cache, by a store, while there is
-    /// time: before a reader that keeps up polls it, which makes the real stores slower. Between
-    /// messages that follow each other closely the same would hold up the next one.
+    /// Gets the slot of a later message from the readers' caches while there is time. A claim needs
+    /// it: its exchange would wait for the line, and what follows for the exchange. Not further
+    /// than this, where a reader that keeps up, and its processor that reads ahead, would take it
+    /// back.
     void fetch_ahead(Position position) {
-        if (sampler_.is_slow() && before(position, limit_)) {
-            ring_.at(position).publish_time.store(0, std::memory_order_relaxed);
+        constexpr std::uint64_t distance = 4;
+        if (before(position + distance, limit_)) {
+            os::fetch_for_writing(&ring_.at(position + distance));
         }
     }
     [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
@@ -205,19 +199,19 @@ private:
     static constexpr std::size_t most_together = 16;
 
     /// An exclusive producer's batch, counted as a whole; so many are uncounted if it dies here.
-    template <class BytesOf>
-    std::size_t try_send_together(std::size_t first, std::size_t most, BytesOf&& bytes_of) {
+    template <class BodyOf>
+    std::size_t try_send_together(std::size_t first, std::size_t most, BodyOf&& body_of) {
         memory_->check_fork();
         const Position start = next();
-        if (!before(start, limit_) && !look_for_room()) return 0;
+        if (!before(start, limit_) && !look_for_room(false)) return 0;
         most = std::min<std::size_t>(most, limit_ - start);
         std::size_t bytes = 0;
         std::size_t written = 0;
         for (; written < most; ++written) {
-            const std::span<const std::byte> body = bytes_of(first + written);
+            const auto body = body_of(first + written);
             if (body.size() > inline_size_) break;
             Slot& slot = ring_.at(start + written);
-            format::copy_in(slot.payload(), body.data(), body.size());
+            body.copy_in(slot.payload());
             mark_ready(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
             bytes += body.size();
         }
@@ -228,10 +222,10 @@ private:
     std::int64_t stamp(Position position);
     void heed(std::uint64_t announcement);
     void close_as_asked();
-    bool look_for_room();
+    bool look_for_room(bool thorough);
     void install_closed(Slot& slot);
     bool is_closed();
-    Slot* claim_shared(Phase install);
+    Slot* claim_shared(Phase install, bool thorough);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);

@@ -16,10 +16,6 @@ public:
 
     bool is_due(Position position) const { return !format::before(position, next_); }
 
-    /// Whether events are some 300 ns apart, or more: then at most 16 come between two samples,
-    /// which are at least half a period apart.
-    bool is_slow() const { return interval_ <= 16; }
-
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
     /// called wherever something shows that events are slow, such as a reader that fell asleep.
     void slow_down(Position next) {

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "ipc/os/processor.hpp"
 #include "ipc/protocol/sentinel.hpp"
 
 namespace ipc::inline v1::protocol {
