@@ -95,23 +95,22 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
         const protocol::Slot& slot = ring.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};
         if (!state.is_ready_at(position)) continue;
-        const auto payload = protocol::locate_payload(
-            memory, memory.layout().slot_size - format::slot_header_size, slot, state);
-        if (!payload) continue;
+        protocol::Received received;
+        if (!protocol::locate_payload(memory, memory.layout().slot_size - format::slot_header_size,
+                                      slot, state, received)) {
+            continue;
+        }
         PeekedMessage message;
         message.position = position;
         message.published_at =
             std::chrono::nanoseconds(slot.publish_time.load(std::memory_order_relaxed));
-        copy.resize(payload->length + 8);
-        format::copy_out(copy.data(), payload->data, payload->length);
+        copy.resize(received.length + 8);
+        format::copy_out(copy.data(), received.data, received.length);
         if (!protocol::was_whole(memory, position))
             continue;  // overwritten meanwhile: not retained any more
-        protocol::Received received;
         received.data = copy.data();
-        received.length = payload->length;
-        received.extension = payload->extension;
         message.origin = protocol::origin_of(received);
-        message.body.assign(copy.begin() + payload->extension, copy.begin() + payload->length);
+        message.body.assign(copy.begin() + received.extension, copy.begin() + received.length);
         message.producer = name_of_producer(memory, state.producer());
         messages.push_back(std::move(message));
     }

@@ -177,8 +177,19 @@ private:
     friend class Consumer<T>;
     friend class Batch<T>;
 
+    struct Reserved {};
+
     explicit Message(Status status) noexcept : status_(status) {}
     explicit Message(protocol::Reader& reader) : status_(protocol::try_receive(reader, received_)) {
+        adopt(reader);
+    }
+    /// For a batch: one that was taken, and one to be taken.
+    Message(protocol::Reader& reader, const protocol::Received& received)
+        : received_(received), status_(Status::ok) {
+        adopt(reader);
+    }
+    Message(protocol::Reader& reader, Reserved)
+        : status_(protocol::try_reserve(reader, received_)) {
         adopt(reader);
     }
     /// `patience` makes the Patience of a wait, should there be one.
@@ -229,7 +240,7 @@ public:
     public:
         using value_type = Message<T>;
         using difference_type = std::ptrdiff_t;
-        Message<T>& operator*() const { return (*batch_).messages_[index_]; }
+        Message<T>& operator*() const { return batch_->places_[index_].message; }
         Message<T>* operator->() const { return &**this; }
         iterator& operator++() {
             ++index_;
@@ -237,15 +248,13 @@ public:
             return *this;
         }
         void operator++(int) { ++*this; }
-        bool operator==(std::default_sentinel_t) const {
-            return index_ >= batch_->messages_.size();
-        }
+        bool operator==(std::default_sentinel_t) const { return index_ >= batch_->places_.size(); }
 
     private:
         friend class Batch;
         explicit iterator(Batch& batch) : batch_(&batch) { settle(); }
         void settle() {
-            while (index_ < batch_->messages_.size() && !batch_->hand_out(index_))
+            while (index_ < batch_->places_.size() && !batch_->hand_out(index_))
                 ++index_;
         }
         Batch* batch_;
@@ -254,23 +263,33 @@ public:
 
     iterator begin() { return iterator(*this); }
     std::default_sentinel_t end() const { return {}; }
-    std::size_t size() const noexcept { return messages_.size(); }
-    bool empty() const noexcept { return messages_.empty(); }
-    explicit operator bool() const noexcept { return !messages_.empty(); }
+    std::size_t size() const noexcept { return places_.size(); }
+    bool empty() const noexcept { return places_.empty(); }
+    explicit operator bool() const noexcept { return !places_.empty(); }
     /// Why there is no message: as Message::status.
     Status status() const noexcept { return status_; }
 
     /// Acknowledges every message, handed out by the iteration or not; how many were still held.
     std::size_t ack_all() {
         std::size_t acknowledged = 0;
-        for (Message<T>& message : messages_) {
-            if (message.ack()) ++acknowledged;
+        for (Place& place : places_) {
+            if (place.message.ack()) ++acknowledged;
         }
         return acknowledged;
     }
 
 private:
     friend class Consumer<T>;
+
+    /// A message is made where it stays. Moving it there would read it in wider pieces than it was
+    /// just written in, and a processor waits for that until the stores are done.
+    struct Place {
+        Place(protocol::Reader& reader, const protocol::Received& received)
+            : message(reader, received) {}
+        explicit Place(protocol::Reader& reader)
+            : message(reader, typename Message<T>::Reserved{}) {}
+        Message<T> message;
+    };
 
     Batch(protocol::Reader& reader, std::size_t most) {
         if (most == 0) return;
@@ -286,16 +305,17 @@ private:
         if (status_ == Status::empty) status_ = reader.receive(first, patience(), true);
         if (status_ == Status::ok) take(reader, first, most);
     }
-    void take(protocol::Reader& reader, protocol::Received& received, std::size_t most) {
-        messages_.reserve(most);
-        do {
-            Message<T>& message = messages_.emplace_back(Message<T>(Status::ok));
-            message.received_ = received;
-            message.adopt(reader);
-        } while (messages_.size() < most && protocol::try_reserve(reader, received) == Status::ok);
+    void take(protocol::Reader& reader, const protocol::Received& first, std::size_t most) {
+        places_.reserve(most);
+        places_.emplace_back(reader, first);
+        while (places_.size() < most) {
+            if (places_.emplace_back(reader).message) continue;
+            places_.pop_back();
+            break;
+        }
     }
     bool hand_out(std::size_t index) {
-        Message<T>& message = messages_[index];
+        Message<T>& message = places_[index].message;
         const protocol::Received& received = message.received_;
         // What is handed out already, and no sample, has nothing left to do here.
         if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
@@ -303,7 +323,7 @@ private:
         return message.reader_->hand_out(message.received_);
     }
 
-    std::vector<Message<T>> messages_;
+    std::vector<Place> places_;
     Status status_ = Status::empty;
 };
 

@@ -47,6 +47,10 @@ public:
 
 protected:
     bool has_news(bool thorough) override;
+    Status poll(Received& out, bool reserve) override {
+        if (!has_news(false) && !is_gone()) return Status::empty;
+        return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
+    }
 
 private:
     std::atomic<std::uint64_t>& lease_of(Position position) const {

@@ -2,8 +2,6 @@
 
 #include <thread>
 
-#include "ipc/protocol/recovery.hpp"
-
 namespace ipc::inline v1::protocol {
 
 Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, ReaderKind kind,
@@ -27,15 +25,23 @@ Reader::~Reader() {
 }
 
 Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
+    Status status = Status::empty;
+    // As long as this spins, a look takes what it finds: every step between READY and the hand-out
+    // counts. A sleeper gives up its sentinel's duty first.
+    const auto ready = [&](bool thorough) {
+        if (thorough) return has_news(true) || is_gone();
+        status = poll(out, reserve);
+        return status != Status::empty;
+    };
     unsigned turns = 0;
     for (;;) {
-        const Status status = reserve ? try_reserve(out) : try_receive(out);
+        status = reserve ? try_reserve(out) : try_receive(out);
         if (status != Status::empty) return status;
         if (patience.deadline.at == os::Deadline::immediate().at) {
             return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
         }
-        const auto ready = [this](bool thorough) { return has_news(thorough) || is_gone(); };
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
+        if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;
         // News that are none after all must not keep this wait beyond its end.
         if (++turns % 64 == 0) {
@@ -44,15 +50,6 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
             std::this_thread::yield();
         }
     }
-}
-
-bool Reader::slot_has_news(Position position, bool thorough) const {
-    const Slot& slot = ring_.at(position);
-    const SlotState state{slot.state.load(std::memory_order_acquire)};
-    if (state.is_ready_at(position)) return true;
-    if (before(state.position(position), position)) return false;
-    if (state.phase() != Phase::claimed) return true;
-    return !state.is_at(position) || (thorough && is_abandoned(*memory_, slot, state));
 }
 
 void Reader::record_slowly(const Received& message) const {

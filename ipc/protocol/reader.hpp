@@ -14,6 +14,7 @@
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/payload.hpp"
 #include "ipc/protocol/publish.hpp"
+#include "ipc/protocol/recovery.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/wait.hpp"
 
@@ -22,11 +23,7 @@ namespace ipc::inline v1::protocol {
 constexpr std::uint32_t no_buffer = ~std::uint32_t{0};
 
 /// One message in a reader's hands.
-struct Received {
-    const std::byte* data = nullptr;  ///< payload, extension headers first
-    std::uint32_t length = 0;
-    std::uint16_t extension = 0;
-    bool in_region = false;
+struct Received : Payload {
     bool handed = true;  ///< reached user code; false for the rest of a batch
     Position position = 0;
     Lease lease{};                  ///< members: the word that proves the lease
@@ -82,18 +79,13 @@ public:
 protected:
     /// Whether try_receive has something to do. `thorough` may make system calls.
     virtual bool has_news(bool thorough) = 0;
+    /// A look of one that spins: has_news(false), then try_receive or try_reserve.
+    virtual Status poll(Received& out, bool reserve) = 0;
 
     /// Finds the payload of the READY slot; false when the message is damaged or not for this
     /// version to understand.
     bool locate(const Slot& slot, SlotState state, Received& out) const {
-        const auto payload = locate_payload(*memory_, inline_size_, slot, state);
-        if (!payload) [[unlikely]]
-            return false;
-        out.data = payload->data;
-        out.length = payload->length;
-        out.extension = payload->extension;
-        out.in_region = payload->in_region;
-        return true;
+        return locate_payload(*memory_, inline_size_, slot, state, out);
     }
     void sample(const Slot& slot, Received& out) const {
         const auto time =
@@ -122,7 +114,14 @@ protected:
         format::add_alone(self_->received_bytes, bytes);
     }
     /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
-    bool slot_has_news(Position position, bool thorough) const;
+    bool slot_has_news(Position position, bool thorough) const {
+        const Slot& slot = ring_.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        if (state.is_ready_at(position)) return true;
+        if (before(state.position(position), position)) return false;
+        if (state.phase() != Phase::claimed) return true;
+        return !state.is_at(position) || (thorough && is_abandoned(*memory_, slot, state));
+    }
     /// The group, or the channel, ended under this reader.
     bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }
 
