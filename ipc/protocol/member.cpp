@@ -32,11 +32,6 @@ Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& 
       manual_(status_.has(GroupStatus::manual_ack)),
       sink_(memory_->name(), memory_->preamble().channel_id, group, options.dead_letter) {}
 
-Position Member::position() const {
-    return later_of(group_->cursor.load(std::memory_order_relaxed),
-                    group_->low_water_mark(std::memory_order_relaxed));
-}
-
 Status Member::walk(Received& out, Position position, LeaseState as) {
     if (is_gone() || memory_->is_removed()) return Status::removed;
     for (std::uint64_t turns = 0; turns <= 2 * ring_.capacity(); ++turns) {
@@ -66,7 +61,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
         ++position;
         group_->cursor.store(position, std::memory_order_relaxed);
     }
-    make_room();
+    if (producers_announced(*memory_, needs_fence_)) make_room();
     return Status::empty;
 }
 
@@ -342,7 +337,7 @@ bool Member::has_news(bool thorough) {
         os::now() >= bury_again_) {
         return true;
     }
-    const Position next = position();
+    const Position next = next_to_take();
     if (!slot_has_news(next, thorough)) return false;
     const SlotState state{ring_.at(next).state.load(std::memory_order_acquire)};
     if (!state.is_at(next) || state.phase() != Phase::closed) return true;

@@ -22,7 +22,7 @@ public:
     Status reject(Received& message) override;
     Status renew(Received& message) override;
     bool held(const Received& message) const override;
-    Position position() const override;
+    Position position() const override { return next_to_take(); }
 
     Status ack(Received& message) override {
         memory_->check_fork();
@@ -48,13 +48,22 @@ public:
 protected:
     bool has_news(bool thorough) override;
     Status poll(Received& out, bool reserve) override {
-        if (!has_news(false) && !is_gone()) return Status::empty;
+        const Position position = next_to_take();
+        const SlotState state{ring_.at(position).state.load(std::memory_order_acquire)};
+        if (!state.is_ready_at(position) && !has_news(false) && !is_gone()) return Status::empty;
         return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
     }
 
 private:
     std::atomic<std::uint64_t>& lease_of(Position position) const {
         return leases_[position & ring_.mask];
+    }
+
+    /// Where taking goes on. A hint: this member may hold what stands there, and others what
+    /// follows.
+    Position next_to_take() const {
+        return later_of(group_->cursor.load(std::memory_order_relaxed),
+                        group_->low_water_mark(std::memory_order_relaxed));
     }
 
     Status take(Received& out, LeaseState as) {
@@ -68,15 +77,21 @@ private:
             group_->dead_pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
             if (take_returned(out, as)) return Status::ok;
         }
-        // The cursor is a hint: this member may hold what stands there, and others what follows.
-        const Position position = later_of(group_->cursor.load(std::memory_order_relaxed),
-                                           group_->low_water_mark(std::memory_order_relaxed));
+        const Position position = next_to_take();
         const Slot& slot = ring_.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (state.is_ready_at(position)) [[likely]] {
             if (take_fresh(out, position, slot, state, as)) return Status::ok;
+        } else if (is_idle(position, state)) {
+            return Status::empty;
         }
         return walk(out, position, as);
+    }
+    /// Nothing to take, to make room for or to report: what a member that polls finds nearly
+    /// always.
+    bool is_idle(Position position, SlotState state) const {
+        return before(state.position(position), position) &&
+               !producers_announced(*memory_, needs_fence_) && !memory_->is_removed();
     }
 
     /// Takes an untouched position whose slot was seen READY.

@@ -33,18 +33,17 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         status = poll(out, reserve);
         return status != Status::empty;
     };
-    unsigned turns = 0;
-    for (;;) {
-        status = reserve ? try_reserve(out) : try_receive(out);
-        if (status != Status::empty) return status;
+    for (unsigned turns = 1;; ++turns) {
         if (patience.deadline.at == os::Deadline::immediate().at) {
             return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
         }
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
         if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;
+        status = reserve ? try_reserve(out) : try_receive(out);
+        if (status != Status::empty) return status;
         // News that are none after all must not keep this wait beyond its end.
-        if (++turns % 64 == 0) {
+        if (turns % 64 == 0) {
             if (patience.stop.stop_requested()) return Status::interrupted;
             if (patience.deadline.passed()) return patience.when_over;
             std::this_thread::yield();

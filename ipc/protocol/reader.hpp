@@ -46,7 +46,8 @@ public:
     const std::shared_ptr<ChannelMemory>& memory() const { return memory_; }
 
     virtual Status try_receive(Received& out) = 0;
-    /// try_receive (or try_reserve, for a batch), then waiting as `patience` allows.
+    /// After a try_receive (or try_reserve, for a batch) that found nothing: waits for a message as
+    /// `patience` allows.
     Status receive(Received& out, const Patience& patience, bool reserve = false);
 
     /// The message's object ends: acknowledged, released or given back, as the kind has it.
