@@ -50,6 +50,10 @@ Experiment copied() {
     result.candidates = {candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, one_by_one()),
                          candidate<Copy<M, Flag::apart>>(Role::floor, Waiting::busy, one_by_one())};
     add_channels<M>(result.candidates, Waiting::busy, one_by_one());
+    if (size == 32) {
+        result.candidates.push_back(
+            candidate<ExclusiveToGroup<M>>(Role::ours, Waiting::busy, one_by_one()));
+    }
     result.candidates.push_back(
         candidate<BoostSpscQueue<M>>(Role::peer, Waiting::busy, one_by_one()));
     if (size == 32 || size == 1024 || size == 65536 || size == 1048576) {

@@ -136,35 +136,44 @@ private:
     OwnChannel<M> channel_;
 };
 
-/// A producer that may have others beside it, and a member of a group that acknowledges each
-/// message.
-template <class M>
-class SharedToGroup {
+/// A producer, and a member of a group that acknowledges each message.
+template <class M, bool exclusive>
+class ToGroup {
 public:
     using Message = M;
-    static constexpr const char* name = "ipc shared, group with acks";
+    static constexpr const char* name =
+        exclusive ? "ipc exclusive, group with acks" : "ipc shared, group with acks";
 
-    explicit SharedToGroup(Waiting waiting, std::size_t capacity = capacity_for(sizeof(M)))
+    explicit ToGroup(Waiting waiting, std::size_t capacity = capacity_for(sizeof(M)))
         : waiting_(waiting), channel_(channel_options<M>(capacity)) {}
 
     const std::string& channel() const { return channel_.name(); }
 
     struct Sender : ChannelSender<M> {
-        explicit Sender(SharedToGroup& transport)
-            : ChannelSender<M>(
-                  transport.channel_.open().producer({.wait_policy = policy(transport.waiting_)})) {
-        }
+        explicit Sender(ToGroup& transport) : ChannelSender<M>(transport.producer()) {}
     };
     struct Receiver : ChannelReceiver<M, true> {
-        explicit Receiver(SharedToGroup& transport)
+        explicit Receiver(ToGroup& transport)
             : ChannelReceiver<M, true>(transport.channel_.open().join(
                   "group", {.ack = Ack::manual,
                             .participant = {.wait_policy = policy(transport.waiting_)}})) {}
     };
 
 private:
+    Producer<M> producer() const {
+        const ParticipantOptions options{.wait_policy = policy(waiting_)};
+        Channel<M> channel = channel_.open();
+        return exclusive ? channel.exclusive_producer(options) : channel.producer(options);
+    }
+
     Waiting waiting_;
     OwnChannel<M> channel_;
 };
+
+/// With a producer that may have others beside it.
+template <class M>
+using SharedToGroup = ToGroup<M, false>;
+template <class M>
+using ExclusiveToGroup = ToGroup<M, true>;
 
 }  // namespace ipc::bench
