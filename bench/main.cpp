@@ -57,6 +57,7 @@ struct Request {
     std::vector<int> cpus;
     std::string only;
     std::string output;
+    std::string experiments;
     std::string revision;
     bool json = false;
     bool explain = false;
@@ -83,6 +84,18 @@ constexpr std::array commands = {
     Command{"watched", "Throughput with and without a monitor", watched_experiments},
     Command{"idle", "Processor time of consumers that wait", idle_experiments},
 };
+
+CLI::Validator is_regex() {
+    return {[](const std::string& pattern) -> std::string {
+                try {
+                    const std::regex valid(pattern);
+                } catch (const std::regex_error&) {
+                    return "'" + pattern + "' is no regular expression";
+                }
+                return {};
+            },
+            ""};
+}
 
 /// Keeps the candidates whose name matches, and what they are compared with.
 void select(Experiment& experiment, const std::regex& wanted) {
@@ -173,6 +186,13 @@ int measure(const Request& request, std::vector<Experiment> experiments,
             const tools::Signals& signals) {
     const Effort effort = effort_of(request, signals);
     const std::regex wanted(request.only, std::regex::icase);
+    const std::regex wanted_ids(request.experiments);
+    std::erase_if(experiments, [&](const Experiment& experiment) {
+        return !std::regex_search(experiment.id, wanted_ids);
+    });
+    if (experiments.empty()) {
+        throw Failure(fmt::format("no experiment's id matches '{}'", request.experiments));
+    }
     for (Experiment& experiment : experiments) {
         if (!request.only.empty()) select(experiment, wanted);
     }
@@ -261,16 +281,12 @@ int run_tool(int argc, char** argv) {
     arguments
         .add_option("--only", request.only,
                     "Candidates whose name matches, and what they are compared with")
-        ->check(CLI::Validator(
-            [](const std::string& pattern) -> std::string {
-                try {
-                    const std::regex valid(pattern);
-                } catch (const std::regex_error&) {
-                    return "'" + pattern + "' is no regular expression";
-                }
-                return {};
-            },
-            ""))
+        ->check(is_regex())
+        ->type_name("REGEX");
+    arguments
+        .add_option("--experiments", request.experiments,
+                    "Experiments whose id, as in the JSON, matches")
+        ->check(is_regex())
         ->type_name("REGEX");
     arguments.add_flag("--explain", request.explain, "Say what each figure means");
     arguments.add_flag("--json", request.json, "The results as JSON instead of tables");

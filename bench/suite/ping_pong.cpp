@@ -1,5 +1,6 @@
 #include "bench/scenario/ping_pong.hpp"
 
+#include <array>
 #include <string>
 
 #include "bench/suite/candidates.hpp"
@@ -30,11 +31,22 @@ Candidate cache_lines() {
             }};
 }
 
+template <bool pause>
+Candidate line_by_line() {
+    return {pause ? "cache lines, one by one, pause" : "cache lines, one by one", Role::floor,
+            [](const Effort& effort) {
+                const Shared<std::array<LineRing, 2>> rings;
+                LineByLine<pause> there(rings->at(0));
+                LineByLine<pause> back(rings->at(1));
+                return ping_pong(there, back, effort);
+            }};
+}
+
 template <class M>
 std::vector<Candidate> floors() {
     if (sizeof(M) <= 32) {
         return {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
-                cache_lines<128, true>()};
+                cache_lines<128, true>(), line_by_line<false>(),   line_by_line<true>()};
     }
     return {candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, ask),
             candidate<Copy<M, Flag::apart>>(Role::floor, Waiting::busy, ask)};
@@ -50,7 +62,8 @@ Experiment busy() {
         "The time from sending a message until the answer of the other process has arrived. {} "
         "Peers "
         "with threads of their own (ZeroMQ, nng, Cyclone DDS) wait in their own way.",
-        size <= 32 ? "The floor exchanges one word in each direction, through two cache lines."
+        size <= 32 ? "The floors exchange one word in each direction, through two cache lines, or "
+                     "through new ones each time."
                    : "The floor copies as many bytes in and out, through as much memory.");
     result.unit = "ns";
     result.higher_is_better = false;

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "ipc/format/statistics.hpp"
 #include "ipc/format/words.hpp"
 
 namespace ipc::inline v1::format {
@@ -67,6 +68,7 @@ struct Participant {
 };
 /// For the only writer of a counter: exact without a read-modify-write.
 inline void add_alone(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
+    if constexpr (!keeps_statistics) return;
     counter.store(counter.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
 }
 /// EDGE entry: an active entry was filled in before.

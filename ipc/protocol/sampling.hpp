@@ -2,6 +2,7 @@
 
 #include <cstdint>
 
+#include "ipc/format/statistics.hpp"
 #include "ipc/format/words.hpp"
 #include "ipc/os/clock.hpp"
 
@@ -14,7 +15,9 @@ class Sampler {
 public:
     explicit Sampler(Position first = 0) : next_(first) {}
 
-    bool is_due(Position position) const { return !format::before(position, next_); }
+    bool is_due(Position position) const {
+        return format::keeps_statistics && !format::before(position, next_);
+    }
 
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
     /// called wherever something shows that events are slow, such as a reader that fell asleep.
