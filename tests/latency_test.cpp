@@ -130,5 +130,50 @@ TEST(Latency, SixtyFourIdleConsumersTogetherUseLessThanAThousandthOfACore) {
         EXPECT_EQ(consumer.wait(), 0);
 }
 
+/// How long a member takes for each message that is there or comes soon, ns: the lower quartile of
+/// some laps, since the machine may be shared.
+double per_message(Consumer<std::uint64_t>& member, std::uint64_t lap, int laps) {
+    std::vector<std::int64_t> times;
+    for (int i = 0; i < laps; ++i) {
+        const std::int64_t start = os::now();
+        for (std::uint64_t j = 0; j < lap; ++j)
+            (void)member.receive().ack();
+        times.push_back(os::now() - start);
+    }
+    std::sort(times.begin(), times.end());
+    return static_cast<double>(times[times.size() / 4]) / static_cast<double>(lap);
+}
+
+// A producer that waits must not take the lines from the members on whom it waits.
+TEST(Latency, AMemberWorksAtLeastHalfAsFastWhileAProducerWaitsForIt) {
+    constexpr std::uint32_t capacity = 4096;
+    std::vector<double> ratios;
+    for (int round = 0; round < 5; ++round) {
+        const test::ChannelName name("full");
+        auto channel = Channel<std::uint64_t>::create(name, {.capacity = capacity});
+        auto member = channel.join("workers", {.ack = Ack::manual});
+        double alone = 0;
+        {
+            auto producer = channel.exclusive_producer();
+            for (int lap = 0; lap < 3; ++lap) {
+                for (std::uint32_t i = 0; i < capacity; ++i)
+                    ASSERT_TRUE(producer.send(i));
+                alone = per_message(member, capacity / 16, 16);
+            }
+        }
+        test::Child sending([&] {
+            auto producer = Channel<std::uint64_t>::open(name).exclusive_producer(
+                {.wait_policy = WaitPolicy::spinning()});
+            for (std::uint64_t i = 0;; ++i)
+                (void)producer.send(i);
+        });
+        ASSERT_TRUE(test::eventually([&] { return inspect(name).tail >= 4 * capacity; }));
+        ratios.push_back(per_message(member, capacity, 200) / alone);
+    }
+    std::sort(ratios.begin(), ratios.end());
+    RecordProperty("median_percent", static_cast<int>(100 * ratios[ratios.size() / 2]));
+    EXPECT_LE(ratios.front(), 2);
+}
+
 }
 }
