@@ -48,14 +48,16 @@ bool install(ChannelMemory& memory, Limit seen, Position goal) {
 
 }  // namespace
 
-Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough) {
+Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known) {
     bool may_move = thorough;
     for (;;) {
-        // The word is read before the groups are scanned: a join in between changes its epoch,
-        // and the exchange below fails. EDGE gate: who reads the new epoch sees the entry.
+        // The word is read before the groups are scanned: a join since then changes its epoch, and
+        // the exchange below fails. EDGE gate: who reads the new epoch sees the entry.
         const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
         const Position current = seen.position(tail);
-        const Position goal = earlier_of(gate(memory, tail), tail + memory.step());
+        const Position wanted = tail + memory.step();
+        if (!known.allows(wanted, seen)) known = {gate(memory, tail), seen.epoch()};
+        const Position goal = earlier_of(known.position, wanted);
         if (!before(tail, later_of(current, goal)) && may_move) {
             move_low_water_marks(memory);
             may_move = false;

@@ -7,8 +7,9 @@
 // A producer writes position p only while p < limit, so every message from limit - capacity on is
 // whole: its slot, and its payload, are not overwritten. This one word is what a joiner starts from
 // and what a reader without a gate checks after it copied. The word only grows. It is cached by
-// each producer and recomputed once every `step` messages, so its cost does not depend on the
-// number of groups.
+// each producer and raised once every `step` messages. The groups are scanned only when what the
+// last scan found is used up, nearly once a lap while they keep up, so that the cost of a message
+// does not depend on their number.
 //
 // EDGE limit: a producer raises the word, executes a release fence, then overwrites (or loads the
 // word with acquire, executes the same fence, then overwrites). A reader copies, executes an
@@ -23,10 +24,21 @@ namespace ipc::inline v1::protocol {
 /// `blocker` receives the group's index, or -1.
 Position gate(const ChannelMemory& memory, Position tail, int* blocker = nullptr);
 
+/// What a producer's last scan of the groups found. Marks only grow, so it holds until a group
+/// joins, which changes the limit's epoch; an epoch that came round unseen took a million joins.
+struct KnownGate {
+    Position position = 0;
+    std::uint64_t epoch = 0;
+
+    bool allows(Position goal, Limit limit) const {
+        return limit.epoch() == epoch && !before(position, goal);
+    }
+};
+
 /// Raises the limit as far as gates and retention allow; returns it. `thorough`: if that is not
 /// beyond the tail, moves low-water marks first, so that a blocked producer depends on nobody
 /// else's diligence.
-Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough);
+Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known);
 
 /// Raises the limit to `target` at least, giving up retention; false while a gate forbids it.
 bool raise_limit(ChannelMemory& memory, Position target);

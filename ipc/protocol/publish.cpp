@@ -45,6 +45,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     const Position tail = find_tail(*memory_);
     go_on_at(tail);
     limit_ = tail;
+    gate_.position = tail;
     sampler_ = Sampler(tail);
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
@@ -88,7 +89,7 @@ bool ProducerCore::look_for_room(bool thorough) {
             return false;
         }
     }
-    limit_ = refresh_limit(*memory_, position, thorough);
+    limit_ = refresh_limit(*memory_, position, thorough, gate_);
     if (!before(position, limit_)) return false;
     // On a channel that is always full this is the only room there is for the mark.
     const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &

@@ -241,6 +241,7 @@ private:
     Ring ring_;
     Participant* self_;
     Position limit_ = 0;     ///< as last seen; only ever too low
+    KnownGate gate_;         ///< what allows it to grow
     Position asked_at_ = 0;  ///< where this producer last announced that it was refused, and when
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;

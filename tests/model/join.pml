@@ -26,6 +26,7 @@
 // mutate: no_loss | EPOCH_BEFORE_GATE MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3
 // mutate: no_loss | START_AT_THE_FORMER_LIMIT MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3
 // mutate: no_loss | SCAN_BEFORE_LIMIT MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3
+// mutate: no_loss | KNOWN_WHATEVER_THE_EPOCH MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3
 // mutate: no_loss | LIMIT_STORED MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3
 // mutate: not_stuck | FORMING_IS_NOT_RESET MEMORY=TSO START=EARLIEST PRODUCERS=1 MESSAGES=3 DEATHS=1
 
@@ -77,7 +78,8 @@ bool at_the_end[2];
 byte deaths;
 byte finished;
 
-// gate() into `low`; PRODUCERS cache the result of refresh_limit in `cached_limit`.
+// gate() into `low`; PRODUCERS cache the result of refresh_limit in `cached_limit`, and what the last
+// scan allowed in `known`.
 inline gate() {
     load_acquire(status, low);
     if
@@ -90,6 +92,8 @@ proctype Producer(byte me) {
     registers;
     byte next = first;
     byte cached_limit = first;
+    byte known;
+    byte known_epoch;
     byte seen;
     byte low;
     byte goal;
@@ -108,7 +112,18 @@ proctype Producer(byte me) {
             load_acquire(limit, seen);
 #else
             load_acquire(limit, seen);
-            gate();
+#ifdef KNOWN_WHATEVER_THE_EPOCH
+#define is_known (known >= next + STEP)
+#else
+#define is_known (known >= next + STEP && known_epoch == limit_epoch(seen))
+#endif
+            if
+            :: is_known -> low = known - CAPACITY
+            :: else ->
+                gate();
+                known = low + CAPACITY;
+                known_epoch = limit_epoch(seen)
+            fi;
 #endif
             goal = (low + CAPACITY < next + STEP -> low + CAPACITY : next + STEP);
             if
