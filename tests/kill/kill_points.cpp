@@ -3,13 +3,16 @@
 
 #include <fcntl.h>
 #include <sched.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdio>
@@ -21,6 +24,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -46,7 +50,8 @@ struct Options {
     bool kill = true;
     bool stop = true;
     unsigned stride = 1000;
-    unsigned jobs = 0;
+    unsigned jobs = 4;  ///< of each operation that is tested
+    unsigned lanes = 0;
     bool list = false;
     std::uint32_t from = 0;
     std::uint32_t to = ~std::uint32_t{0};
@@ -61,6 +66,8 @@ volatile std::sig_atomic_t interrupted = 0;
 
 /// Attempts to meet one point exactly.
 constexpr unsigned most_attempts = 3;
+/// Recordings of one operation.
+constexpr unsigned most_recordings = 4;
 
 // -------------------------------------------------------------------------------- a single run
 
@@ -90,53 +97,64 @@ struct SharedTrace {
     std::array<Entry, most> entries;
 };
 
-/// The bytes of the channels that others can see.
+/// The bytes of the channels that others can see. Mapped: they are compared after every step.
 class SharedBytes {
 public:
+    SharedBytes() = default;
     ~SharedBytes() {
-        for (const int file : files_)
-            if (file >= 0) ::close(file);
+        for (const View& view : views_)
+            ::munmap(view.bytes, view.former.size());
     }
+    SharedBytes(const SharedBytes&) = delete;
+    SharedBytes& operator=(const SharedBytes&) = delete;
+
     /// Whether they differ from the last time.
     bool changed() {
-        std::vector<char>& now = bytes_[turn_];
-        now.clear();
-        const char* const names[] = {Scene::name, Scene::letters_name};
-        for (std::size_t i = 0; i < 2; ++i) {
-            if (files_[i] < 0) {
-                files_[i] = ::open((os::shared_memory_directory() + "/ipc." + names[i]).c_str(),
-                                   O_RDONLY | O_CLOEXEC);
-            }
-            if (files_[i] >= 0) append(now, files_[i]);
+        bool result = false;
+        for (std::size_t i = 0; i < names.size(); ++i) {
+            if (!is_mapped_[i]) is_mapped_[i] = map(names[i]);
         }
-        turn_ = 1 - turn_;
-        return now != bytes_[turn_];
+        for (View& view : views_) {
+            if (std::memcmp(view.bytes, view.former.data(), view.former.size()) == 0) continue;
+            std::memcpy(view.former.data(), view.bytes, view.former.size());
+            result = true;
+        }
+        return result;
     }
 
 private:
-    /// Without the gap in front of the data area.
-    static void append(std::vector<char>& bytes, int file) {
+    static constexpr std::array names{Scene::name, Scene::letters_name};
+    struct View {
+        void* bytes;
+        std::vector<char> former;
+    };
+
+    /// False while there is no such channel.
+    bool map(const char* name) {
+        const int file =
+            ::open((os::shared_memory_directory() + "/ipc." + name).c_str(), O_RDONLY | O_CLOEXEC);
+        if (file < 0) return false;
         struct stat status {};
-        if (::fstat(file, &status) != 0) return;
-        const auto size = static_cast<std::uint64_t>(status.st_size);
-        const std::uint64_t control = std::min<std::uint64_t>(size, 128 << 10);
-        read(bytes, file, 0, control);
-        if (size > format::area_alignment) {
-            read(bytes, file, format::area_alignment, size - format::area_alignment);
+        if (::fstat(file, &status) == 0) {
+            // Without the gap in front of the data area.
+            const auto size = static_cast<std::size_t>(status.st_size);
+            add(file, 0, std::min<std::size_t>(size, 128 << 10));
+            if (size > format::area_alignment) {
+                add(file, format::area_alignment, size - format::area_alignment);
+            }
         }
+        ::close(file);
+        return true;
     }
-    static void read(std::vector<char>& bytes, int file, std::uint64_t offset,
-                     std::uint64_t length) {
-        const std::size_t before = bytes.size();
-        bytes.resize(before + length);
-        const ssize_t got =
-            ::pread(file, bytes.data() + before, length, static_cast<off_t>(offset));
-        bytes.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    void add(int file, std::size_t offset, std::size_t length) {
+        void* const bytes =
+            ::mmap(nullptr, length, PROT_READ, MAP_SHARED, file, static_cast<off_t>(offset));
+        if (bytes == MAP_FAILED) throw std::system_error(errno, std::system_category(), "mmap");
+        views_.push_back({bytes, std::vector<char>(length)});
     }
 
-    std::array<int, 2> files_{-1, -1};
-    std::array<std::vector<char>, 2> bytes_;
-    std::size_t turn_ = 0;
+    std::array<bool, names.size()> is_mapped_{};
+    std::vector<View> views_;
 };
 
 /// The rest of an operation that goes on by itself.
@@ -211,17 +229,26 @@ struct Tally {
     std::int64_t longest = 0;
 };
 
+std::vector<int> allowed_cpus() {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    ::sched_getaffinity(0, sizeof allowed, &allowed);
+    std::vector<int> cpus;
+    for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
+        if (CPU_ISSET(cpu, &allowed)) cpus.push_back(cpu);
+    return cpus;
+}
+
+/// Tests one operation, in a process that does nothing else: all runs begin with a copy of its
+/// heap.
 class Harness {
 public:
-    explicit Harness(const Options& options)
-        : options_(options), base_("/dev/shm/ipc-kill." + std::to_string(::getpid())) {
-        cpu_set_t allowed;
-        CPU_ZERO(&allowed);
-        ::sched_getaffinity(0, sizeof allowed, &allowed);
-        for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu)
-            if (CPU_ISSET(cpu, &allowed)) cpus_.push_back(cpu);
-        const std::size_t jobs = options.jobs != 0 ? options.jobs : 2 * cpus_.size();
-        for (std::size_t i = 0; i < jobs; ++i)
+    Harness(const Options& options, const Operation& operation, fs::path directory)
+        : options_(options),
+          operation_(operation),
+          base_(std::move(directory)),
+          cpus_(allowed_cpus()) {
+        for (unsigned i = 0; i < options.jobs; ++i)
             slots_.push_back(std::make_unique<Slot>());
     }
     ~Harness() {
@@ -234,7 +261,10 @@ public:
         fs::remove_all(base_, ignored);
     }
 
-    bool run_all();
+    Harness(const Harness&) = delete;
+    Harness& operator=(const Harness&) = delete;
+
+    Tally test();
 
 private:
     struct Slot {
@@ -247,16 +277,14 @@ private:
     fs::path directory_of(std::size_t number) const {
         return base_ / std::to_string(1000 + number);
     }
-    void start(std::size_t number, const Operation& operation, const Task& task,
-               SharedTrace* record);
-    bool reap(bool block, const Operation& operation, std::vector<Task>& tasks, Tally& tally);
-    void end(std::size_t number, int status, const Operation& operation, std::vector<Task>& tasks,
-             Tally& tally);
-    std::vector<Point> points_of(const Operation& operation) const;
-    bool record(const Operation& operation, Tally& tally);
-    Tally test(const Operation& operation);
+    void start(std::size_t number, const Task& task, SharedTrace* record);
+    bool reap(bool block, std::vector<Task>& tasks, Tally& tally);
+    void end(std::size_t number, int status, std::vector<Task>& tasks, Tally& tally);
+    std::vector<Point> points() const;
+    bool record(Tally& tally);
 
-    Options options_;
+    const Options& options_;
+    const Operation& operation_;
     fs::path base_;
     std::vector<int> cpus_;
     std::vector<std::unique_ptr<Slot>> slots_;
@@ -264,8 +292,7 @@ private:
     Trace trace_;
 };
 
-void Harness::start(std::size_t number, const Operation& operation, const Task& task,
-                    SharedTrace* record) {
+void Harness::start(std::size_t number, const Task& task, SharedTrace* record) {
     Slot& slot = *slots_[number];
     ::new (&*slot.result) Result();
     slot.task = task;
@@ -289,7 +316,7 @@ void Harness::start(std::size_t number, const Operation& operation, const Task& 
     ::sched_setaffinity(0, sizeof mine, &mine);
     Result& result = *slot.result;
     try {
-        run(operation, task, trace_, result, record);
+        run(operation_, task, trace_, result, record);
     } catch (const std::exception& error) {
         result.ledger.violate("the run failed: %s", error.what());
     }
@@ -297,8 +324,7 @@ void Harness::start(std::size_t number, const Operation& operation, const Task& 
     ::_exit(0);
 }
 
-void Harness::end(std::size_t number, int status, const Operation& operation,
-                  std::vector<Task>& tasks, Tally& tally) {
+void Harness::end(std::size_t number, int status, std::vector<Task>& tasks, Tally& tally) {
     Slot& slot = *slots_[number];
     ::kill(-slot.pid, SIGKILL);  // whatever it left running
     slot.pid = -1;
@@ -321,7 +347,7 @@ void Harness::end(std::size_t number, int status, const Operation& operation,
     if (result.ledger.violations != 0) {
         tally.violations += 1;
         if (tally.violations <= 5) {
-            std::printf("VIOLATION: %s: %s at instruction %u%s: %s\n", operation.name.c_str(),
+            std::printf("VIOLATION: %s: %s at instruction %u%s: %s\n", operation_.name.c_str(),
                         slot.task.mode == Mode::kill ? "killed" : "stopped",
                         slot.task.point.instruction, slot.task.point.asleep ? " (asleep)" : "",
                         result.ledger.violation.data());
@@ -330,7 +356,7 @@ void Harness::end(std::size_t number, int status, const Operation& operation,
 }
 
 /// Collects runs that ended; whether there was one.
-bool Harness::reap(bool block, const Operation& operation, std::vector<Task>& tasks, Tally& tally) {
+bool Harness::reap(bool block, std::vector<Task>& tasks, Tally& tally) {
     if (interrupted != 0) throw std::runtime_error("interrupted");
     int status = 0;
     pid_t found = ::waitpid(-1, &status, WNOHANG);
@@ -340,7 +366,7 @@ bool Harness::reap(bool block, const Operation& operation, std::vector<Task>& ta
     }
     for (std::size_t i = 0; i < slots_.size(); ++i) {
         if (slots_[i]->pid > 0 && slots_[i]->pid == found) {
-            end(i, status, operation, tasks, tally);
+            end(i, status, tasks, tally);
             return true;
         }
         if (slots_[i]->pid > 0 && Clock::now() > slots_[i]->deadline) {
@@ -351,28 +377,33 @@ bool Harness::reap(bool block, const Operation& operation, std::vector<Task>& ta
     return found > 0;
 }
 
-bool Harness::record(const Operation& operation, Tally& tally) {
+/// Until two recordings are equally long: one of an unusual run would match no other.
+bool Harness::record(Tally& tally) {
     std::vector<Task> none;
-    trace_ = {};
-    recorded_->size = 0;
-    Tally ignored;
-    start(0, operation, {Mode::kill, {}, most_attempts}, &*recorded_);
-    while (slots_[0]->pid > 0)
-        reap(true, operation, none, ignored);
-    tally.violations += ignored.violations;
-    for (std::size_t i = 0; i < recorded_->size; ++i) {
-        const auto& entry = recorded_->entries[i];
-        trace_.address.push_back(entry.address);
-        trace_.occurrence.push_back(entry.occurrence);
-        trace_.visible.push_back(entry.visible);
-        trace_.slept.push_back(entry.slept);
+    for (unsigned i = 0; i < most_recordings; ++i) {
+        Tally ignored;
+        recorded_->size = 0;
+        start(0, {Mode::kill, {}, most_attempts}, &*recorded_);
+        while (slots_[0]->pid > 0)
+            reap(true, none, ignored);
+        tally.violations += ignored.violations;
+        if (recorded_->size == 0 || ignored.violations != 0) return false;
+        if (recorded_->size == trace_.address.size()) return true;
+        trace_ = {};
+        for (std::size_t k = 0; k < recorded_->size; ++k) {
+            const auto& entry = recorded_->entries[k];
+            trace_.address.push_back(entry.address);
+            trace_.occurrence.push_back(entry.occurrence);
+            trace_.visible.push_back(entry.visible);
+            trace_.slept.push_back(entry.slept);
+        }
     }
-    return recorded_->size != 0 && ignored.violations == 0;
+    return true;
 }
 
-std::vector<Point> Harness::points_of(const Operation& operation) const {
+std::vector<Point> Harness::points() const {
     std::vector<Point> points;
-    const bool every = options_.every || (operation.hot && !options_.visible);
+    const bool every = options_.every || (operation_.hot && !options_.visible);
     for (std::uint32_t k = 0; k < trace_.address.size(); ++k) {
         if (k < options_.from || k > options_.to) continue;
         if (trace_.slept[k]) points.push_back({k - 1, true});
@@ -384,15 +415,15 @@ std::vector<Point> Harness::points_of(const Operation& operation) const {
     return points;
 }
 
-Tally Harness::test(const Operation& operation) {
+Tally Harness::test() {
     Tally tally;
-    if (!record(operation, tally)) return tally;
+    if (!record(tally)) return tally;
     tally.instructions = trace_.instructions();
     tally.visible = static_cast<std::size_t>(
         std::count(trace_.visible.begin(), trace_.visible.end(), std::uint8_t{1}));
     std::vector<Task> tasks;
-    const auto points = points_of(operation);
-    for (auto point = points.rbegin(); point != points.rend(); ++point) {
+    const auto wanted = points();
+    for (auto point = wanted.rbegin(); point != wanted.rend(); ++point) {
         if (options_.stop) tasks.push_back({Mode::stop, *point});
         if (options_.kill) tasks.push_back({Mode::kill, *point});
     }
@@ -403,44 +434,125 @@ Tally Harness::test(const Operation& operation) {
             if (slots_[i]->pid > 0) continue;
             const Task task = tasks.back();
             tasks.pop_back();
-            start(i, operation, task, nullptr);
+            start(i, task, nullptr);
             ++running;
             started = true;
         }
-        if (reap(!started, operation, tasks, tally)) --running;
+        if (reap(!started, tasks, tally)) --running;
     }
     return tally;
 }
 
-bool Harness::run_all() {
+// ---------------------------------------------------------------------------- many operations
+
+void print_heading() {
     std::printf("%-52s %12s %8s %8s %8s %7s %10s %8s\n", "operation", "instructions", "visible",
                 "killed", "stopped", "nearby", "violations", "wait ms");
+}
+
+void print(const std::string& name, const Tally& tally) {
+    std::printf("%-52s %12zu %8zu %8zu %8zu %7zu %10zu %8lld\n", name.c_str(), tally.instructions,
+                tally.visible, tally.points[0], tally.points[1], tally.nearby, tally.violations,
+                static_cast<long long>(tally.longest / 1'000'000));
+    std::fflush(stdout);
+}
+
+/// Operations side by side, since each begins with one run alone, its recording, and may end with
+/// one that waits for seconds.
+class Lanes {
+public:
+    Lanes(const Options& options, std::vector<Operation> operations)
+        : options_(options),
+          operations_(std::move(operations)),
+          base_("/dev/shm/ipc-kill." + std::to_string(::getpid())),
+          pids_(operations_.size(), -1) {
+        if (operations_.size() > tallies_->size()) throw std::logic_error("too many operations");
+    }
+    ~Lanes() {
+        for (const pid_t pid : pids_) {
+            if (pid <= 0) continue;
+            ::kill(pid, SIGTERM);
+            while (::waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+            }
+        }
+        std::error_code ignored;
+        fs::remove_all(base_, ignored);
+    }
+    Lanes(const Lanes&) = delete;
+    Lanes& operator=(const Lanes&) = delete;
+
+    /// Prints a row for each, in their order.
+    bool run_all();
+
+private:
+    void start(std::size_t number);
+    void reap();
+
+    Options options_;
+    std::vector<Operation> operations_;
+    fs::path base_;
+    std::vector<pid_t> pids_;  ///< of the processes that test them: -1 not yet, 0 not any more
+    SharedValue<std::array<Tally, 256>> tallies_;
+};
+
+void Lanes::start(std::size_t number) {
+    std::fflush(nullptr);
+    const pid_t pid = ::fork();
+    if (pid < 0) throw std::system_error(errno, std::system_category(), "fork");
+    pids_[number] = pid;
+    if (pid != 0) return;
+
+    ::prctl(PR_SET_PDEATHSIG, SIGTERM);
+    int code = 0;
+    try {
+        // Of one length for all, so that every run allocates and copies the same.
+        Harness harness(options_, operations_[number], base_ / std::to_string(1000 + number));
+        (*tallies_)[number] = harness.test();
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "kill_points: %s: %s\n", operations_[number].name.c_str(),
+                     error.what());
+        code = 1;
+    }
+    std::fflush(nullptr);
+    ::_exit(code);
+}
+
+void Lanes::reap() {
+    int status = 0;
+    const pid_t found = ::waitpid(-1, &status, 0);
+    if (interrupted != 0) throw std::runtime_error("interrupted");
+    const auto lane = std::find(pids_.begin(), pids_.end(), found);
+    if (lane == pids_.end()) return;
+    *lane = 0;
+    if (status != 0) (*tallies_)[static_cast<std::size_t>(lane - pids_.begin())].violations += 1;
+}
+
+bool Lanes::run_all() {
+    print_heading();
     Tally sum;
     const auto begin = Clock::now();
-    for (const Operation& operation : all_operations()) {
-        if (operation.name.find(options_.operation) == std::string::npos) continue;
-        if (options_.list) {
-            std::printf("%s\n", operation.name.c_str());
+    std::size_t started = 0;
+    for (std::size_t printed = 0; printed < operations_.size();) {
+        const auto running =
+            std::count_if(pids_.begin(), pids_.end(), [](pid_t p) { return p > 0; });
+        if (started < operations_.size() && running < options_.lanes) {
+            start(started++);
             continue;
         }
-        const Tally tally = test(operation);
-        std::printf("%-52s %12zu %8zu %8zu %8zu %7zu %10zu %8lld\n", operation.name.c_str(),
-                    tally.instructions, tally.visible, tally.points[0], tally.points[1],
-                    tally.nearby, tally.violations,
-                    static_cast<long long>(tally.longest / 1'000'000));
-        std::fflush(stdout);
-        sum.instructions += tally.instructions;
-        sum.visible += tally.visible;
-        for (int i = 0; i < 2; ++i)
-            sum.points[i] += tally.points[i];
-        sum.nearby += tally.nearby;
-        sum.violations += tally.violations;
-        sum.longest = std::max(sum.longest, tally.longest);
+        reap();
+        for (; printed < operations_.size() && pids_[printed] == 0; ++printed) {
+            const Tally& tally = (*tallies_)[printed];
+            print(operations_[printed].name, tally);
+            sum.instructions += tally.instructions;
+            sum.visible += tally.visible;
+            for (int i = 0; i < 2; ++i)
+                sum.points[i] += tally.points[i];
+            sum.nearby += tally.nearby;
+            sum.violations += tally.violations;
+            sum.longest = std::max(sum.longest, tally.longest);
+        }
     }
-    if (options_.list) return true;
-    std::printf("%-52s %12zu %8zu %8zu %8zu %7zu %10zu %8lld\n", "all", sum.instructions,
-                sum.visible, sum.points[0], sum.points[1], sum.nearby, sum.violations,
-                static_cast<long long>(sum.longest / 1'000'000));
+    print("all", sum);
     std::printf("%.0f s\n", std::chrono::duration<double>(Clock::now() - begin).count());
     return sum.violations == 0 && sum.points[0] + sum.points[1] != 0;
 }
@@ -457,7 +569,8 @@ constexpr char usage[] =
     "  --operation TEXT   only operations whose name contains TEXT\n"
     "  --kill, --stop     only that\n"
     "  --at K, --at K-L   only after K (to L) instructions\n"
-    "  --jobs N           runs at the same time; default: two for each processor\n"
+    "  --jobs N           runs at the same time, of each operation; default: 4\n"
+    "  --lanes N          operations at the same time; default: two for each processor\n"
     "  --list             names the operations\n";
 
 int main(int count, char** arguments) {
@@ -488,7 +601,9 @@ int main(int count, char** arguments) {
                              ? options.from
                              : static_cast<std::uint32_t>(std::stoul(range.substr(dash + 1)));
         } else if (argument == "--jobs") {
-            options.jobs = static_cast<unsigned>(std::stoul(value()));
+            options.jobs = std::max(1U, static_cast<unsigned>(std::stoul(value())));
+        } else if (argument == "--lanes") {
+            options.lanes = std::max(1U, static_cast<unsigned>(std::stoul(value())));
         } else if (argument == "--list") {
             options.list = true;
         } else if (argument == "--help" || argument == "-h") {
@@ -498,9 +613,21 @@ int main(int count, char** arguments) {
             throw std::invalid_argument("unknown option " + argument);
         }
     }
+    std::vector<Operation> operations = all_operations();
+    std::erase_if(operations, [&](const Operation& operation) {
+        return operation.name.find(options.operation) == std::string::npos;
+    });
+    if (options.list) {
+        for (const Operation& operation : operations)
+            std::printf("%s\n", operation.name.c_str());
+        return 0;
+    }
+    if (options.lanes == 0) options.lanes = 2 * static_cast<unsigned>(allowed_cpus().size());
+    struct sigaction action {};
+    action.sa_handler = [](int) { interrupted = 1; };  // without SA_RESTART: ends a wait
     for (const int signal : {SIGINT, SIGTERM})
-        std::signal(signal, [](int) { interrupted = 1; });
-    return Harness(options).run_all() ? 0 : 1;
+        ::sigaction(signal, &action, nullptr);
+    return Lanes(options, std::move(operations)).run_all() ? 0 : 1;
 }
 
 }

@@ -138,6 +138,7 @@ public:
     void start_parked_worker();
     void start_parked_producer();
     void start_parked_subscriber();
+    void wait_until_parked(const Child& child);
     /// A child that does this and is killed at the end of it.
     void let_die(const std::function<void()>& body);
 
@@ -165,7 +166,6 @@ private:
     void check_closed();
     void check_removal();
     void forget_survivors();
-    void wait_until_parked(const Child& child);
 
     Position next_ = 0;  ///< of the subscriber
 };
