@@ -57,10 +57,9 @@ struct Options {
     std::uint32_t to = ~std::uint32_t{0};
 };
 
-/// What a process gets for one run, and for a recording, which takes every step; in seconds, on a
-/// machine that has something else to do.
-constexpr int run_limit = 120;
-constexpr int record_limit = 600;
+/// What a process gets for one run, in seconds: some take every step, on a machine that may have
+/// something else to do.
+constexpr int run_limit = 600;
 /// Set by SIGINT and SIGTERM: what runs is ended, and what it left is removed.
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -296,8 +295,7 @@ void Harness::start(std::size_t number, const Task& task, SharedTrace* record) {
     Slot& slot = *slots_[number];
     ::new (&*slot.result) Result();
     slot.task = task;
-    slot.deadline =
-        Clock::now() + std::chrono::seconds(record != nullptr ? record_limit : run_limit);
+    slot.deadline = Clock::now() + std::chrono::seconds(run_limit);
     const fs::path directory = directory_of(number);
     fs::create_directories(directory);
     std::fflush(nullptr);
