@@ -148,9 +148,23 @@ void TracedChild::await_stop(bool may_sleep) {
 }
 
 std::uint64_t TracedChild::instruction_pointer() const {
+    if (instruction_pointer_ != 0) return instruction_pointer_;
     errno = 0;
-    return static_cast<std::uint64_t>(
+    instruction_pointer_ = static_cast<std::uint64_t>(
         request(PTRACE_PEEKUSER, pid_, offsetof(struct user, regs.rip), 0));
+    return instruction_pointer_;
+}
+
+void TracedChild::set_instruction_pointer(std::uint64_t address) {
+    request(PTRACE_POKEUSER, pid_, offsetof(struct user, regs.rip), address);
+    instruction_pointer_ = address;
+}
+
+/// Runs on: one instruction (PTRACE_SINGLESTEP), or to the next trap (PTRACE_CONT).
+void TracedChild::go(int how, bool may_sleep) {
+    instruction_pointer_ = 0;
+    request(static_cast<__ptrace_request>(how), pid_, 0, 0);
+    await_stop(may_sleep);
 }
 
 bool TracedChild::at_system_call() const {
@@ -174,8 +188,7 @@ std::uint8_t TracedChild::exchange_byte(std::uint64_t address, std::uint8_t byte
 void TracedChild::step() {
     slept_ = false;
     const bool may_sleep = at_system_call();
-    request(PTRACE_SINGLESTEP, pid_, 0, 0);
-    await_stop(may_sleep);
+    go(PTRACE_SINGLESTEP, may_sleep);
     if (!is_asleep_ && is_kernel_code(instruction_pointer())) leave_kernel_code();
 }
 
@@ -186,9 +199,8 @@ void TracedChild::leave_kernel_code() {
         request(PTRACE_PEEKUSER, pid_, offsetof(struct user, regs.rsp), 0));
     const auto caller = static_cast<std::uint64_t>(request(PTRACE_PEEKTEXT, pid_, stack, 0));
     const std::uint8_t former = exchange_byte(caller, breakpoint_instruction);
-    request(PTRACE_CONT, pid_, 0, 0);
-    await_stop(true);
-    request(PTRACE_POKEUSER, pid_, offsetof(struct user, regs.rip), caller);
+    go(PTRACE_CONT, true);
+    set_instruction_pointer(caller);
     exchange_byte(caller, former);
 }
 
@@ -229,10 +241,9 @@ bool TracedChild::continue_to(std::uint64_t address, std::uint32_t occurrence) {
         }
         const std::uint8_t former = exchange_byte(address, breakpoint_instruction);
         const std::uint8_t former_at_end = exchange_byte(end, breakpoint_instruction);
-        request(PTRACE_CONT, pid_, 0, 0);
-        await_stop(true);
+        go(PTRACE_CONT, true);
         at = instruction_pointer() - 1;
-        request(PTRACE_POKEUSER, pid_, offsetof(struct user, regs.rip), at);
+        set_instruction_pointer(at);
         exchange_byte(end, former_at_end);
         exchange_byte(address, former);
     }

@@ -78,12 +78,15 @@ private:
     void step();
     void leave_kernel_code();
     bool continue_to(std::uint64_t address, std::uint32_t occurrence);
+    void go(int how, bool may_sleep);
     std::uint64_t instruction_pointer() const;
+    void set_instruction_pointer(std::uint64_t address);
     bool at_system_call() const;
     std::uint8_t exchange_byte(std::uint64_t address, std::uint8_t byte) const;
 
     pid_t pid_ = -1;
     std::function<void()> counterpart_;
+    mutable std::uint64_t instruction_pointer_ = 0;  ///< 0: not asked since it ran
     bool traced_ = true;
     bool reaped_ = false;
     bool slept_ = false;         ///< in the last step
