@@ -403,16 +403,19 @@ TEST(StoppedMember, LosesItsLeaseToTheTimeLimitAndIsTold) {
         auto message = member.receive_for(10s);
         require(static_cast<bool>(message), "received");
         progress->step = 1;
-        ::raise(SIGSTOP);
+        while (!progress->stop)
+            std::this_thread::sleep_for(1ms);
         require(!message.held(), "held() tells");
         require(message.ack().status() == Status::lease_lost, "a late ack is told");
     });
     ASSERT_TRUE(reaches(progress, 1));
+    slow.stop();
     auto member = channel.join("workers", options);
     auto message = member.receive_for(10s);
     ASSERT_TRUE(message);
     EXPECT_EQ(message.attempt(), 2U);
     EXPECT_TRUE(message.ack());
+    progress->stop = true;
     slow.resume();
     EXPECT_EQ(slow.wait(), 0);
 }
