@@ -122,7 +122,6 @@ bool Member::take_again(Received& out, Position position, Lease seen, LeaseState
         return false;
     }
     if (exhausted) {
-        watch_over(*memory_, needs_fence_);  // a burial may take long: it opens another channel
         bury(position, mine);
         lose();
         return false;
@@ -296,7 +295,6 @@ bool Member::bury_pending() {
         hold();
         if (lease_of(position).compare_exchange_strong(word.bits, mine.bits,
                                                        std::memory_order_acq_rel)) {
-            watch_over(*memory_, needs_fence_);
             bury(position, mine);
         }
         lose();

@@ -129,7 +129,6 @@ private:
         sample(slot, out);
         if (lease_limit_ms_ != 0) [[unlikely]]
             start_limit(position, mine);
-        watch_over(*memory_, needs_fence_);
         count(out.length);
         return true;
     }
@@ -141,9 +140,12 @@ private:
         return is_gone();
     }
 
-    // `held` is non-zero from before the first lease is taken until after the last is settled.
+    // `held` is non-zero from before the first lease is taken until after the last is settled. The
+    // sentinel is called before that lease, too: a death right after it is noticed at once.
     void hold() {
-        if (held_++ == 0) self_->held.store(1, std::memory_order_relaxed);
+        if (held_++ != 0) return;
+        self_->held.store(1, std::memory_order_relaxed);
+        watch_over(*memory_, needs_fence_);
     }
     void lose() {
         if (--held_ == 0) self_->held.store(0, std::memory_order_relaxed);

@@ -57,11 +57,12 @@ void SentinelDuty::beat(bool fast) {
     mine_ = take(word_, fast);
 }
 
-/// Slow already: whoever takes a lease from here on calls. One taken before is seen by the scan,
-/// since the barrier stands between (EDGE call). Whether there was one; then the duty is fast.
+/// Slow already: whoever becomes a holder from here on calls. One from before is seen by the scan,
+/// since the barrier stands between (EDGE call). Whether there was one; then the duty is fast. A
+/// process that cannot execute the barrier never learns that there is none; it wakes up all the
+/// time anyway.
 bool SentinelDuty::look_closely() {
-    os::heavy_barrier();
-    if (!anything_in_flight(memory_)) return false;
+    if (os::heavy_barrier() && !anything_in_flight(memory_)) return false;
     beat(true);
     return mine_;
 }

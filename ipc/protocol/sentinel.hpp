@@ -5,7 +5,8 @@
 // Whoever parks takes the duty when it is vacant (or when its holder is dead or stopped ticking).
 // While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds, like
 // all other sleepers, who check only that the sentinel still ticks. It resigns when it wakes up for
-// work; whoever then takes a lease while the duty is vacant wakes another sleeper to take it.
+// work; whoever is then about to take a lease while the duty is vacant wakes another sleeper for
+// it.
 
 #include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
@@ -51,12 +52,13 @@ private:
 /// Slow part of watch_over.
 IPC_API void call_sentinel(ChannelMemory& memory);
 
-/// EDGE call: Dekker's pattern once more. Whoever takes a lease marks itself as a holder (`held`),
-/// then looks at who has the duty; a sentinel says that it ticks slowly or leaves, then looks for
-/// holders. Going slow, it executes the heavy barrier between; leaving, both sides fence.
+/// EDGE call: Dekker's pattern once more. Whoever is about to take a lease, and has none, marks
+/// itself as a holder (`held`), then looks at who has the duty; a sentinel says that it ticks
+/// slowly or leaves, then looks for holders. Going slow, it executes the heavy barrier between;
+/// leaving, both sides fence.
 ///
-/// Called by whoever took a lease: makes sure that somebody ticks fast, if anybody sleeps at all.
-/// One load in the usual case. `fence`: this process cannot register for the barrier.
+/// Called by the new holder: makes sure that somebody ticks fast, if anybody sleeps at all. One
+/// load in the usual case. `fence`: this process cannot register for the barrier.
 inline void watch_over(ChannelMemory& memory, bool fence) {
     os::light_barrier(fence);  // EDGE call
     const format::Sentinel word{memory.header().sentinel.load(std::memory_order_relaxed)};

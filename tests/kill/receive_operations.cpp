@@ -163,6 +163,23 @@ std::vector<Operation> receive_operations() {
              }
              publish_one(scene);
          }},
+        {"receive, group, while another member sleeps on", false,
+         [](Scene& scene) {
+             scene.create();
+             scene.worker.reset();
+             scene.start_parked_worker();
+             scene.sentinel_sleeps = true;
+             // Its publisher died before it could wake anybody.
+             const unsigned id = scene.new_message(24);
+             scene.begin_send(id);
+             scene.let_die([&scene, text = scene.text(id)] {
+                 TornProducer producer(Scene::name);
+                 const Position position = producer.claim();
+                 producer.write(position, text);
+                 producer.make_ready(position);
+             });
+         },
+         take_one},
         {"receive, subscriber, parked", false, [](Scene& scene) { scene.create(); },
          [](Scene& scene) {
              auto reader =

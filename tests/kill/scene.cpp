@@ -22,6 +22,8 @@ using namespace std::chrono_literals;
 /// What a survivor may wait at most: the longest bound of the recovery (DESIGN.md) with room for a
 /// loaded machine. Waits are printed; see `recovered_after`.
 constexpr auto bound = 5s;
+/// The same where the sentinel was called: 50 ms, and less than its slow tick of 3 s.
+constexpr auto fast_bound = 1s;
 
 constexpr Position unknown = ~Position{0};
 
@@ -651,8 +653,14 @@ void Scene::check(bool completed, bool killed) {
         violate("the operation was complete, and the group is still there");
     }
     if (!worker && helpers.empty()) worker.emplace(join());
+    const bool held =
+        sentinel_sleeps && killed && inspect(name).find_group("workers")->in_flight != 0;
     drain();
     ledger.recovered_after = os::now() - since;
+    if (held && os::now() - since > std::chrono::nanoseconds(fast_bound).count()) {
+        violate("a lease of the dead was given back after %lld ms, by the slow tick",
+                static_cast<long long>(ledger.recovered_after / 1'000'000));
+    }
     if (afterwards) {
         afterwards();
         drain();

@@ -84,7 +84,8 @@ public:
     bool may_end_group = false;  ///< it ends the group of the workers
     bool redelivers = false;     ///< messages come more than once although nobody dies
     bool has_workers = true;     ///< the group exists
-    bool redrives = false;       ///< it publishes the dead letters of rejected messages again
+    bool sentinel_sleeps = false;  ///< a lease of the dead is noticed without its slow tick
+    bool redrives = false;         ///< it publishes the dead letters of rejected messages again
     /// What survivors do besides, once everything is settled.
     std::function<void()> afterwards;
 

@@ -2,7 +2,7 @@
 // recovery.cpp (anything_in_flight).
 //
 // MEMBERS members of one group take MESSAGES messages from a publisher. One that has taken a message
-// works on it for ever, so its lease stays in flight; one that waits may give up. Time does not pass:
+// works on it for ever, so its lease stays in flight, or dies; one that waits may give up. Time does not pass:
 // nobody ticks, so that what is promised must hold at once, not three seconds later.
 //
 // What park.pml shows is taken for granted: sleepers are announced, and a futex that changed since it
@@ -12,6 +12,7 @@
 //   GIVE_UP=n  the first n members may give up when their deadline passes
 //   SPIN=1     the last member never parks
 //   ACK=1      members may also acknowledge what they took, and go on
+//   DEATHS=n   n of those die that are about to take a lease, or took one, or publish
 //
 // sentinel_is_fast  when nothing moves any more, somebody holds a lease and somebody sleeps: then one
 //                   of the sleepers has the duty and ticks fast, so that a death is noticed in 50 ms
@@ -19,12 +20,14 @@
 //
 // verify: quick | MEMORY=TSO MEMBERS=2 MESSAGES=2 ACK=1
 // verify: quick | MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
+// verify: quick | MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 DEATHS=2
 // verify: full  | MEMORY=TSO MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // verify: full  | MEMORY=TSO MEMBERS=3 MESSAGES=1 GIVE_UP=1
 // verify: full  | MEMORY=C11 MEMBERS=2 MESSAGES=1 SPIN=1 WRITES=15
 // mutate: sentinel_is_fast | SLOW_RESIGNS_SILENTLY MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // mutate: sentinel_is_fast | NO_HAND_OVER MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // mutate: sentinel_is_fast | NO_SCAN MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
+// mutate: sentinel_is_fast | CALLED_AFTER_LEASE MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 DEATHS=2
 // mutate: sentinel_is_fast | HELD_AFTER_LEASE MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // mutate: sentinel_is_fast | NOBODY_WATCHES_OVER MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 
@@ -68,6 +71,8 @@
 byte asleep[MEMBERS];  // the bits it sleeps for, 0 = awake
 bool changed[MEMBERS]; // the futex, since this member read it
 bool busy[MEMBERS];
+bool about_to_hold[MEMBERS];  // or holds
+byte deaths;
 
 // membarrier; see park.pml
 inline heavy_barrier() {
@@ -143,7 +148,7 @@ inline call_sentinel() {
     seen = 0
 }
 
-// watch_over: by whoever took a lease
+// watch_over: by whoever is about to take a lease, and has none
 inline watch_over() {
     load_relaxed(sentinel, seen);
     if
@@ -217,7 +222,7 @@ receive:
     look();
     if
     :: position < MESSAGES ->
-#ifdef HELD_AFTER_LEASE
+#if defined(HELD_AFTER_LEASE)
         atomic {
             compare_exchange(taken(position), 0, 1, seen);
             if
@@ -231,7 +236,12 @@ receive:
         :: else -> seen = 0; goto receive
         fi;
 #else
-        store_relaxed(held(me), 1);  // hold()
+        // hold()
+        about_to_hold[me] = true;
+        store_relaxed(held(me), 1);
+#ifndef CALLED_AFTER_LEASE
+        watch_over();
+#endif
         atomic {
             compare_exchange(taken(position), 0, 1, seen);
             if
@@ -241,8 +251,16 @@ receive:
             position = 0
         }
         if
+#ifdef CALLED_AFTER_LEASE
         :: seen == 0 -> watch_over()
-        :: else -> seen = 0; store_relaxed(held(me), 0); goto receive
+#else
+        :: seen == 0
+#endif
+        :: else ->
+            seen = 0;
+            store_relaxed(held(me), 0);
+            atomic { !dead[me]; about_to_hold[me] = false }
+            goto receive
         fi;
 #endif
         if
@@ -251,6 +269,7 @@ receive:
         :: true ->
             atomic { !dead[me]; busy[me] = false }
             store_relaxed(held(me), 0);  // lose()
+            atomic { !dead[me]; about_to_hold[me] = false }
             goto receive
 #endif
         fi
@@ -397,7 +416,23 @@ init {
         run Publisher(publisher);
         i = 0
     }
+#if DEATHS
+    do
+    :: deaths < DEATHS ->
+        atomic {
+            if
+            :: about_to_hold[0] && !dead[0] && all_visible(0) -> dead[0] = true
+            :: about_to_hold[1] && !dead[1] && all_visible(1) -> dead[1] = true
+            :: !dead[publisher] && all_visible(publisher) -> dead[publisher] = true
+            fi;
+            deaths++
+        }
+    :: timeout -> break
+    od;
+    skip;
+#else
     timeout;
+#endif
     d_step {
         sleeper = MEMBERS;
         for (i : 0 .. MEMBERS - 1) {
@@ -412,7 +447,7 @@ init {
                                            asleep[holder(latest(sentinel))] == news_bit + duty_bit))
         }
         for (i : 0 .. MESSAGES - 1) {
-            PROMISE(no_lost_wakeup, latest(taken(i)) == 1 || sleeper == MEMBERS)
+            PROMISE(no_lost_wakeup, latest(taken(i)) == 1 || sleeper == MEMBERS || deaths != 0)
         }
     }
 }
