@@ -34,7 +34,7 @@ SentinelDuty::~SentinelDuty() {
         expected, Sentinel::vacant().bits, std::memory_order_acq_rel);
     if (!resigned) return;
     if (!word_.is_fast()) {
-        // Whoever took a lease just now may have called this sentinel, which slept no more.
+        // Whoever became a holder just now may have called this sentinel, which slept no more.
         // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
         if (!anything_in_flight(memory_)) return;

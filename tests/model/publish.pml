@@ -19,13 +19,16 @@
 // not_stuck      nobody waits for the dead: in the end all survivors are through, the subscriber at
 //                the last message or at the mark
 //
+// C11 with the mark and a death at once does not end within the memory of a check (3.5 GB): each is
+// checked without the other there, and both together under TSO.
+//
 // verify: quick | MEMORY=TSO MESSAGES=2 CAPACITY=2
 // verify: quick | MEMORY=TSO MESSAGES=2 CAPACITY=1 DEATHS=1
 // verify: quick | MEMORY=C11 MESSAGES=1 CAPACITY=1 DEATHS=1
 // verify: quick | MEMORY=SC MESSAGES=1 CAPACITY=1 DEATHS=1 REUSE=1
 // verify: full  | MEMORY=TSO MESSAGES=2 CAPACITY=1 DEATHS=2 REUSE=1
 // verify: quick | MEMORY=TSO MESSAGES=1 CAPACITY=2 DEATHS=1 CLOSE=1
-// verify: full  | MEMORY=C11 MESSAGES=1 CAPACITY=1 DEATHS=1 CLOSE=1
+// verify: quick | MEMORY=C11 MESSAGES=1 CAPACITY=1 CLOSE=1
 // verify: quick | MEMORY=TSO MESSAGES=2 CAPACITY=1 DEATHS=1 READERS=0
 // mutate: no_loss | VERDICT_WITHOUT_SECOND_LOAD MEMORY=TSO MESSAGES=2 CAPACITY=1 DEATHS=1
 // mutate: no_loss | DEATH_WITHOUT_ORDER MEMORY=C11 MESSAGES=1 CAPACITY=1 DEATHS=1
