@@ -264,6 +264,18 @@ TEST_F(EstimateTest, MembersThatWereNeverIdleShowTheirCapacity) {
     EXPECT_NEAR(result().response_next.value(), 0.1 + 90.5 * 0.1, 1e-9);
 }
 
+TEST_F(EstimateTest, WhatALossyReaderMissesLeavesItsQueueToo) {
+    service(Counts().add(second / 200, 2000));
+    group().members = 1;
+    group().backlog = 800;
+    group().reliable = false;
+    group().skipped = 398'000;  // 39 800 per second, besides 200 that are read
+    EXPECT_NEAR(result().response_busy.value(), 0.005 + 800 / 200.0, 1e-9);
+    EXPECT_NEAR(result().response_next.value(), 0.005 + 0.02, 1e-4);
+    group().reliable = true;  // those it missed by joining late
+    EXPECT_NEAR(result().response_next.value(), 4.0, 0.1);
+}
+
 TEST_F(EstimateTest, TrendsGoOnUntilDrainedOrFull) {
     EXPECT_DOUBLE_EQ(result().until_drained.value(), 0.0);
     EXPECT_FALSE(result().until_full);

@@ -302,6 +302,22 @@ TEST(State, IsStopAtOnceWhenAllMembersAreStopped) {
               "for 5.0s");
 }
 
+TEST(State, OfAGroupThatIsStoppedNamesTheMemberThatHoldsWhatItTook) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = Host::add_group(channel, "workers", "keeper");
+    Host::publish(channel, 2);
+    group.backlog = 1;
+    group.in_flight = 1;
+    group.leases = {{.position = 7, .member = -1, .kind = LeaseKind::returned},
+                    {.position = 8, .member = 1, .kind = LeaseKind::leased}};
+    channel.participants[1].leases_held = 1;
+    channel.participants[1].last_received_ns = host.now_ns;
+    host.run(15);
+    EXPECT_EQ(host.state(), State::stop);
+    EXPECT_THAT(host.why(), HasSubstr(": member keeper (pid 1001) holds message 8 for 15s"));
+}
+
 TEST(State, IsNotStopWhileLongWorkGoesOn) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");
@@ -722,6 +738,21 @@ TEST(Help, FitsIntoTheSmallestOrdinaryTerminal) {
             }
         }
     }
+}
+
+TEST(Overview, BreaksTheSentenceOnlyWhereTheTableLeavesALine) {
+    const Example example;
+    const std::string cut = "▸ member settle-1 (pid 1001) died 10s ago and held 1 messag~\n";
+    const std::string whole =
+        "▸ member settle-1 (pid 1001) died 10s ago and held 1\n  message, which others get\n";
+    EXPECT_THAT(example.draw(60, 24).characters(), HasSubstr(whole));
+    EXPECT_THAT(example.draw(60, 15).characters(), HasSubstr(whole));
+    EXPECT_THAT(example.draw(60, 14).characters(), HasSubstr(cut));
+}
+
+TEST(Overview, CountsNoStateWhereThereIsNoRoomForTheCount) {
+    const std::string screen = Example().draw(40, 10).characters();
+    EXPECT_THAT(screen, HasSubstr(" DEAD 1  STOP 1  FULL 1        1-5 of 9\n"));
 }
 
 TEST(Screen, DrawsAtEverySize) {

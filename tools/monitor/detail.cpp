@@ -17,7 +17,7 @@ namespace {
 constexpr Style title_style = {.hue = Hue::accent, .bold = true};
 constexpr Style faint = {.hue = Hue::faint};
 
-constexpr std::size_t model_top = 3;
+constexpr std::size_t sentence_top = 2;
 constexpr std::size_t least_chart = 3;
 constexpr std::size_t most_chart = 10;
 
@@ -44,7 +44,8 @@ std::string policies_of(const GroupReport& group) {
     return text;
 }
 
-void draw_title(Canvas& canvas, const Row& row, const View& view) {
+/// What it is, its state, and why; returns the row behind that.
+std::size_t draw_title(Canvas& canvas, const Row& row, const View& view) {
     std::size_t at = canvas.text(1, 1, printable(row.channel->name, 40), {.bold = true});
     if (row.group != nullptr) {
         at = canvas.text(at + 1, 1, view.charset == Charset::unicode ? "›" : ">", faint);
@@ -56,12 +57,9 @@ void draw_title(Canvas& canvas, const Row& row, const View& view) {
     at = canvas.text(at + 1, 1, "for " + duration_text(row.now - row.state_since()));
     if (row.report() != nullptr) canvas.text(at + 2, 1, policies_of(*row.report()), faint);
 
-    const std::string sentence = row.group == nullptr ? explain(*row.channel, row.now)
-                                                      : explain(*row.channel, *row.group, row.now);
-    if (sentence.empty()) return;
-    canvas.text(0, 2, view.charset == Charset::unicode ? "▸" : ">", style);
-    canvas.field(2, 2, canvas.width() - std::min<std::size_t>(canvas.width(), 2), sentence,
-                 {.bold = true});
+    const std::vector<std::string> sentence = sentence_lines(row, canvas.width(), 2);
+    draw_sentence(canvas, sentence_top, sentence, row, view.charset);
+    return sentence_top + std::max<std::size_t>(sentence.size(), 1);
 }
 
 /// A line of the model: a symbol, its value, and where that comes from.
@@ -73,13 +71,12 @@ void draw_line(Canvas& canvas, std::size_t row, std::string_view symbol, const s
 }
 
 /// The article's model with the figures of this moment; returns the row behind it.
-std::size_t draw_model(Canvas& canvas, const Row& row) {
+std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
     const GroupReport& group = *row.report();
     const Estimate& estimate = row.estimate();
     const auto time = [](std::optional<double> seconds) { return duration_text(seconds); };
     const double capacity =
         static_cast<double>(std::max<std::uint64_t>(row.channel->report->capacity, 1));
-    std::size_t line = model_top;
 
     std::string text = fmt::format(
         "wait, {} of {}; {} in flight", percent(static_cast<double>(group.backlog) / capacity),
@@ -370,23 +367,23 @@ void draw_memory(Canvas& canvas, const Row& row, const History& history) {
     if (canvas.height() < 2) return;
     const ChannelReport& report = *row.channel->report;
     const SharedMemorySpace& space = history.space();
-    canvas.text(
-        1, canvas.height() - 2,
-        fmt::format("memory {} of at most {}; /dev/shm {} used, {} free; messages up to {}, "
-                    "up to {} in the slot",
-                    short_bytes(report.reserved_bytes), short_bytes(report.object_bytes),
-                    short_bytes(space.total - std::min(space.total, space.free)),
-                    short_bytes(space.free),
+    std::string text = fmt::format(
+        "memory {} of at most {}; /dev/shm {} used, {} free", short_bytes(report.reserved_bytes),
+        short_bytes(report.object_bytes),
+        short_bytes(space.total - std::min(space.total, space.free)), short_bytes(space.free));
+    const std::string sizes =
+        fmt::format("; messages up to {} bytes, up to {} in the slot",
                     short_bytes(std::max(report.region_size, report.inline_size)),
-                    short_bytes(report.inline_size)),
-        faint);
+                    short_bytes(report.inline_size));
+    if (1 + text.size() + sizes.size() <= canvas.width()) text += sizes;
+    canvas.field(1, canvas.height() - 2, canvas.width() - std::min<std::size_t>(canvas.width(), 1),
+                 text, faint);
 }
 
 /// A channel that nobody reads has no model.
-std::size_t draw_channel(Canvas& canvas, const Row& row) {
+std::size_t draw_channel(Canvas& canvas, const Row& row, std::size_t line) {
     const ChannelReport& report = *row.channel->report;
     const std::optional<ChannelRates>& rates = row.channel->rates;
-    std::size_t line = model_top;
     draw_line(canvas, line++, "in", rates ? short_rate(rates->messages_in) + "/s" : "-",
               fmt::format("messages published, {} bytes/s; {} messages in all",
                           rates ? short_bytes(static_cast<std::uint64_t>(rates->bytes_in)) : "-",
@@ -414,17 +411,17 @@ void draw_detail(Canvas& canvas, const History& history, const View& view) {
     }
     if (row.channel == nullptr) {
         canvas.text(1, 1, printable(view.selected.channel, 60), {.bold = true});
-        canvas.text(1, model_top, "This channel is gone.", {.hue = Hue::notice});
+        canvas.text(1, sentence_top, "This channel is gone.", {.hue = Hue::notice});
         return;
     }
-    draw_title(canvas, row, view);
+    std::size_t top = draw_title(canvas, row, view);
     if (!row.channel->report) return;
     if (row.group == nullptr && view.selected.group != RowId::no_group) {
-        canvas.text(1, 2, "The group is gone; this is its channel.", {.hue = Hue::notice});
+        canvas.text(1, top++, "The group is gone; this is its channel.", {.hue = Hue::notice});
     }
 
     const std::size_t model_end =
-        row.group != nullptr ? draw_model(canvas, row) : draw_channel(canvas, row);
+        row.group != nullptr ? draw_model(canvas, row, top) : draw_channel(canvas, row, top);
     const std::size_t bottom = canvas.height() - std::min<std::size_t>(canvas.height(), 2);
     if (bottom <= model_end + 2) return;
     // A title and an axis around each chart; a title above the participants.
@@ -436,7 +433,7 @@ void draw_detail(Canvas& canvas, const History& history, const View& view) {
                            most_chart);
         draw_charts(canvas, row, model_end, chart + 2, view.charset);
     }
-    const std::size_t top = model_end + (chart > 0 ? chart + 2 : 0);
+    top = model_end + (chart > 0 ? chart + 2 : 0);
     draw_participants(canvas, row, top, bottom - top - 1, view.scroll);
     draw_memory(canvas, row, history);
 }

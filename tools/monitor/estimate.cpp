@@ -112,9 +112,11 @@ void predict_times(Estimate& result, const GroupReport& group, std::optional<dou
     }
     if (result.stalled) return;
     result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
+    // What a lossy reader misses leaves its queue, too.
+    const double missed = result.rates && !group.reliable ? result.rates->skipped : 0;
     result.response_next =
         service + departures_ahead(group, result.busy, result.service->squared_variation) /
-                      observed.value_or(*result.capacity);
+                      observed.value_or(*result.capacity + missed);
     if (result.utilisation && *result.utilisation < 1) {
         const double load = *result.utilisation * group.members;
         const double wait = probability_of_waiting(group.members, load) /

@@ -64,7 +64,7 @@ void draw_help(Canvas& canvas, const View& view) {
     canvas.text(14, 0,
                 wide || view.help_page == 1 ? "any key goes back"
                                             : "? explains the columns, any other key goes back");
-    constexpr std::size_t top = 2;
+    constexpr std::size_t top = 1;
     if (wide || view.help_page == 0) {
         const std::size_t row =
             draw_part(canvas, 1, top, "Keys", {std::begin(keys), std::end(keys)});

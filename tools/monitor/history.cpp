@@ -215,6 +215,25 @@ std::string explain_stopped(const ChannelReport& channel, const GroupReport& gro
     return {};
 }
 
+/// The oldest message that a living member holds.
+std::string explain_held(const ChannelReport& channel, const GroupReport& group) {
+    const auto lease =
+        std::find_if(group.leases.begin(), group.leases.end(),
+                     [](const LeaseReport& each) { return each.kind == LeaseKind::leased; });
+    if (lease == group.leases.end()) return {};
+    for (const ParticipantReport& each : channel.participants) {
+        if (static_cast<int>(each.index) != lease->member || !each.alive) continue;
+        std::string sentence =
+            fmt::format("member {} holds message {}", name_of(each), lease->position);
+        if (each.last_received_ns > 0) {
+            sentence += fmt::format(
+                " for {}", text_of(seconds(channel.sampled_at_ns - each.last_received_ns)));
+        }
+        return sentence;
+    }
+    return {};
+}
+
 std::string explain_outlook(const Estimate& estimate) {
     if (estimate.until_full && *estimate.until_full > 0) {
         return fmt::format("; full in {}", text_of(*estimate.until_full));
@@ -461,8 +480,9 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return sentence + ": " + stopped;
             }
-            return figures.blocks_producers ? sentence + ": " + printable(report.blocked_by)
-                                            : sentence;
+            const std::string held = figures.blocks_producers ? printable(report.blocked_by)
+                                                              : explain_held(report, figures);
+            return held.empty() ? sentence : sentence + ": " + held;
         }
         case State::full: {
             std::string sentence = printable(report.blocked_by);

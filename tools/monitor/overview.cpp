@@ -156,8 +156,13 @@ const Column columns[] = {
      11, 5, Show::time, [](const Row& row) { return of_response(row, &Durations::median); }, nullptr},
     {"T_r99", "the same: 99 of 100 were faster",
      5, 5, Show::time, [](const Row& row) { return of_response(row, &Durations::percentile_99); }, nullptr},
-    {"T_r=?", "response time predicted for a message published now: T_p + L_q / C",
+    {"T_r=?", "response time predicted for a message published now, by who is busy",
      5, 5, Show::time,
+     [](const Row& row) -> Figure {
+         return row.group == nullptr ? std::nullopt : row.estimate().response_next;
+     }, nullptr},
+    {"T_busy", "the same by T_p + L_q / C, as if all members were busy",
+     12, 6, Show::time,
      [](const Row& row) -> Figure {
          return row.group == nullptr ? std::nullopt : row.estimate().response_busy;
      }, nullptr},
@@ -310,14 +315,17 @@ void draw_row(Canvas& canvas, std::size_t line, const Row& row, const std::vecto
         }
         if (&column == &columns[channel_column] && !row.channel->report) {
             // In the place of all figures.
-            canvas.text(at, line, printable(row.channel->problem), {.hue = Hue::notice});
+            canvas.field(at, line, canvas.width() - std::min(canvas.width(), at),
+                         printable(row.channel->problem), {.hue = Hue::notice});
             break;
         }
     }
     if (selected) canvas.select_row(line);
 }
 
-void draw_summary(Canvas& canvas, const std::vector<Row>& rows, const View& view) {
+/// How many lines are in which state. `width`: what there is for it.
+void draw_summary(Canvas& canvas, const std::vector<Row>& rows, const View& view,
+                  std::size_t width) {
     std::array<std::size_t, 7> counts{};
     for (const Row& row : rows) {
         // In the tree, a channel's line repeats the worst of those below it.
@@ -330,7 +338,9 @@ void draw_summary(Canvas& canvas, const std::vector<Row>& rows, const View& view
         const std::size_t count = counts[static_cast<std::size_t>(state)];
         if (state == State::unreadable && count == 0) continue;
         const Style style = count == 0 ? Style{.hue = Hue::faint} : style_of(state);
-        at = canvas.text(at, 1, fmt::format("{} {}", name_of(state), count), style) + 2;
+        const std::string text = fmt::format("{} {}", name_of(state), count);
+        if (at + text.size() > width) break;
+        at = canvas.text(at, 1, text, style) + 2;
     }
     if (view.editing || !view.filter.empty()) {
         at = canvas.text(at + 1, 1, "filter: ", {.hue = Hue::accent});
@@ -375,7 +385,6 @@ SortKey sort_key(std::size_t column, const Row& row) {
 
 void draw_overview(Canvas& canvas, const History& history, const View& view) {
     const std::vector<Row> rows = rows_of(history, view);
-    draw_summary(canvas, rows, view);
     const std::vector<Place> places = place(rows, view.tree, canvas.width());
     draw_titles(canvas, places, view);
     if (rows.empty()) draw_empty(canvas, history, view);
@@ -387,26 +396,23 @@ void draw_overview(Canvas& canvas, const History& history, const View& view) {
         draw_row(canvas, overview_top + i - first, rows[i], places, view, i == cursor);
     }
 
+    std::size_t summary_width = canvas.width();
+    if (rows.size() > height) {
+        const std::string where = fmt::format(" {}-{} of {} ", first + 1,
+                                              std::min(rows.size(), first + height), rows.size());
+        summary_width -= std::min(summary_width, where.size());
+        canvas.text(summary_width, 1, where, {.hue = Hue::faint});
+    }
+    draw_summary(canvas, rows, view, summary_width);
+
     if (canvas.height() < 2) return;
     if (!rows.empty()) {
-        const Row& row = rows[cursor];
-        const std::string sentence = row.group == nullptr
-                                         ? explain(*row.channel, row.now)
-                                         : explain(*row.channel, *row.group, row.now);
-        if (!sentence.empty()) {
-            canvas.text(0, canvas.height() - 2, view.charset == Charset::unicode ? "▸ " : "> ",
-                        style_of(row.state()));
-            canvas.field(2, canvas.height() - 2,
-                         canvas.width() - std::min<std::size_t>(2, canvas.width()), sentence,
-                         {.bold = row.state() <= State::slow});
-        }
-        if (rows.size() > height) {
-            const std::string where = fmt::format(
-                " {}-{} of {} ", first + 1, std::min(rows.size(), first + height), rows.size());
-            if (where.size() < canvas.width()) {
-                canvas.text(canvas.width() - where.size(), 1, where, {.hue = Hue::faint});
-            }
-        }
+        // A second line for it where the table leaves one.
+        const std::size_t most = rows.size() < height ? 2 : 1;
+        const std::vector<std::string> sentence =
+            sentence_lines(rows[cursor], canvas.width(), most);
+        draw_sentence(canvas, canvas.height() - 1 - sentence.size(), sentence, rows[cursor],
+                      view.charset);
     }
     if (view.editing) {
         draw_keys(canvas, canvas.height() - 1, {{"Enter", "keep filter"}, {"Esc", "drop filter"}});

@@ -104,6 +104,33 @@ Style style_of(State state) {
     return {};
 }
 
+constexpr std::size_t sentence_column = 2;
+
+std::vector<std::string> sentence_lines(const Row& row, std::size_t width, std::size_t most) {
+    std::string rest = row.group == nullptr ? explain(*row.channel, row.now)
+                                            : explain(*row.channel, *row.group, row.now);
+    const std::size_t room = width - std::min(width, sentence_column);
+    std::vector<std::string> lines;
+    while (lines.size() + 1 < most && display_width(rest) > room) {
+        const std::size_t end = rest.rfind(' ', room);
+        if (end == std::string::npos || end == 0) break;
+        lines.push_back(rest.substr(0, end));
+        rest.erase(0, end + 1);
+    }
+    if (!rest.empty()) lines.push_back(std::move(rest));
+    return lines;
+}
+
+void draw_sentence(Canvas& canvas, std::size_t top, const std::vector<std::string>& lines,
+                   const Row& row, Charset charset) {
+    if (lines.empty()) return;
+    canvas.text(0, top, charset == Charset::unicode ? "▸" : ">", style_of(row.state()));
+    const std::size_t room = canvas.width() - std::min(canvas.width(), sentence_column);
+    for (const std::string& line : lines) {
+        canvas.field(sentence_column, top++, room, line, {.bold = row.state() <= State::slow});
+    }
+}
+
 void draw_keys(Canvas& canvas, std::size_t row,
                const std::vector<std::pair<std::string, std::string>>& keys) {
     std::size_t at = 0;

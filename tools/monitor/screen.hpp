@@ -40,6 +40,12 @@ SortKey sort_key(std::size_t column, const Row& row);
 std::string_view name_of(State state);
 Style style_of(State state);
 
+/// Why a row is in its state and who is to blame, in at most `most` lines of a screen so wide. None
+/// when there is nothing to say.
+std::vector<std::string> sentence_lines(const Row& row, std::size_t width, std::size_t most);
+void draw_sentence(Canvas& canvas, std::size_t top, const std::vector<std::string>& lines,
+                   const Row& row, Charset charset);
+
 /// Keys and what they do, in one line: as many as fit.
 void draw_keys(Canvas& canvas, std::size_t row,
                const std::vector<std::pair<std::string, std::string>>& keys);
