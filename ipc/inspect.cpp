@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <optional>
 
 #include "ipc/os/clock.hpp"
@@ -32,6 +34,13 @@ using protocol::SlotState;
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::size_t most_leases = 64;
 constexpr Position most_looks_for_age = 1024;
+
+/// Asks for memory that is read soon. Who watches many channels finds each in nobody's cache.
+void prefetch(const void* address, std::size_t size) {
+    constexpr std::size_t step = 64;
+    for (std::size_t at = 0; at < size; at += step)
+        __builtin_prefetch(static_cast<const std::byte*>(address) + at);
+}
 
 std::optional<ParticipantReport> report_participant(const ChannelMemory& memory, unsigned index,
                                                     std::uint64_t own_namespace,
@@ -105,14 +114,17 @@ LeaseKind kind_of(LeaseState state) {
     }
 }
 
-std::vector<std::uint64_t> counts_of(const format::Histogram& histogram) {
-    std::size_t used = format::histogram_buckets;
-    while (used > 0 && histogram.counts[used - 1].load(relaxed) == 0)
-        --used;
-    std::vector<std::uint64_t> counts(used);
-    for (std::size_t i = 0; i < used; ++i)
+/// Each count is read once. No duration is longer than their sum, so that buckets behind that of
+/// the sum are empty, and are not looked at.
+std::vector<std::uint64_t> counts_of(const format::Histogram& histogram, std::uint64_t sum) {
+    std::array<std::uint64_t, format::histogram_buckets> counts;
+    const std::size_t end = format::bucket_of(sum) + 1;
+    std::size_t used = 0;
+    for (std::size_t i = 0; i < end; ++i) {
         counts[i] = histogram.counts[i].load(relaxed);
-    return counts;
+        if (counts[i] != 0) used = i + 1;
+    }
+    return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(used)};
 }
 
 void count_leases(const ChannelMemory& memory, GroupReport& report, Position& oldest,
@@ -219,10 +231,10 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
                                                : counters.passed_over.load(relaxed);
     report.acked = report.settled - std::min(report.settled, not_processed);
     report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
-    report.service_time = counts_of(group.service_time);
     report.service_time_sum_ns = group.service_time.sum.load(relaxed);
-    report.response_time = counts_of(group.response_time);
+    report.service_time = counts_of(group.service_time, report.service_time_sum_ns);
     report.response_time_sum_ns = group.response_time.sum.load(relaxed);
+    report.response_time = counts_of(group.response_time, report.response_time_sum_ns);
     return report;
 }
 
@@ -380,6 +392,10 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
     report.type_name = preamble.type_name;
     report.first = preamble.first_position;
 
+    if (memory.participants_used() > 0) {
+        prefetch(&memory.participant(0), memory.participants_used() * sizeof(Participant));
+    }
+    if (memory.groups_used() > 0) prefetch(&memory.group(0), sizeof(Group));
     report.participants.reserve(memory.participants_used());
     for (unsigned i = 0; i < memory.participants_used(); ++i) {
         const Participant& entry = memory.participant(i);
@@ -393,6 +409,7 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
     }
     report.groups.reserve(memory.groups_used());
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
+        if (i + 1 < memory.groups_used()) prefetch(&memory.group(i + 1), sizeof(Group));
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;
         report.groups.push_back(

@@ -32,6 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace ipc::tools::monitor;  // NOLINT(google-build-using-namespace)
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr std::int64_t second = 1'000'000'000;
@@ -318,6 +319,24 @@ TEST(State, OfAGroupThatIsStoppedNamesTheMemberThatHoldsWhatItTook) {
     EXPECT_THAT(host.why(), HasSubstr(": member keeper (pid 1001) holds message 8 for 15s"));
 }
 
+TEST(State, OfAGroupThatIsStoppedNamesTheProducerItWaitsFor) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    Host::add_group(channel, "workers", "worker");
+    Host::add_group(channel, "audit", "auditor");
+    Host::publish(channel, 2);
+    channel.blocked_by = "readers wait for message 1, which stopped producer p (pid 9) has claimed";
+    host.run(15);
+    EXPECT_EQ(host.state(), State::stop);
+    EXPECT_THAT(host.why(), HasSubstr(": readers wait for message 1"));
+
+    channel.groups[1].blocks_producers = true;
+    channel.blocked_by = "producers wait for group audit";
+    host.run(1);
+    EXPECT_THAT(host.why(), Not(HasSubstr("audit")));
+    EXPECT_THAT(host.why(0, 1), HasSubstr(": producers wait for group audit"));
+}
+
 TEST(State, IsNotStopWhileLongWorkGoesOn) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");
@@ -486,6 +505,22 @@ TEST(History, RatesAreThoseOfTheWindow) {
     EXPECT_NEAR(host.history.channels()[0].rates->messages_in, 10, 1e-9);
     EXPECT_NEAR(host.estimate().rates->acked, 10, 1e-9);
     EXPECT_NEAR(host.history.channels()[0].presences[1].rate, 10, 1e-5);
+}
+
+TEST(History, KnowsTheRatesOfANewGroupFromItsSecondSnapshotOn) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    host.run(20);
+    GroupReport& group = Host::add_group(channel, "late", "late-1");
+    host.run(1);
+    EXPECT_FALSE(host.estimate().rates);
+    host.run(1, [&] {
+        Host::publish(channel, 5);
+        Host::process(channel, group, 3);
+    });
+    ASSERT_TRUE(host.estimate().rates);
+    EXPECT_NEAR(host.estimate().rates->in, 5, 1e-9);
+    EXPECT_NEAR(host.estimate().rates->acked, 3, 1e-9);
 }
 
 TEST(PredictionError, ComparesWithWhatWasPredictedAtThePublication) {

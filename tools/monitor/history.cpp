@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include <fmt/core.h>
@@ -12,7 +13,7 @@
 namespace ipc::tools::monitor {
 namespace {
 
-constexpr std::size_t fewest_in_window = 3;
+constexpr std::ptrdiff_t fewest_in_window = 3;
 constexpr std::size_t fewest_remembered = 16;
 constexpr std::size_t most_remembered = 4096;
 constexpr std::size_t remembered_in_all = 250'000;
@@ -80,6 +81,37 @@ std::string missing(const ChannelReport& before, const ChannelReport& now, Which
         names += name_of(each);
     }
     return names;
+}
+
+template <class Group>
+bool is_same(const Group& known, const GroupReport& now) {
+    return known.index == now.index && known.start == now.start && known.name == now.name;
+}
+
+bool is_same(const Presence& known, const ParticipantReport& now) {
+    return known.index == now.index && known.attached_at_ns == now.attached_at_ns;
+}
+
+const GroupReport* same_group(const ChannelReport& channel, const GroupReport& group) {
+    const auto found = std::find_if(channel.groups.begin(), channel.groups.end(),
+                                    [&](const GroupReport& each) { return is_same(each, group); });
+    return found == channel.groups.end() ? nullptr : &*found;
+}
+
+/// Has what is remembered stand in the order of `now`; `make` makes what is new. Mostly nobody has
+/// come or gone.
+template <class Known, class Report, class Make>
+void keep_up(std::vector<Known>& known, const std::vector<Report>& now, Make&& make) {
+    const auto same = [](const Known& each, const Report& other) { return is_same(each, other); };
+    if (std::equal(known.begin(), known.end(), now.begin(), now.end(), same)) return;
+    std::vector<Known> next;
+    next.reserve(now.size());
+    for (const Report& report : now) {
+        const auto found = std::find_if(known.begin(), known.end(),
+                                        [&](const Known& each) { return is_same(each, report); });
+        next.push_back(found != known.end() ? std::move(*found) : make(report));
+    }
+    known = std::move(next);
 }
 
 /// A death of this moment, if there is one: of a member that still holds something, or whose
@@ -172,15 +204,63 @@ double mean_service(const PackedHistogram& start, const GroupReport& group) {
     return samples == 0 ? 0 : mean(group.service_time_sum_ns, samples);
 }
 
-/// Messages wait, and several should have been settled in the window, but none was.
-bool is_stalled(const Points& points, const GroupReport& group, double service, unsigned takers) {
-    if (group.backlog <= group.delayed) return false;
-    const auto begin = points.begin() + static_cast<std::ptrdiff_t>(window_begin(points));
-    const double window = points.back().at - begin->at;
+/// What the points of the window tell, which ends with the newest.
+struct Window {
+    Points::const_iterator begin;
+    std::ptrdiff_t size = 0;
+    double seconds = 0;
+    bool never_drained = true;  ///< between any two of them
+    bool none_taken = true;     ///< the same
+    bool lost = false;
+    bool quiet = true;
+    std::ptrdiff_t full = 0;  ///< how many of them
+};
+
+Window look_back(const Points& points) {
+    Window window{.begin = points.end()};
+    while (window.begin != points.begin()) {
+        const Point& each = *std::prev(window.begin);
+        const double age = points.back().at - each.at;
+        if (window.size >= fewest_in_window && age > window_seconds) break;
+        if (window.size > 0) {
+            window.never_drained &= window.begin->never_drained;
+            window.none_taken &= !window.begin->taken;
+        }
+        window.lost |= each.lost;
+        window.quiet &= !each.taken && !(each.in > 0) && !(each.backlog > 0);
+        window.full += each.full ? 1 : 0;
+        window.seconds = age;
+        --window.begin;
+        ++window.size;
+    }
+    return window;
+}
+
+/// Messages wait, and several should have been settled in the window, but none was. `service`: T_p
+/// in seconds, 0 if unknown; `takers`: members that live and are not stopped.
+bool is_stalled(const Window& window, const GroupReport& group, double service, unsigned takers) {
     // With long work it is no accident that nothing happens for a while.
-    return window * takers >= 3 * service &&
-           std::all_of(begin + 1, points.end(),
-                       [](const Point& each) { return each.never_drained && !each.taken; });
+    return group.backlog > group.delayed && window.seconds * takers >= 3 * service &&
+           window.never_drained && window.none_taken;
+}
+
+/// The state that the points tell, the newest being that of the report. Without regard to deaths.
+State judge(const Points& points, const Window& window, const GroupReport& group, bool stalled,
+            unsigned takers) {
+    const double observed = points.back().at - points.front().at;
+    const bool whole = observed >= window_seconds * 0.9;
+    if (group.backlog > group.delayed && (takers == 0 || (whole && stalled))) return State::stop;
+    if (points.back().full && 2 * window.full >= window.size) return State::full;
+    if (whole && window.size >= fewest_in_window && window.never_drained) return State::slow;
+    if (whole && window.size >= 6 && points.back().backlog > 0) {
+        // Growing for sure: the least of the second half is above the most of the first.
+        const auto middle = window.begin + window.size / 2;
+        const auto less = [](const Point& a, const Point& b) { return a.backlog < b.backlog; };
+        const float most = std::max_element(window.begin, middle, less)->backlog;
+        if (std::min_element(middle, points.end(), less)->backlog > most) return State::slow;
+    }
+    if (window.lost) return State::slow;
+    return window.quiet && group.in_flight == 0 ? State::idle : State::ok;
 }
 
 std::string explain(const Death& death, double now) {
@@ -213,6 +293,14 @@ std::string explain_stopped(const ChannelReport& channel, const GroupReport& gro
         return sentence;
     }
     return {};
+}
+
+/// Who holds up the channel, unless that is because of another group.
+std::string blame_for(const ChannelReport& channel, const GroupReport& group) {
+    const bool because_of_a_group =
+        std::any_of(channel.groups.begin(), channel.groups.end(),
+                    [](const GroupReport& each) { return each.blocks_producers; });
+    return because_of_a_group && !group.blocks_producers ? "" : printable(channel.blocked_by);
 }
 
 /// The oldest message that a living member holds.
@@ -332,21 +420,12 @@ void History::update(ChannelHistory& channel, Sample sample) {
     channel.window->follow(report.sampled_at_ns, [&] { return ChannelStart(report); });
     channel.rates = channel_rates(**channel.window, report);
 
-    std::vector<GroupHistory> groups;
-    groups.reserve(report.groups.size());
-    for (const GroupReport& now : report.groups) {
-        const auto known = std::find_if(
-            channel.groups.begin(), channel.groups.end(), [&](const GroupHistory& each) {
-                return each.index == now.index && each.start == now.start && each.name == now.name;
-            });
-        const GroupReport* earlier = nullptr;
-        if (known == channel.groups.end()) {
-            groups.emplace_back(report, now, now_);
-        } else {
-            earlier = &before->groups[static_cast<std::size_t>(known - channel.groups.begin())];
-            groups.push_back(std::move(*known));
-        }
-        GroupHistory& group = groups.back();
+    keep_up(channel.groups, report.groups,
+            [&](const GroupReport& now) { return GroupHistory(report, now, now_); });
+    for (std::size_t i = 0; i < report.groups.size(); ++i) {
+        const GroupReport& now = report.groups[i];
+        GroupHistory& group = channel.groups[i];
+        const GroupReport* earlier = before != nullptr ? same_group(*before, now) : nullptr;
         if (group.title.empty() || now.subscriber) group.title = title_of(report, now);
         group.window.follow(report.sampled_at_ns, [&] { return GroupStart(report, now); });
         const std::uint64_t answered = samples_in(now.response_time);
@@ -355,19 +434,19 @@ void History::update(ChannelHistory& channel, Sample sample) {
             static_cast<double>(answered) - static_cast<double>(group.response_samples), now_));
         group.response_samples = answered;
         group.service = mean_service(group.window->service_time, now);
+        forget(group.points, groups_);
         const unsigned able = takers(report, now);
-        if (group.service > 0 && now.members > 0 &&
-            !is_stalled(group.points, now, group.service, able)) {
+        const Window window = look_back(group.points);
+        const bool stalled = is_stalled(window, now, group.service, able);
+        if (group.service > 0 && now.members > 0 && !stalled) {
             group.points.back().predicted = static_cast<float>(
                 group.service + static_cast<double>(now.backlog) * group.service / now.members);
         }
-        forget(group.points, groups_);
         if (group.points.back().taken) group.last_taken = now_;
         note_death(group.death, find_death(before, report, earlier, now, now_));
         enter(group, is_shown(group.death, now_) ? State::dead
-                                                 : judge(group.points, now, group.service, able));
+                                                 : judge(group.points, window, now, stalled, able));
     }
-    channel.groups = std::move(groups);
 
     if (before != nullptr && report.aborted > before->aborted) {
         channel.death = Death{
@@ -383,83 +462,27 @@ void History::update(ChannelHistory& channel, Sample sample) {
         worst = std::min(worst, group.state);
     enter(channel, worst);
 
-    std::vector<Presence> presences;
-    presences.reserve(report.participants.size());
-    for (const ParticipantReport& now : report.participants) {
-        const Presence::Look look = {.sampled_at_ns = report.sampled_at_ns,
-                                     .messages = now.messages};
-        const auto known = std::find_if(
-            channel.presences.begin(), channel.presences.end(), [&](const Presence& each) {
-                return each.index == now.index && each.attached_at_ns == now.attached_at_ns;
-            });
-        Presence& presence = presences.emplace_back(
-            known != channel.presences.end() ? *known
-                                             : Presence{.index = now.index,
-                                                        .attached_at_ns = now.attached_at_ns,
-                                                        .messages = now.messages,
-                                                        .changed_at = now_,
-                                                        .window = WindowStart(look)});
-        if (presence.messages != now.messages) presence.changed_at = now_;
-        presence.messages = now.messages;
-        presence.window.follow(look.sampled_at_ns, [&] { return look; });
+    keep_up(channel.presences, report.participants, [&](const ParticipantReport& now) {
+        return Presence{.index = now.index,
+                        .attached_at_ns = now.attached_at_ns,
+                        .messages = now.messages,
+                        .changed_at = now_,
+                        .window = WindowStart(Presence::Look{.sampled_at_ns = report.sampled_at_ns,
+                                                             .messages = now.messages})};
+    });
+    for (std::size_t i = 0; i < report.participants.size(); ++i) {
+        const std::uint64_t messages = report.participants[i].messages;
+        Presence& presence = channel.presences[i];
+        if (presence.messages != messages) presence.changed_at = now_;
+        presence.messages = messages;
+        presence.window.follow(report.sampled_at_ns, [&] {
+            return Presence::Look{.sampled_at_ns = report.sampled_at_ns, .messages = messages};
+        });
         const float rate =
-            per_second(presence.window->messages, now.messages,
+            per_second(presence.window->messages, messages,
                        seconds(report.sampled_at_ns - presence.window->sampled_at_ns));
         presence.rate = std::isnan(rate) ? 0 : rate;
     }
-    channel.presences = std::move(presences);
-}
-
-std::size_t window_begin(const Points& points) {
-    std::size_t begin = points.size();
-    while (begin > 0 && (points.size() - begin < fewest_in_window ||
-                         points.back().at - points[begin - 1].at <= window_seconds)) {
-        --begin;
-    }
-    return begin;
-}
-
-State judge(const Points& points, const GroupReport& group, double service, unsigned takers) {
-    const std::size_t begin = window_begin(points);
-    const auto window = [&](auto&& holds) {
-        return std::count_if(points.begin() + static_cast<std::ptrdiff_t>(begin), points.end(),
-                             holds);
-    };
-    const auto size = static_cast<std::ptrdiff_t>(points.size() - begin);
-    // Each of the differences between the points of the window.
-    const auto always = [&](auto&& holds) {
-        return size >= static_cast<std::ptrdiff_t>(fewest_in_window) &&
-               std::all_of(points.begin() + static_cast<std::ptrdiff_t>(begin) + 1, points.end(),
-                           holds);
-    };
-    const double observed = points.back().at - points.front().at;
-    const bool whole_window = observed >= window_seconds * 0.9;
-
-    if (group.backlog > group.delayed) {
-        if (takers == 0) return State::stop;
-        if (whole_window && is_stalled(points, group, service, takers)) return State::stop;
-    }
-    if (points.back().full && 2 * window([](const Point& each) { return each.full; }) >= size) {
-        return State::full;
-    }
-    const bool never_drained =
-        whole_window && always([](const Point& each) { return each.never_drained; });
-    if (never_drained) return State::slow;
-    if (whole_window && size >= 6) {
-        // Growing for sure: the least of the second half is above the most of the first.
-        const auto middle = points.begin() + static_cast<std::ptrdiff_t>(begin) + size / 2;
-        const auto less = [](const Point& a, const Point& b) { return a.backlog < b.backlog; };
-        const float most =
-            std::max_element(points.begin() + static_cast<std::ptrdiff_t>(begin), middle, less)
-                ->backlog;
-        if (std::min_element(middle, points.end(), less)->backlog > most) return State::slow;
-    }
-    if (window([](const Point& each) { return each.lost; }) > 0) return State::slow;
-
-    const bool quiet = window([](const Point& each) {
-                           return each.taken || each.in > 0 || each.backlog > 0;
-                       }) == 0;
-    return quiet && group.in_flight == 0 ? State::idle : State::ok;
 }
 
 bool is_shown(const std::optional<Death>& death, double now) {
@@ -480,9 +503,9 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return sentence + ": " + stopped;
             }
-            const std::string held = figures.blocks_producers ? printable(report.blocked_by)
-                                                              : explain_held(report, figures);
-            return held.empty() ? sentence : sentence + ": " + held;
+            std::string blame = blame_for(report, figures);
+            if (blame.empty()) blame = explain_held(report, figures);
+            return blame.empty() ? sentence : sentence + ": " + blame;
         }
         case State::full: {
             std::string sentence = printable(report.blocked_by);
@@ -496,14 +519,14 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             if (const auto rates = channel.estimate_of(group).rates; rates && rates->skipped > 0) {
                 return fmt::format("falls behind: it misses {}", text_of_rate(rates->skipped));
             }
-            const float before = group.points[window_begin(group.points)].backlog;
-            const float grown = group.points.back().backlog - before;
+            const Window window = look_back(group.points);
+            const float grown = group.points.back().backlog - window.begin->backlog;
             std::string sentence =
-                grown > 0 ? fmt::format("the backlog grew by {} in {}",
-                                        short_count(static_cast<std::uint64_t>(grown)),
-                                        text_of(now - group.points[window_begin(group.points)].at))
-                          : fmt::format("the backlog was never empty in {}",
-                                        text_of(now - group.points[window_begin(group.points)].at));
+                grown > 0
+                    ? fmt::format("the backlog grew by {} in {}",
+                                  short_count(static_cast<std::uint64_t>(grown)),
+                                  text_of(window.seconds))
+                    : fmt::format("the backlog was never empty in {}", text_of(window.seconds));
             if (const std::string rates = explain_rates(channel.estimate_of(group));
                 !rates.empty()) {
                 sentence += ": " + rates;

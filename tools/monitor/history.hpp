@@ -181,11 +181,6 @@ private:
     std::size_t groups_ = 0;  ///< at the snapshot before
 };
 
-/// The state that the points of the window tell, the newest being that of the report. Without
-/// regard to deaths. `service`: T_p in seconds, 0 if unknown; `takers`: members that live and are
-/// not stopped.
-State judge(const Points& points, const GroupReport& group, double service, unsigned takers);
-
 /// Whether the death is still to be shown.
 bool is_shown(const std::optional<Death>& death, double now);
 
@@ -193,9 +188,6 @@ bool is_shown(const std::optional<Death>& death, double now);
 /// say.
 std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now);
 std::string explain(const ChannelHistory& channel, double now);
-
-/// The first point of the window that ends with the newest.
-std::size_t window_begin(const Points& points);
 
 /// By how much the predictions of the last minute were off: the median of |predicted - measured| /
 /// measured. Each measured response time is compared with what was predicted when those messages

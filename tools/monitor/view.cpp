@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -270,8 +271,8 @@ std::vector<Row> rows_of(const History& history, const View& view) {
         });
     }
     std::vector<Row> all;
-    for (const std::vector<Row>& rows : channels)
-        all.insert(all.end(), rows.begin(), rows.end());
+    for (std::vector<Row>& rows : channels)
+        std::move(rows.begin(), rows.end(), std::back_inserter(all));
     if (!view.tree) sort_by(all, itself);
     return all;
 }

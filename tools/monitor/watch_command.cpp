@@ -1,5 +1,6 @@
 // ipc-monitor without a sub-command: the channels as they are, on the screen or as text.
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "tools/common/arguments.hpp"
+#include "tools/common/failure.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
@@ -33,6 +35,17 @@ constexpr std::chrono::nanoseconds default_interval = 1s;
 // The first screen is there at once, however many channels there are.
 constexpr std::chrono::nanoseconds opening_for_screen = 40ms;
 
+/// Names, rather than patterns, must be those of channels.
+void expect_channels(const std::vector<std::string>& names, const History& history) {
+    for (const std::string& name : names) {
+        const bool is_pattern = name.find_first_of("*?[\\") != std::string::npos;
+        const bool found =
+            std::any_of(history.channels().begin(), history.channels().end(),
+                        [&](const ChannelHistory& each) { return each.name == name; });
+        if (!is_pattern && !found) throw Failure("channel " + name + ": not found");
+    }
+}
+
 int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchRequest& request,
           const Signals& signals) {
     TextOutput output(request.text, count != 1, signals);
@@ -44,6 +57,8 @@ int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchReq
         source.next(output.history());
         output.write();
     }
+    // What is watched for longer may still come.
+    if (count == 1) expect_channels(request.channels, output.history());
     return 0;
 }
 
