@@ -264,6 +264,23 @@ TEST_F(EstimateTest, MembersThatWereNeverIdleShowTheirCapacity) {
     EXPECT_NEAR(result().response_next.value(), 0.1 + 90.5 * 0.1, 1e-9);
 }
 
+// Ten seconds have room for 11 messages of 0.9 s, and for a part of one at each end.
+TEST_F(EstimateTest, MembersThatSettleWhatTheyCanButForOneMessageDoNotRest) {
+    service(Counts().add(9 * second / 10, 11));
+    earlier().members = group().members = 1;
+    busy(1);
+    before.tail = 100;
+    now.tail = 120;
+    group().position = 30;
+    earlier().backlog = group().backlog = 60;
+    for (const std::uint64_t settled : {11, 12}) {
+        group().settled = settled;
+        EXPECT_NEAR(result().response_next.value(), 0.9 + 60.5 * 0.9, 1e-6) << settled;
+    }
+    group().settled = 8;
+    EXPECT_NEAR(result().response_next.value(), 0.9 + 60.5 / 0.8, 1e-6);
+}
+
 TEST_F(EstimateTest, WhatALossyReaderMissesLeavesItsQueueToo) {
     service(Counts().add(second / 200, 2000));
     group().members = 1;

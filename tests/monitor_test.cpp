@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -785,9 +786,47 @@ TEST(Overview, BreaksTheSentenceOnlyWhereTheTableLeavesALine) {
     EXPECT_THAT(example.draw(60, 14).characters(), HasSubstr(cut));
 }
 
+TEST(Overview, ShowsTheColumnThatItIsSortedByHoweverNarrowItIs) {
+    Example example;
+    for (std::size_t column = 0; column < overview_columns().size(); ++column) {
+        if (!can_sort_by(column)) continue;
+        example.view.sort_column = column;
+        for (const std::size_t width : {40, 80, 120})
+            EXPECT_THAT(example.draw(width, 24).characters(), HasSubstr("▼"))
+                << overview_columns()[column].title << " at " << width;
+    }
+}
+
+TEST(Detail, ShowsWhereALineIsCutOff) {
+    Example example;
+    while (example.view.selected.channel != "video.transcode")
+        example.press(Key::Kind::down);
+    example.press(Key::Kind::enter);
+    const Canvas narrow = example.draw(60, 24);
+    const Canvas wide = example.draw(200, 24);
+    for (std::size_t row = 1; row < 10; ++row) {
+        if (wide.at(59, row).character == U' ' || wide.at(60, row).character == U' ') continue;
+        EXPECT_EQ(narrow.at(59, row).character, U'~') << "row " << row;
+    }
+}
+
 TEST(Overview, CountsNoStateWhereThereIsNoRoomForTheCount) {
     const std::string screen = Example().draw(40, 10).characters();
     EXPECT_THAT(screen, HasSubstr(" DEAD 1  STOP 1  FULL 1        1-5 of 9\n"));
+}
+
+TEST(Help, ShowsBothPagesWholeWhereThereIsRoom) {
+    Example example;
+    example.view.screen = Screen::help;
+    const std::string wide = example.draw(160, 24).characters();
+    for (example.view.help_page = 0; example.view.help_page < 2; ++example.view.help_page) {
+        std::istringstream page(example.draw(80, 24).characters());
+        std::string line;
+        std::getline(page, line);  // the title
+        while (std::getline(page, line))
+            EXPECT_THAT(wide,
+                        HasSubstr(line.substr(std::min(line.size(), line.find_first_not_of(' ')))));
+    }
 }
 
 TEST(Screen, DrawsAtEverySize) {

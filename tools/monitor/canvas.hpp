@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -62,6 +63,10 @@ public:
     /// The same within `width` columns: cut with a '~' when it is longer.
     void field(std::size_t column, std::size_t row, std::size_t width, std::string_view text,
                Style style = {}, bool right = false);
+    /// The same up to the right edge.
+    void rest(std::size_t column, std::size_t row, std::string_view text, Style style = {}) {
+        field(column, row, size_.width - std::min(size_.width, column), text, style);
+    }
     void put(std::size_t column, std::size_t row, char32_t character, Style style = {});
     /// Gives all cells of a row one style, and keeps their text.
     void restyle_row(std::size_t row, Style style);

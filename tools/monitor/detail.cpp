@@ -55,7 +55,7 @@ std::size_t draw_title(Canvas& canvas, const Row& row, const View& view) {
     at = canvas.text(at + 2, 1, name_of(row.state()),
                      {.hue = style.hue, .bold = true, .reverse = row.state() <= State::slow});
     at = canvas.text(at + 1, 1, "for " + duration_text(row.now - row.state_since()));
-    if (row.report() != nullptr) canvas.text(at + 2, 1, policies_of(*row.report()), faint);
+    if (row.report() != nullptr) canvas.rest(at + 2, 1, policies_of(*row.report()), faint);
 
     const std::vector<std::string> sentence = sentence_lines(row, canvas.width(), 2);
     draw_sentence(canvas, sentence_top, sentence, row, view.charset);
@@ -67,7 +67,7 @@ void draw_line(Canvas& canvas, std::size_t row, std::string_view symbol, const s
                const std::string& text, Style style = {.bold = true}) {
     canvas.text(1, row, symbol, title_style);
     canvas.field(5, row, 8, value, style, true);
-    canvas.text(15, row, text);
+    canvas.rest(15, row, text);
 }
 
 /// The article's model with the figures of this moment; returns the row behind it.
@@ -152,7 +152,7 @@ std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
                        short_count(group.dead_lettered), short_count(group.skipped + group.dropped),
                        short_count(group.returned));
     if (group.recovered > 0) text += fmt::format(" ({} by deaths)", short_count(group.recovered));
-    canvas.text(15, line, text, faint);
+    canvas.rest(15, line, text, faint);
     return line + 1;
 }
 
@@ -295,7 +295,7 @@ void draw_participants(Canvas& canvas, const Row& row, std::size_t top, std::siz
     };
     const std::vector<Field> fields = {
         {"ROLE", 9, false},   {"PID", 7, true},    {"NAME", 14, false},
-        {"STATE", 12, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
+        {"STATE", 13, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
         {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
     canvas.restyle_row(top, {.hue = Hue::accent, .reverse = true});
     std::size_t at = 1;
@@ -376,8 +376,7 @@ void draw_memory(Canvas& canvas, const Row& row, const History& history) {
                     short_bytes(std::max(report.region_size, report.inline_size)),
                     short_bytes(report.inline_size));
     if (1 + text.size() + sizes.size() <= canvas.width()) text += sizes;
-    canvas.field(1, canvas.height() - 2, canvas.width() - std::min<std::size_t>(canvas.width(), 1),
-                 text, faint);
+    canvas.rest(1, canvas.height() - 2, text, faint);
 }
 
 /// A channel that nobody reads has no model.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <numeric>
 #include <set>
@@ -95,15 +96,19 @@ double departures_ahead(const GroupReport& group, double busy, double squared_va
 }
 
 /// What the members really settled in a second, if they were never idle in the window: if some of
-/// what waited when it began still waits. Nothing otherwise.
+/// what waited when it began still waits. Nothing otherwise, and when it tells no more than
+/// `capacity`: the ends of the window may cut a message of each member in two.
 std::optional<double> observed_capacity(const GroupStart& before, const GroupReport& group,
-                                        const GroupRates& rates) {
+                                        const GroupRates& rates, double seconds, double capacity) {
     const bool still_waits = difference(before.tail, group.position) > 0;
     if (!still_waits || before.members != group.members || rates.done <= 0) return std::nullopt;
-    return rates.done;
+    const bool tells_more = std::abs(rates.done - capacity) * seconds > group.members;
+    return tells_more ? std::optional(rates.done) : std::nullopt;
 }
 
-void predict_times(Estimate& result, const GroupReport& group, std::optional<double> observed) {
+/// `before`: where the window begins, or null when there is none; `seconds`: how long it is.
+void predict_times(Estimate& result, const GroupStart* before, const GroupReport& group,
+                   double seconds) {
     if (!result.service || group.members == 0) return;
     const double service = result.service->mean;
     result.capacity = group.members / service;
@@ -112,6 +117,9 @@ void predict_times(Estimate& result, const GroupReport& group, std::optional<dou
     }
     if (result.stalled) return;
     result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
+    const std::optional<double> observed =
+        result.rates ? observed_capacity(*before, group, *result.rates, seconds, *result.capacity)
+                     : std::nullopt;
     // What a lossy reader misses leaves its queue, too.
     const double missed = result.rates && !group.reliable ? result.rates->skipped : 0;
     result.response_next =
@@ -247,7 +255,6 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
     result.members = group.members;
     result.busy = busy_members(group);
     result.backlog = group.backlog;
-    std::optional<double> observed;
     Window window(before != nullptr ? now.sampled_at_ns - before->sampled_at_ns : 0);
     if (before != nullptr) {
         const GroupRates rates = {
@@ -266,7 +273,6 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
                                                group.service_time_sum_ns);
             result.response = durations_between(before->response_time, group.response_time,
                                                 group.response_time_sum_ns);
-            observed = observed_capacity(*before, group, rates);
             follow_trend(result, *before, now, group, window.seconds());
         }
     }
@@ -277,7 +283,7 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
         result.stalled = before->backlog > before->delayed && group.backlog > group.delayed &&
                          window.seconds() * group.members > enough_to_miss * result.service->mean;
     }
-    predict_times(result, group, observed);
+    predict_times(result, before, group, window.seconds());
     return result;
 }
 

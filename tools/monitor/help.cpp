@@ -54,7 +54,7 @@ std::size_t draw_part(Canvas& canvas, std::size_t column, std::size_t row, std::
 }  // namespace
 
 void draw_help(Canvas& canvas, const View& view) {
-    constexpr std::size_t two_columns = 150;
+    constexpr std::size_t two_columns = 160;
     std::vector<Line> columns;
     for (const ColumnTitle& column : overview_columns()) {
         if (!column.meaning.empty()) columns.push_back({column.title, column.meaning});

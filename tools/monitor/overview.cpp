@@ -191,8 +191,13 @@ struct Place {
     std::size_t width;
 };
 
-/// Which columns there is room for, and how wide each may be.
-std::vector<Place> place(const std::vector<Row>& rows, bool tree, std::size_t width) {
+/// Which columns there is room for, and how wide each may be. That by which the rows are sorted is
+/// always there.
+std::vector<Place> place(const std::vector<Row>& rows, const View& view, std::size_t width) {
+    const bool tree = view.tree;
+    const auto rank = [&](const Place& each) {
+        return each.column == &columns[view.sort_column] ? 0 : each.column->rank;
+    };
     std::vector<Place> places;
     for (const Column& column : columns) {
         if (tree && &column == &columns[group_column]) continue;
@@ -205,10 +210,10 @@ std::vector<Place> place(const std::vector<Row>& rows, bool tree, std::size_t wi
         return sum;
     };
     while (needed() > width + 1) {
-        const auto last = std::max_element(
-            places.begin(), places.end(),
-            [](const Place& a, const Place& b) { return a.column->rank < b.column->rank; });
-        if (last->column->rank == 0) break;
+        const auto last =
+            std::max_element(places.begin(), places.end(),
+                             [&](const Place& a, const Place& b) { return rank(a) < rank(b); });
+        if (rank(*last) == 0) break;
         places.erase(last);
     }
     // What is left goes to the names as far as they need it, and then to the history.
@@ -315,8 +320,7 @@ void draw_row(Canvas& canvas, std::size_t line, const Row& row, const std::vecto
         }
         if (&column == &columns[channel_column] && !row.channel->report) {
             // In the place of all figures.
-            canvas.field(at, line, canvas.width() - std::min(canvas.width(), at),
-                         printable(row.channel->problem), {.hue = Hue::notice});
+            canvas.rest(at, line, printable(row.channel->problem), {.hue = Hue::notice});
             break;
         }
     }
@@ -385,7 +389,7 @@ SortKey sort_key(std::size_t column, const Row& row) {
 
 void draw_overview(Canvas& canvas, const History& history, const View& view) {
     const std::vector<Row> rows = rows_of(history, view);
-    const std::vector<Place> places = place(rows, view.tree, canvas.width());
+    const std::vector<Place> places = place(rows, view, canvas.width());
     draw_titles(canvas, places, view);
     if (rows.empty()) draw_empty(canvas, history, view);
 

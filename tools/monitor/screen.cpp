@@ -125,10 +125,8 @@ void draw_sentence(Canvas& canvas, std::size_t top, const std::vector<std::strin
                    const Row& row, Charset charset) {
     if (lines.empty()) return;
     canvas.text(0, top, charset == Charset::unicode ? "▸" : ">", style_of(row.state()));
-    const std::size_t room = canvas.width() - std::min(canvas.width(), sentence_column);
-    for (const std::string& line : lines) {
-        canvas.field(sentence_column, top++, room, line, {.bold = row.state() <= State::slow});
-    }
+    for (const std::string& line : lines)
+        canvas.rest(sentence_column, top++, line, {.bold = row.state() <= State::slow});
 }
 
 void draw_keys(Canvas& canvas, std::size_t row,
