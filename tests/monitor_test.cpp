@@ -799,15 +799,18 @@ TEST(Overview, ShowsTheColumnThatItIsSortedByHoweverNarrowItIs) {
 
 TEST(Detail, ShowsWhereALineIsCutOff) {
     Example example;
-    while (example.view.selected.channel != "video.transcode")
+    while (example.view.selected.channel != "orders")  // with no sentence that would be broken
         example.press(Key::Kind::down);
     example.press(Key::Kind::enter);
     const Canvas narrow = example.draw(60, 24);
     const Canvas wide = example.draw(200, 24);
+    int cut = 0;
     for (std::size_t row = 1; row < 10; ++row) {
         if (wide.at(59, row).character == U' ' || wide.at(60, row).character == U' ') continue;
         EXPECT_EQ(narrow.at(59, row).character, U'~') << "row " << row;
+        ++cut;
     }
+    EXPECT_GT(cut, 0);
 }
 
 TEST(Overview, CountsNoStateWhereThereIsNoRoomForTheCount) {

@@ -495,6 +495,17 @@ TEST_F(MonitorToolsTest, WritesCsvWithOneHeader) {
     EXPECT_EQ(lines_of(run("ipc-monitor --csv --once --interval 0.02").out).size(), 2U);
 }
 
+TEST_F(MonitorToolsTest, ANameThatNoChannelHasIsAnErrorAndAPatternIsNot) {
+    make_jobs();
+    const auto result =
+        run("ipc-monitor --once --interval 0.01 jobs nosuch | grep -c workers; "
+            "echo ${PIPESTATUS[0]}; "
+            "ipc-monitor --once --interval 0.01 jobs 'nosuch*' | grep -c workers; "
+            "echo ${PIPESTATUS[0]}");
+    EXPECT_EQ(result.out, "1\n1\n1\n0\n");
+    EXPECT_EQ(result.err, "ipc-monitor: channel nosuch: not found\n");
+}
+
 TEST_F(MonitorToolsTest, FiltersAndSorts) {
     make_jobs();
     run("ipc-send a < /dev/null; ipc-recv a --group other --timeout 0; echo x | ipc-send a");
