@@ -6,7 +6,9 @@
 #include <array>
 #include <cstddef>
 #include <optional>
+#include <string>
 
+#include "ipc/base/error.hpp"
 #include "ipc/os/clock.hpp"
 #include "ipc/os/process.hpp"
 #include "ipc/os/shared_object.hpp"
@@ -374,6 +376,15 @@ ChannelReport Inspector::sample() const {
 ChannelReport Inspector::sample(ProcessStates& processes) const {
     const ChannelMemory& memory = *memory_;
     memory.check_fork();
+    // Who watches must survive what would end those that take part: to read what is not there any
+    // more raises SIGBUS.
+    const ChannelMemory::ObjectState object = memory.object_state();
+    if (object.size < memory.layout().object_size) {
+        throw Error(Errc::corrupt, memory.name(),
+                    "the object was truncated to " + std::to_string(object.size) + " of " +
+                        std::to_string(memory.layout().object_size) + " bytes",
+                    "remove the channel and create it again");
+    }
     const format::Preamble& preamble = memory.preamble();
     ChannelReport report;
     report.name = memory.name();
@@ -385,7 +396,6 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
                              ? 0
                              : memory.layout().region_size - format::region_allowance;
     report.object_bytes = memory.layout().object_size;
-    const ChannelMemory::ObjectState object = memory.object_state();
     report.reserved_bytes = object.reserved_bytes;
     report.temporary = preamble.temporary != 0;
     report.removed = memory.is_removed() || object.unlinked;

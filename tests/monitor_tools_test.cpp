@@ -170,7 +170,9 @@ TEST(MonitorTable, DropsColumnsWhereNarrow) {
         "jobs\n"
         "  workers             1024    1.5s\n"
         "  archiver (4711)        0       -\n"
-        "  ! producers wait for group workers: m~\n");
+        "  ! producers wait for group workers:\n"
+        "    member ipc-recv (pid 99) holds\n"
+        "    message 12\n");
     // clang-format on
     for (std::size_t width = 1; width < 200; ++width) {
         for (const std::string& line : lines_of(render(tree_of(history), width)))
@@ -504,6 +506,19 @@ TEST_F(MonitorToolsTest, ANameThatNoChannelHasIsAnErrorAndAPatternIsNot) {
             "echo ${PIPESTATUS[0]}");
     EXPECT_EQ(result.out, "1\n1\n1\n0\n");
     EXPECT_EQ(result.err, "ipc-monitor: channel nosuch: not found\n");
+}
+
+TEST_F(MonitorToolsTest, SurvivesThatAWatchedChannelIsTruncated) {
+    make_jobs();
+    const auto result =
+        run("ipc-monitor --json --interval 0.05 --count 1000 jobs > samples & monitor=$!\n"
+            "until grep -q workers samples; do sleep 0.01; done\n"
+            "truncate -s 0 $IPC_DIRECTORY/ipc.jobs\n"
+            "until grep -qi truncated samples; do sleep 0.01; done\n"
+            "rm $IPC_DIRECTORY/ipc.jobs; seq 3 | ipc-send jobs\n"
+            "until tail -n 1 samples | grep -q '\"messages_in_total\":3'; do sleep 0.01; done\n"
+            "kill -0 $monitor; echo lives $?; kill $monitor; wait 2> /dev/null; true");
+    EXPECT_EQ(result.out, "lives 0\n") << result;
 }
 
 TEST_F(MonitorToolsTest, FiltersAndSorts) {

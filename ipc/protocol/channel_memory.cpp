@@ -145,7 +145,8 @@ void ChannelMemory::make_resident(const std::byte* address, std::uint64_t length
 ChannelMemory::ObjectState ChannelMemory::object_state() const {
     struct stat status {};
     if (::fstat(probe_.get(), &status) != 0) return {};
-    return {.reserved_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512,
+    return {.size = static_cast<std::uint64_t>(status.st_size),
+            .reserved_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512,
             .unlinked = status.st_nlink == 0};
 }
 

@@ -106,6 +106,7 @@ public:
     /// Touches and locks a reserved range of one of this process's mappings, as its options ask.
     void make_resident(const std::byte* address, std::uint64_t length, bool writable) const;
     struct ObjectState {
+        std::uint64_t size = 0;            ///< bytes; less than in the layout: truncated
         std::uint64_t reserved_bytes = 0;  ///< memory the object really takes
         bool unlinked = false;             ///< lost its name, wherever this process may look for it
     };

@@ -8,6 +8,7 @@
 
 #include "tools/common/table.hpp"
 #include "tools/common/text.hpp"
+#include "tools/monitor/screen.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
@@ -110,7 +111,13 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
     // What holds a channel up stands below its groups.
     const auto end_channel = [&] {
         if (channel == nullptr || !channel->report || channel->report->blocked_by.empty()) return;
-        table.add_line("  ! " + printable(channel->report->blocked_by));
+        constexpr std::size_t indent = 4;
+        const char* begin = "  ! ";
+        for (const std::string& line : break_lines(printable(channel->report->blocked_by),
+                                                   width - std::min(width, indent), 4)) {
+            table.add_line(begin + line);
+            begin = "    ";
+        }
     };
     for (const Row& each : rows) {
         if (each.channel != channel) end_channel();

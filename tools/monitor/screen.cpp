@@ -106,19 +106,22 @@ Style style_of(State state) {
 
 constexpr std::size_t sentence_column = 2;
 
-std::vector<std::string> sentence_lines(const Row& row, std::size_t width, std::size_t most) {
-    std::string rest = row.group == nullptr ? explain(*row.channel, row.now)
-                                            : explain(*row.channel, *row.group, row.now);
-    const std::size_t room = width - std::min(width, sentence_column);
+std::vector<std::string> break_lines(std::string text, std::size_t width, std::size_t most) {
     std::vector<std::string> lines;
-    while (lines.size() + 1 < most && display_width(rest) > room) {
-        const std::size_t end = rest.rfind(' ', room);
+    while (lines.size() + 1 < most && display_width(text) > width) {
+        const std::size_t end = text.rfind(' ', width);
         if (end == std::string::npos || end == 0) break;
-        lines.push_back(rest.substr(0, end));
-        rest.erase(0, end + 1);
+        lines.push_back(text.substr(0, end));
+        text.erase(0, end + 1);
     }
-    if (!rest.empty()) lines.push_back(std::move(rest));
+    if (!text.empty()) lines.push_back(std::move(text));
     return lines;
+}
+
+std::vector<std::string> sentence_lines(const Row& row, std::size_t width, std::size_t most) {
+    return break_lines(row.group == nullptr ? explain(*row.channel, row.now)
+                                            : explain(*row.channel, *row.group, row.now),
+                       width - std::min(width, sentence_column), most);
 }
 
 void draw_sentence(Canvas& canvas, std::size_t top, const std::vector<std::string>& lines,

@@ -40,6 +40,10 @@ SortKey sort_key(std::size_t column, const Row& row);
 std::string_view name_of(State state);
 Style style_of(State state);
 
+/// At most `most` lines, broken between words so that none is longer than `width`; but the last has
+/// all that is left.
+std::vector<std::string> break_lines(std::string text, std::size_t width, std::size_t most);
+
 /// Why a row is in its state and who is to blame, in at most `most` lines of a screen so wide. None
 /// when there is nothing to say.
 std::vector<std::string> sentence_lines(const Row& row, std::size_t width, std::size_t most);
