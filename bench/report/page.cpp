@@ -170,7 +170,7 @@ std::string percentile_curves(const Json& experiment, const std::string& title) 
     return svg(chart);
 }
 
-/// One line for each candidate, over the sizes it was measured at. `value` takes a median and a
+/// One line for each candidate that was measured at several sizes. `value` takes a median and a
 /// size.
 template <class Value>
 std::string over_size(const Json& results, const std::string& prefix, const std::string& title,
@@ -208,8 +208,9 @@ std::string over_size(const Json& results, const std::string& prefix, const std:
             values.add(y);
         }
     }
-    for (const std::string& name : order)
-        chart.series.push_back(std::move(lines.at(name)));
+    for (const std::string& name : order) {
+        if (lines.at(name).points.size() > 1) chart.series.push_back(std::move(lines.at(name)));
+    }
     chart.x = {.title = "message size",
                .logarithmic = true,
                .low = experiments.begin()->first,
