@@ -530,8 +530,10 @@ TEST(ProducerWait, EndsWhenAReaderMakesRoom) {
             const ChannelName name;
             auto channel = Channel<>::create(name, {.capacity = capacity});
             auto subscriber = channel.subscribe();
+            // One polls and one sleeps.
             auto producer =
-                exclusive ? channel.exclusive_producer(parking) : channel.producer(parking);
+                exclusive ? channel.exclusive_producer({.wait_policy = WaitPolicy::spinning()})
+                          : channel.producer(parking);
             for (std::uint32_t i = 0; i < capacity; ++i)
                 ASSERT_TRUE(producer.send("x"));
             std::thread sending([&] { EXPECT_TRUE(producer.send_for("last", 20s)); });
@@ -567,6 +569,9 @@ TEST(ProducerWait, FindsRoomThatAMemberMadeAndDidNotPublish) {
 
         ASSERT_TRUE(member.receive().ack());
         EXPECT_TRUE(producer.send_for("has no time to wait", 0s));
+
+        ASSERT_TRUE(member.receive().ack());
+        EXPECT_TRUE(producer.send_for("has little time to wait", 1us));
     }
 }
 

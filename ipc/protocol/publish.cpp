@@ -12,7 +12,7 @@ namespace {
 
 constexpr os::Nanoseconds claim_pause = 2'000'000;
 constexpr os::Nanoseconds ask_again = 20'000;
-constexpr int looks_per_thorough_one = 256;  // about 10 us
+constexpr int looks_per_close_one = 256;  // about 10 us
 
 }  // namespace
 
@@ -155,7 +155,7 @@ Status ProducerCore::why_not(const Patience& patience) const {
     return patience.deadline.passed() ? patience.when_over : Status::ok;
 }
 
-/// What a producer does that found no room, before it gives up. Whether it should look again.
+/// What a producer does that found no room for a while, or gives up. Whether it should look again.
 bool ProducerCore::ask_for_room() {
     const os::Nanoseconds now = os::now();
     // Readers publish their positions every step anyway. One that is asked at each of its messages
@@ -181,10 +181,12 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
     const auto found = [&] { return closed_ ? Status::closed : Status::ok; };
     // Who cannot wait looks thoroughly at once. Who can leaves it to the readers at first, which
     // make room for many messages together: a look at what they are writing costs them more than
-    // the one slot that it may find.
+    // the one slot that it may find, and so does asking them. One that spins for long does both.
     int looks = 0;
     const auto ready = [&](bool thorough) {
-        return look(thorough || ++looks % looks_per_thorough_one == 0);
+        const bool closely = !thorough && ++looks % looks_per_close_one == 0;
+        if (look(thorough || closely)) return true;
+        return closely && ask_for_room() && look(true);
     };
     Status status = why_not(patience);
     if (look(status != Status::ok)) return found();
@@ -203,7 +205,10 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
         }
         pass_on_wake();
         if (status == Status::ok || closed_) return found();
-        if (status == Status::timed_out) status = patience.when_over;
+        if (status == Status::timed_out) {
+            if (look(true)) return found();
+            status = patience.when_over;
+        }
     }
     if (ask_for_room() && look(true)) return found();
     return status;
