@@ -207,8 +207,8 @@ TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSyst
 }
 
 // Those without the barrier fence wherever the others need none: after they published (EDGE park),
-// took a lease (EDGE call), and made room (EDGE park).
-TEST(HotPath, AProcessThatCannotRegisterForTheBarrierFencesOncePerSendTakeAndAck) {
+// before they take a lease while they hold none (EDGE call), and after they made room (EDGE park).
+TEST(HotPath, AProcessThatCannotRegisterForTheBarrierFencesOncePerSendFirstTakeAndAck) {
     for (const bool registered : {true, false}) {
         SCOPED_TRACE(registered ? "registered" : "not registered");
         const test::ChannelName name("hot");
@@ -244,18 +244,27 @@ TEST(HotPath, AProcessThatCannotRegisterForTheBarrierFencesOncePerSendTakeAndAck
             }
             return true;
         };
-        const auto expect_fences = [&](const char* of, const Executed& executed) {
-            const int expected = registered ? 0 : rounds;
+        const auto expect_fences = [&](const char* of, int of_each, const Executed& executed) {
+            const int expected = registered ? 0 : of_each * rounds;
             const auto fences = static_cast<int>(executed.fences - marks().fences);
             EXPECT_GE(fences, expected) << of;
             // If this process was asleep for long, a member looks after the dead all the same.
             EXPECT_LE(fences, expected + 20 * executed.seconds + 2) << of;
         };
-        expect_fences("send", trace([&] { prepare(), send(1); }, [&] { return send(rounds); }));
-        expect_fences("take", trace([&] { prepare(), send(rounds + 1), take(1); },
-                                    [&] { return take(rounds); }));
-        expect_fences("ack", trace([&] { prepare(), send(rounds + 1), take(rounds + 1), ack(1); },
-                                   [&] { return ack(rounds); }));
+        expect_fences("send", 1, trace([&] { prepare(), send(1); }, [&] { return send(rounds); }));
+        expect_fences(
+            "a further take", 0,
+            trace([&] { prepare(), send(rounds + 1), take(1); }, [&] { return take(rounds); }));
+        expect_fences("ack", 1,
+                      trace([&] { prepare(), send(rounds + 1), take(rounds + 1), ack(1); },
+                            [&] { return ack(rounds); }));
+        expect_fences("a first take and its ack", 2,
+                      trace([&] { prepare(), send(rounds + 1), take(1), ack(1); },
+                            [&] {
+                                for (int i = 0; i < rounds; ++i)
+                                    if (!take(1) || !ack(1)) return false;
+                                return true;
+                            }));
     }
 }
 
