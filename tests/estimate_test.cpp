@@ -273,7 +273,7 @@ TEST_F(EstimateTest, MembersThatSettleWhatTheyCanButForOneMessageDoNotRest) {
     now.tail = 120;
     group().position = 30;
     earlier().backlog = group().backlog = 60;
-    for (const std::uint64_t settled : {11, 12}) {
+    for (const std::uint64_t settled : {11U, 12U}) {
         group().settled = settled;
         EXPECT_NEAR(result().response_next.value(), 0.9 + 60.5 * 0.9, 1e-6) << settled;
     }

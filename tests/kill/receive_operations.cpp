@@ -178,7 +178,7 @@ std::vector<Operation> receive_operations() {
              // Its publisher died before it could wake anybody.
              const unsigned id = scene.new_message(24);
              scene.begin_send(id);
-             scene.let_die([&scene, text = scene.text(id)] {
+             scene.let_die([text = scene.text(id)] {
                  TornProducer producer(Scene::name);
                  const Position position = producer.claim();
                  producer.write(position, text);
