@@ -167,7 +167,8 @@ TEST(Latency, AMemberWorksAtLeastHalfAsFastWhileAProducerWaitsForIt) {
             for (std::uint64_t i = 0;; ++i)
                 (void)producer.send(i);
         });
-        ASSERT_TRUE(test::eventually([&] { return inspect(name).tail >= 4 * capacity; }));
+        ASSERT_TRUE(
+            test::eventually([&] { return inspect(name).tail >= std::uint64_t{4} * capacity; }));
         ratios.push_back(per_message(member, capacity, 200) / alone);
     }
     std::sort(ratios.begin(), ratios.end());

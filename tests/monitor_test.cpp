@@ -791,7 +791,7 @@ TEST(Overview, ShowsTheColumnThatItIsSortedByHoweverNarrowItIs) {
     for (std::size_t column = 0; column < overview_columns().size(); ++column) {
         if (!can_sort_by(column)) continue;
         example.view.sort_column = column;
-        for (const std::size_t width : {40, 80, 120})
+        for (const std::size_t width : {40U, 80U, 120U})
             EXPECT_THAT(example.draw(width, 24).characters(), HasSubstr("▼"))
                 << overview_columns()[column].title << " at " << width;
     }
