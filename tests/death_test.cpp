@@ -141,8 +141,9 @@ TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms
     auto channel = Channel<>::create(name);
     std::vector<std::int64_t> latencies;
     { auto group = Channel<>::open(name).join("workers", manual); }
-    for (int round = 0; round < 9; ++round) {
+    for (int round = 0; latencies.size() < 9; ++round) {
         SCOPED_TRACE(round);
+        ASSERT_LT(round, 100);
         const SharedValue<Progress> held;
         const SharedValue<Progress> received;
         Child holder = start_holder(name, "workers", held);
@@ -153,7 +154,14 @@ TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms
         protocol::ProducerCore producer(memory_of(name), false, {});
         const Sent sent = producer.try_send_inline(format::Bytes{"job", 3});
         ASSERT_TRUE(sent);
-        ASSERT_TRUE(reaches(held, 2));
+        // Before it takes the lease, it calls the other one for the duty; which then may be
+        // quicker.
+        ASSERT_TRUE(eventually([&] { return held->step == 2 || received->step == 1; }));
+        if (received->step == 1) {
+            EXPECT_EQ(receiver.wait(), 0);
+            EXPECT_EQ(received->attempt, 1U);
+            continue;
+        }
         const std::int64_t start = os::now();
         holder.kill();
         ASSERT_TRUE(reaches(received, 1));
