@@ -87,6 +87,7 @@ public:
         });
     }
     static constexpr std::size_t size() { return Size; }
+    /// As copy_in.
     void copy_in(std::byte* shared) const {
         each([&](auto i) {
             __atomic_store_n(reinterpret_cast<std::uint64_t*>(shared) + i, word_[i],

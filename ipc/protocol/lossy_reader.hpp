@@ -37,9 +37,6 @@ public:
 
 protected:
     bool has_news(bool thorough) override;
-    Status poll(Received& out, bool /*reserve*/) override {
-        return has_news(false) || is_gone() ? try_receive(out) : Status::empty;
-    }
 
 private:
     /// Bounds each call, whatever the slots say, and however fast producers are: a wait looks

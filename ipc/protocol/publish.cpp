@@ -12,7 +12,7 @@ namespace {
 
 constexpr os::Nanoseconds claim_pause = 2'000'000;
 constexpr os::Nanoseconds ask_again = 20'000;
-constexpr int looks_per_close_one = 256;  // about 10 us
+constexpr int looks_per_thorough_one = 256;  // about 10 us
 
 }  // namespace
 
@@ -184,9 +184,9 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
     // the one slot that it may find, and so does asking them. One that spins for long does both.
     int looks = 0;
     const auto ready = [&](bool thorough) {
-        const bool closely = !thorough && ++looks % looks_per_close_one == 0;
-        if (look(thorough || closely)) return true;
-        return closely && ask_for_room() && look(true);
+        const bool is_turn = !thorough && ++looks % looks_per_thorough_one == 0;
+        if (look(thorough || is_turn)) return true;
+        return is_turn && ask_for_room() && look(true);
     };
     Status status = why_not(patience);
     if (look(status != Status::ok)) return found();

@@ -18,7 +18,6 @@
 #include <cstring>
 #include <memory>
 #include <optional>
-#include <span>
 #include <stop_token>
 
 #include "ipc/format/copy.hpp"

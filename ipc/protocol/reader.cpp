@@ -40,7 +40,7 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
         if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;
-        status = reserve ? try_reserve(out) : try_receive(out);
+        status = take_next(out, reserve);
         if (status != Status::empty) return status;
         // News that are none after all must not keep this wait beyond its end.
         if (turns % 64 == 0) {

@@ -238,6 +238,11 @@ std::vector<int> allowed_cpus() {
     return cpus;
 }
 
+/// Of one length for all, so that every run allocates and copies the same.
+fs::path directory_of(const fs::path& base, std::size_t number) {
+    return base / std::to_string(1000 + number);
+}
+
 /// Tests one operation, in a process that does nothing else: all runs begin with a copy of its
 /// heap.
 class Harness {
@@ -272,10 +277,6 @@ private:
         Clock::time_point deadline;
         Task task;
     };
-    /// Of one length for all, so that every run allocates and copies the same.
-    fs::path directory_of(std::size_t number) const {
-        return base_ / std::to_string(1000 + number);
-    }
     void start(std::size_t number, const Task& task, SharedTrace* record);
     bool reap(bool block, std::vector<Task>& tasks, Tally& tally);
     void end(std::size_t number, int status, std::vector<Task>& tasks, Tally& tally);
@@ -296,7 +297,7 @@ void Harness::start(std::size_t number, const Task& task, SharedTrace* record) {
     ::new (&*slot.result) Result();
     slot.task = task;
     slot.deadline = Clock::now() + std::chrono::seconds(run_limit);
-    const fs::path directory = directory_of(number);
+    const fs::path directory = directory_of(base_, number);
     fs::create_directories(directory);
     std::fflush(nullptr);
     slot.pid = ::fork();
@@ -331,7 +332,7 @@ void Harness::end(std::size_t number, int status, std::vector<Task>& tasks, Tall
         result.ledger.violate("the run of the survivors ended with status 0x%x", status);
     }
     std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(directory_of(number), ignored))
+    for (const auto& entry : fs::directory_iterator(directory_of(base_, number), ignored))
         fs::remove(entry.path(), ignored);
 
     const bool exact = result.reached == TracedChild::Reached::exactly;
@@ -503,8 +504,7 @@ void Lanes::start(std::size_t number) {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);
     int code = 0;
     try {
-        // Of one length for all, so that every run allocates and copies the same.
-        Harness harness(options_, operations_[number], base_ / std::to_string(1000 + number));
+        Harness harness(options_, operations_[number], directory_of(base_, number));
         (*tallies_)[number] = harness.test();
     } catch (const std::exception& error) {
         std::fprintf(stderr, "kill_points: %s: %s\n", operations_[number].name.c_str(),
