@@ -3,13 +3,15 @@
 #include <pthread.h>
 #include <sys/resource.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <map>
+#include <fstream>
+#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -40,6 +42,18 @@ std::size_t count_parked(const std::string& name) {
     return static_cast<std::size_t>(
         std::count_if(report.participants.begin(), report.participants.end(),
                       [](const auto& p) { return p.activity != Activity::running; }));
+}
+
+/// How often a thread of this process went to sleep; nothing while it is awake.
+std::optional<std::int64_t> sleeps_of(pid_t thread) {
+    std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/status");
+    bool asleep = false;
+    for (std::string line; std::getline(file, line);) {
+        if (line.starts_with("State:\tS")) asleep = true;
+        const std::string key = "voluntary_ctxt_switches:";
+        if (asleep && line.starts_with(key)) return std::stoll(line.substr(key.size()));
+    }
+    return std::nullopt;
 }
 
 bool all_park(const std::string& name, std::size_t count) {
@@ -258,38 +272,53 @@ TEST(WakeUp, ReachesEverySubscriberAndEveryGroup) {
         thread.join();
 }
 
-TEST(WakeUp, OneMessageWakesOneMemberOfAGroup) {
+// The woken member resigns as the sentinel if it was that, and calls another for the duty; a
+// sentinel ticks. Nobody else stirs.
+TEST(WakeUp, OneMessageWakesOneMemberOfAGroupAndASentinelAtMost) {
+    constexpr std::size_t members = 8;
+    constexpr int rounds = 10;
     const ChannelName name;
     auto channel = Channel<>::create(name);
     auto producer = channel.producer();
     std::stop_source stop;
+    std::vector<std::atomic<pid_t>> ids(members);
     std::vector<std::thread> waiting;
-    waiting.reserve(64);
+    waiting.reserve(members);
     std::atomic<int> received{0};
-    for (int i = 0; i < 3; ++i) {
+    for (auto& id : ids) {
         waiting.emplace_back([&] {
+            id = ::gettid();
             auto member = channel.join("workers", {.participant = parking});
             while (auto message = member.receive(stop.get_token()))
                 ++received;
         });
     }
-    int woken = 0;
-    for (int round = 1; round <= 10; ++round) {
-        ASSERT_TRUE(all_park(name, 3));
-        std::this_thread::sleep_for(5ms);  // from the report of a wait to its sleep
-        std::map<unsigned, std::int64_t> since;
-        for (const auto& p : inspect(name).participants)
-            since[p.index] = p.activity_since_ns;
+    // One that has only reported its wait may still see the message without being woken.
+    const auto sleeps_when_all_sleep = [&] {
+        std::vector<std::int64_t> sleeps;
+        EXPECT_TRUE(eventually([&] {
+            sleeps.clear();
+            for (const auto& id : ids) {
+                if (const auto count = sleeps_of(id)) sleeps.push_back(*count);
+            }
+            return sleeps.size() == members && count_parked(name) == members;
+        }));
+        return sleeps;
+    };
+    std::ptrdiff_t stirred = 0;
+    for (int round = 1; round <= rounds; ++round) {
+        const auto before = sleeps_when_all_sleep();
         EXPECT_TRUE(producer.send("x"));
         ASSERT_TRUE(eventually([&] { return received == round; }));
-        ASSERT_TRUE(all_park(name, 3));
-        for (const auto& p : inspect(name).participants) {
-            if (p.group_index >= 0 && p.activity_since_ns != since[p.index]) ++woken;
+        const auto after = sleeps_when_all_sleep();
+        ASSERT_EQ(after.size(), before.size());
+        for (std::size_t i = 0; i < members; ++i) {
+            if (after[i] != before[i]) ++stirred;
         }
     }
-    // On a busy machine one may be on its way to sleep still, and see the message there.
-    EXPECT_GE(woken, 10);
-    EXPECT_LT(woken, 15);
+    EXPECT_GE(stirred, rounds);
+    // The taker, who is called, who ticks; all of them would be eight each.
+    EXPECT_LE(stirred, 3 * rounds);
     stop.request_stop();
     for (auto& thread : waiting)
         thread.join();
