@@ -26,6 +26,7 @@
 #include "bench/report/table.hpp"
 #include "bench/suite/suite.hpp"
 #include "bench/system/cpu.hpp"
+#include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/tool.hpp"
 
@@ -269,11 +270,11 @@ int run_tool(int argc, char** argv) {
     arguments.fallthrough();
     arguments.add_option("--rounds", request.rounds, "How often everything is measured")
         ->capture_default_str()
-        ->check(CLI::Range(1, 1000).description(""))
+        ->check(tools::in_range(1, 1000))
         ->type_name("COUNT");
     arguments.add_option("--seconds", request.seconds, "How long one measurement takes")
         ->capture_default_str()
-        ->check(CLI::Range(0.001, 3600.0).description(""))
+        ->check(tools::in_range(0.001, 3600))
         ->type_name("SECONDS");
     arguments.add_option("--cpus", request.cpus, "Processors to run on, for example 2,3 [all]")
         ->delimiter(',')

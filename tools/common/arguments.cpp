@@ -3,11 +3,10 @@
 #include <charconv>
 #include <cstdint>
 
+#include <fmt/core.h>
+
 namespace ipc::tools {
 namespace {
-
-// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
-constexpr double longest_seconds = 1e9;
 
 std::optional<Start> parse_start(const std::string& text) {
     if (text == "latest") return Start::latest();
@@ -30,9 +29,21 @@ void add_open_options(CLI::App& arguments, OpenOptions& options) {
                        "Accept a channel that another user owns");
 }
 
+CLI::Validator in_range(double least, double most) {
+    const auto check = [least, most](const std::string& text) {
+        double number = 0;
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data(), end, number);
+        const bool right = error == std::errc() && stop == end && number >= least && number <= most;
+        return right ? std::string()
+                     : fmt::format("{} is not a number from {:g} to {:g}", text, least, most);
+    };
+    return {check, ""};
+}
+
 CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
                          std::optional<std::chrono::nanoseconds>& value,
-                         const std::string& description) {
+                         const std::string& description, double least, double most) {
     return arguments
         .add_option_function<double>(
             name,
@@ -41,8 +52,13 @@ CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
                     std::chrono::duration<double>(seconds));
             },
             description)
-        ->check(CLI::Range(0.0, longest_seconds).description(""))
+        ->check(in_range(least, most))
         ->type_name("SECONDS");
+}
+
+CLI::Option* add_interval(CLI::App& arguments, std::optional<std::chrono::nanoseconds>& value,
+                          const std::string& description) {
+    return add_seconds(arguments, "--interval", value, description, 0.01, 3600);
 }
 
 CLI::Option* add_start(CLI::App& arguments, Start& start, const std::string& description) {

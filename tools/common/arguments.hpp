@@ -18,10 +18,21 @@ void add_channel(CLI::App& arguments, std::string& channel);
 /// --allow-foreign-owner.
 void add_open_options(CLI::App& arguments, OpenOptions& options);
 
-/// An option in seconds, fractions allowed; unset: for ever.
+/// Checks that an argument is a number from `least` to `most`, and says so in words.
+CLI::Validator in_range(double least, double most);
+
+/// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
+constexpr double longest_seconds = 1e9;
+
+/// An option in seconds, fractions allowed, from `least` to `most`; unset: for ever.
 CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
                          std::optional<std::chrono::nanoseconds>& value,
-                         const std::string& description);
+                         const std::string& description, double least = 0,
+                         double most = longest_seconds);
+
+/// --interval between two samples of a channel.
+CLI::Option* add_interval(CLI::App& arguments, std::optional<std::chrono::nanoseconds>& value,
+                          const std::string& description = "Time between samples [1]");
 
 /// --from earliest|latest|POSITION.
 CLI::Option* add_start(CLI::App& arguments, Start& start, const std::string& description);

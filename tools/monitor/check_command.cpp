@@ -244,7 +244,7 @@ void add_limits(CLI::App& arguments, const std::string& name, Limit& limit, cons
     const auto add = [&](const char* prefix, std::optional<double>& value, const char* verdict) {
         arguments
             .add_option(prefix + name, value, fmt::format("{} if {} exceeds this", verdict, what))
-            ->check(CLI::Range(0.0, 1e18).description(""))
+            ->check(in_range(0, 1e18))
             ->type_name(unit);
     };
     add("--max-", limit.critical, "CRITICAL");
@@ -272,8 +272,7 @@ Command add_check(CLI::App& monitor) {
         .add_option("--filter", request->view.filter,
                     "Only what has this text in the name of its channel or group")
         ->type_name("TEXT");
-    add_seconds(arguments, "--interval", request->interval, "Time between the two samples [1]")
-        ->check(CLI::Range(0.01, 3600.0).description(""));
+    add_interval(arguments, request->interval, "Time between the two samples [1]");
     add_open_options(arguments, request->open);
     arguments.footer(
         "Without limits, CRITICAL: messages wait and no member takes any, or a member died and its "

@@ -1,11 +1,13 @@
 // ipc-monitor export: the figures for Prometheus, sampled whenever it asks.
 
+#include <charconv>
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/core.h>
@@ -30,6 +32,19 @@ struct ExportRequest {
     OpenOptions open;
 };
 
+/// The HTTP server says of a wrong address no more than that it could not start.
+std::string check_address(const std::string& text) {
+    const std::size_t colon = text.rfind(':');
+    unsigned port = 65536;
+    if (colon != std::string::npos && colon != 0) {
+        const char* end = text.data() + text.size();
+        const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
+        if (error != std::errc() || stop != end) port = 65536;
+    }
+    return port <= 65535 ? std::string()
+                         : text + " is not an address and a port, as 127.0.0.1:9464 or [::1]:9464";
+}
+
 int serve(const ExportRequest& request, const Signals& signals) {
     const auto metrics = std::make_shared<Metrics>(
         Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only);
@@ -37,7 +52,6 @@ int serve(const ExportRequest& request, const Signals& signals) {
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);
     } catch (const std::exception&) {
-        // The HTTP server says no more than that it could not start.
         throw Failure(
             fmt::format("cannot listen on {}; is the address one of this host, and the "
                         "port free?",
@@ -61,6 +75,7 @@ Command add_export(CLI::App& monitor) {
     arguments
         .add_option("--listen", request->listen,
                     "Address to listen on; port 0: one that is free, which is printed")
+        ->check(CLI::Validator(check_address, ""))
         ->type_name("ADDRESS:PORT")
         ->capture_default_str();
     arguments.add_flag("--groups-only", request->groups_only,

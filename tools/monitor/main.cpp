@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <vector>
 
+#include <fmt/core.h>
+
 #include "tools/common/tool.hpp"
 #include "tools/monitor/commands.hpp"
 
@@ -42,8 +44,10 @@ int run(int argc, char** argv) {
         });
         return asked_for == others.end() ? watch.run(signals) : asked_for->run(signals);
     });
-    // Whoever calls it takes 2 for CRITICAL and 3 for UNKNOWN.
-    return code == 2 && !understood && check.arguments->parsed() ? 3 : code;
+    if (code != 2 || understood || !check.arguments->parsed()) return code;
+    // Whoever calls it takes 2 for CRITICAL and 3 for UNKNOWN, and reads standard output only.
+    fmt::print("IPC UNKNOWN - the arguments are wrong; see ipc-monitor check --help\n");
+    return 3;
 }
 
 }  // namespace

@@ -222,15 +222,13 @@ Command add_plot(CLI::App& monitor) {
     auto* minutes = arguments
                         .add_option("--minutes", request->minutes,
                                     "How long to watch; with --record, how much of its end")
-                        ->check(CLI::Range(0.01, 1e6).description(""))
+                        ->check(in_range(0.01, 1e6))
                         ->type_name("MINUTES");
     auto* record =
         arguments.add_option("--record", request->record, "Draw what `record` wrote, and end")
             ->type_name("FILE");
     arguments.add_option("--group", request->group, "Only this one [all]");
-    add_seconds(arguments, "--interval", request->interval, "Time between samples [1]")
-        ->check(CLI::Range(0.01, 3600.0).description(""))
-        ->excludes(record);
+    add_interval(arguments, request->interval)->excludes(record);
     add_open_options(arguments, request->open);
     arguments.final_callback([minutes, record] {
         if (!*minutes && !*record) {

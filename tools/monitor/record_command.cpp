@@ -85,8 +85,7 @@ Command add_record(CLI::App& monitor) {
     const auto request = std::make_shared<RecordRequest>();
     arguments.add_option("FILE", request->file, "File to write")->required();
     arguments.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
-    add_seconds(arguments, "--interval", request->interval, "Time between samples [1]")
-        ->check(CLI::Range(0.01, 3600.0).description(""));
+    add_interval(arguments, request->interval);
     arguments.add_option("--count", request->count, "Write so many samples, and end")
         ->check(CLI::PositiveNumber.description(""))
         ->type_name("N");
@@ -100,7 +99,7 @@ Command add_replay(CLI::App& monitor) {
     const auto request = std::make_shared<ReplayRequest>();
     arguments.add_option("FILE", request->file, "File that `record` wrote")->required();
     arguments.add_option("--speed", request->speed, "Of the screen, times that of the record [1]")
-        ->check(CLI::Range(1.0 / 16, 1024.0).description(""))
+        ->check(in_range(1.0 / 16, 1024))
         ->type_name("FACTOR");
     add_text_options(arguments, request->text);
     add_screen_options(arguments, request->screen);

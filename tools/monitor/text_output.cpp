@@ -53,7 +53,7 @@ void add_text_options(CLI::App& arguments, TextOptions& options) {
     arguments.add_flag("--csv", options.csv, "Print comma-separated values, in the same way")
         ->excludes(json);
     arguments.add_option("--count", options.count, "Print so many samples, and end")
-        ->check(CLI::Range(std::uint64_t{1}, ~std::uint64_t{0}).description(""))
+        ->check(CLI::PositiveNumber.description(""))
         ->type_name("N");
     arguments
         .add_option("--filter", options.view.filter,

@@ -99,8 +99,7 @@ void add_screen_options(CLI::App& arguments, FullScreenOptions& options) {
 Command add_watch(CLI::App& monitor) {
     const auto request = std::make_shared<WatchRequest>();
     monitor.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
-    add_seconds(monitor, "--interval", request->interval, "Time between samples [1]")
-        ->check(CLI::Range(0.01, 3600.0).description(""));
+    add_interval(monitor, request->interval);
     add_text_options(monitor, request->text);
     add_screen_options(monitor, request->screen);
     add_open_options(monitor, request->open);
