@@ -543,6 +543,11 @@ TEST_F(MonitorToolsTest, FiltersAndSorts) {
     expect_error(run("ipc-monitor --sort nonsense"), 2, "nonsense is none of state, ");
     expect_error(run("ipc-monitor --json --csv"), 2, "--csv");
     expect_error(run("ipc-monitor --count 0"), 2, "--count");
+    expect_error(run("ipc-monitor --interval -1"), 2, "-1 is not a number from 0.01 to 3600");
+    for (const char* wrong : {"127.0.0.1", "[::1]", ":9464", "localhost:", "localhost:65536"}) {
+        expect_error(run("ipc-monitor export --listen " + std::string(wrong)), 2,
+                     std::string(wrong) + " is not an address and a port");
+    }
 }
 
 TEST_F(MonitorToolsTest, CheckFollowsTheConventionsOfMonitoringPlugins) {
@@ -586,6 +591,7 @@ TEST_F(MonitorToolsTest, CheckFollowsTheConventionsOfMonitoringPlugins) {
     // 2 would mean CRITICAL.
     expect_error(check("--max-backlog many"), 3, "--max-backlog");
     expect_error(check("--nonsense"), 3, "--nonsense");
+    EXPECT_THAT(check("--nonsense").out, StartsWith("IPC UNKNOWN - "));
 }
 
 TEST_F(MonitorToolsTest, CheckJudgesByLimits) {

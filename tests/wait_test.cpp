@@ -47,10 +47,10 @@ std::size_t count_parked(const std::string& name) {
 /// How often a thread of this process went to sleep; nothing while it is awake.
 std::optional<std::int64_t> sleeps_of(pid_t thread) {
     std::ifstream file("/proc/self/task/" + std::to_string(thread) + "/status");
+    const std::string key = "voluntary_ctxt_switches:";
     bool asleep = false;
     for (std::string line; std::getline(file, line);) {
         if (line.starts_with("State:\tS")) asleep = true;
-        const std::string key = "voluntary_ctxt_switches:";
         if (asleep && line.starts_with(key)) return std::stoll(line.substr(key.size()));
     }
     return std::nullopt;

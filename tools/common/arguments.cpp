@@ -1,9 +1,10 @@
 #include "tools/common/arguments.hpp"
 
-#include <charconv>
 #include <cstdint>
 
 #include <fmt/core.h>
+
+#include "tools/common/text.hpp"
 
 namespace ipc::tools {
 namespace {
@@ -11,11 +12,8 @@ namespace {
 std::optional<Start> parse_start(const std::string& text) {
     if (text == "latest") return Start::latest();
     if (text == "earliest") return Start::earliest();
-    Position position = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, position);
-    if (error != std::errc() || stop != end) return std::nullopt;
-    return Start::at(position);
+    if (const auto position = parse_number<Position>(text)) return Start::at(*position);
+    return std::nullopt;
 }
 
 }  // namespace
@@ -31,12 +29,10 @@ void add_open_options(CLI::App& arguments, OpenOptions& options) {
 
 CLI::Validator in_range(double least, double most) {
     const auto check = [least, most](const std::string& text) {
-        double number = 0;
-        const char* end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data(), end, number);
-        const bool right = error == std::errc() && stop == end && number >= least && number <= most;
-        return right ? std::string()
-                     : fmt::format("{} is not a number from {:g} to {:g}", text, least, most);
+        const auto number = parse_number<double>(text);
+        return number && *number >= least && *number <= most
+                   ? std::string()
+                   : fmt::format("{} is not a number from {:g} to {:g}", text, least, most);
     };
     return {check, ""};
 }

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace ipc::tools {
 
@@ -24,5 +27,16 @@ std::string short_rate(double per_second);             ///< 0, 0.25, 3.7, 87, 12
 std::string short_bytes(std::uint64_t bytes);          ///< 87, 12.3K, 4.0M; powers of 1024
 std::string short_duration(std::int64_t nanoseconds);  ///< 870ns, 1.2ms, 35s, 4.2m, 12h
 std::string base64(std::string_view bytes);
+
+/// The number that the whole text is, written as std::from_chars reads it; `base` for integers
+/// only. Nothing when it is none, or does not fit.
+template <class Number, class... Base>
+std::optional<Number> parse_number(std::string_view text, Base... base) {
+    Number number{};
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number, base...);
+    if (error != std::errc() || stop != end) return std::nullopt;
+    return number;
+}
 
 }  // namespace ipc::tools

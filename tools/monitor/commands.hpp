@@ -26,6 +26,8 @@ Command add_watch(CLI::App& monitor);
 
 // Add a sub-command to the arguments of ipc-monitor.
 Command add_check(CLI::App& monitor);
+/// What `check` says of wrong arguments, on standard output; its exit code.
+int answer_wrong_check();
 Command add_export(CLI::App& monitor);
 Command add_plot(CLI::App& monitor);
 Command add_record(CLI::App& monitor);

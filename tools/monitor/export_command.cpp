@@ -1,13 +1,13 @@
 // ipc-monitor export: the figures for Prometheus, sampled whenever it asks.
 
-#include <charconv>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <memory>
 #include <string>
-#include <system_error>
+#include <string_view>
 #include <vector>
 
 #include <fmt/core.h>
@@ -15,6 +15,7 @@
 
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/text.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/metrics.hpp"
 
@@ -32,17 +33,12 @@ struct ExportRequest {
     OpenOptions open;
 };
 
-/// The HTTP server says of a wrong address no more than that it could not start.
 std::string check_address(const std::string& text) {
     const std::size_t colon = text.rfind(':');
-    unsigned port = 65536;
-    if (colon != std::string::npos && colon != 0) {
-        const char* end = text.data() + text.size();
-        const auto [stop, error] = std::from_chars(text.data() + colon + 1, end, port);
-        if (error != std::errc() || stop != end) port = 65536;
-    }
-    return port <= 65535 ? std::string()
-                         : text + " is not an address and a port, as 127.0.0.1:9464 or [::1]:9464";
+    const bool right = colon != std::string::npos && colon != 0 &&
+                       parse_number<std::uint16_t>(std::string_view(text).substr(colon + 1));
+    return right ? std::string()
+                 : text + " is not an address and a port, as 127.0.0.1:9464 or [::1]:9464";
 }
 
 int serve(const ExportRequest& request, const Signals& signals) {
@@ -52,6 +48,7 @@ int serve(const ExportRequest& request, const Signals& signals) {
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);
     } catch (const std::exception&) {
+        // The HTTP server says no more than that it could not start.
         throw Failure(
             fmt::format("cannot listen on {}; is the address one of this host, and the "
                         "port free?",

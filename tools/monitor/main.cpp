@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include <fmt/core.h>
-
 #include "tools/common/tool.hpp"
 #include "tools/monitor/commands.hpp"
 
@@ -44,10 +42,8 @@ int run(int argc, char** argv) {
         });
         return asked_for == others.end() ? watch.run(signals) : asked_for->run(signals);
     });
-    if (code != 2 || understood || !check.arguments->parsed()) return code;
-    // Whoever calls it takes 2 for CRITICAL and 3 for UNKNOWN, and reads standard output only.
-    fmt::print("IPC UNKNOWN - the arguments are wrong; see ipc-monitor check --help\n");
-    return 3;
+    const bool wrong_arguments = code == 2 && !understood;
+    return wrong_arguments && check.arguments->parsed() ? answer_wrong_check() : code;
 }
 
 }  // namespace

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <string_view>
 #include <tuple>
@@ -18,6 +17,7 @@
 
 #include "ipc/format/histogram.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/text.hpp"
 #include "tools/monitor/names.hpp"
 
 namespace ipc::tools::monitor {
@@ -309,12 +309,8 @@ std::string line_of(const Json& json) {
 
 Json parse(std::string_view line) {
     require(line.size() > checksum_digits + 1 && line[checksum_digits] == ' ');
-    std::uint32_t expected = 0;
-    const auto [end, error] =
-        std::from_chars(line.data(), line.data() + checksum_digits, expected, 16);
     const std::string_view text = line.substr(checksum_digits + 1);
-    require(error == std::errc() && end == line.data() + checksum_digits &&
-            checksum(text) == expected);
+    require(parse_number<std::uint32_t>(line.substr(0, checksum_digits), 16) == checksum(text));
     Json json = Json::parse(text, nullptr, false);
     require(json.is_object());
     return json;
