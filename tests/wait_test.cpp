@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
@@ -23,7 +24,9 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
+#include "ipc/protocol/sentinel.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/shared_value.hpp"
@@ -54,6 +57,11 @@ std::optional<std::int64_t> sleeps_of(pid_t thread) {
         if (asleep && line.starts_with(key)) return std::stoll(line.substr(key.size()));
     }
     return std::nullopt;
+}
+
+/// Sleepers look at the sentinel in the same moments: when this number changes.
+std::int64_t slow_ticks_so_far() {
+    return os::now() / protocol::slow_tick;
 }
 
 bool all_park(const std::string& name, std::size_t count) {
@@ -306,19 +314,23 @@ TEST(WakeUp, OneMessageWakesOneMemberOfAGroupAndASentinelAtMost) {
         return sleeps;
     };
     std::ptrdiff_t stirred = 0;
+    int counted = 0;
     for (int round = 1; round <= rounds; ++round) {
+        const std::int64_t tick = slow_ticks_so_far();
         const auto before = sleeps_when_all_sleep();
         EXPECT_TRUE(producer.send("x"));
         ASSERT_TRUE(eventually([&] { return received == round; }));
         const auto after = sleeps_when_all_sleep();
         ASSERT_EQ(after.size(), before.size());
+        if (slow_ticks_so_far() != tick) continue;  // which stirs all of them
+        ++counted;
         for (std::size_t i = 0; i < members; ++i) {
             if (after[i] != before[i]) ++stirred;
         }
     }
-    EXPECT_GE(stirred, rounds);
-    // The taker, who is called, who ticks; all of them would be eight each.
-    EXPECT_LE(stirred, 3 * rounds);
+    EXPECT_GE(stirred, counted);
+    // The taker, who is called, who ticks fast; all of them would be eight each.
+    EXPECT_LE(stirred, 3 * counted);
     stop.request_stop();
     for (auto& thread : waiting)
         thread.join();
@@ -534,6 +546,75 @@ TEST(Idle, ConsumersUseNextToNoProcessorTime) {
     stop.request_stop();
     for (auto& thread : waiting)
         thread.join();
+}
+
+// Each tick alone would wake an idle processor; each barrier would interrupt all busy ones.
+TEST(Idle, SleepersTickInTheSameMomentWhenNothingIsInFlight) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::stop_source stop;
+    std::array<std::atomic<pid_t>, 3> ids{};
+    std::vector<std::thread> waiting;
+    waiting.reserve(ids.size());
+    for (auto& id : ids) {
+        waiting.emplace_back([&] {
+            auto subscriber = channel.subscribe({.participant = parking});
+            id = ::gettid();
+            EXPECT_EQ(subscriber.receive(stop.get_token()).status(), Status::interrupted);
+        });
+        std::this_thread::sleep_for(700ms);
+    }
+    ASSERT_TRUE(all_park(name, ids.size()));
+    // Past the grace in which a sentinel ticks fast, and a little past the tick after it.
+    std::this_thread::sleep_for(1200ms);
+    const std::int64_t tick = slow_ticks_so_far();
+    ASSERT_TRUE(eventually([&] { return slow_ticks_so_far() != tick; }));
+    std::this_thread::sleep_for(300ms);
+    const auto sleeps = [&] {
+        std::vector<std::optional<std::int64_t>> counts;
+        for (const auto& id : ids)
+            counts.push_back(sleeps_of(id));
+        return counts;
+    };
+    const auto between = sleeps();
+    std::this_thread::sleep_for(2000ms);
+    EXPECT_EQ(sleeps(), between);
+    std::this_thread::sleep_for(1000ms);
+    const auto after = sleeps();
+    for (std::size_t i = 0; i < ids.size(); ++i)
+        EXPECT_NE(after[i], between[i]);
+    stop.request_stop();
+    for (auto& thread : waiting)
+        thread.join();
+}
+
+TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const GroupOptions options{.ack = Ack::manual, .participant = parking};
+    auto holder = channel.join("workers", options);
+    ASSERT_TRUE(channel.producer().send("x"));
+    auto held = holder.receive();
+    std::stop_source stop;
+    std::thread waiting([&] {
+        auto member = channel.join("workers", options);
+        EXPECT_EQ(member.receive(stop.get_token()).status(), Status::interrupted);
+    });
+    ASSERT_TRUE(all_park(name, 1));
+    const auto memory = memory_of(name);
+    const auto next_tick = [&] {
+        const std::int64_t last = memory->header().swept_at;
+        return eventually([&] { return memory->header().swept_at != last; });
+    };
+    ASSERT_TRUE(next_tick());
+    const std::uint64_t announced = memory->group(0).parking.announcement;
+    EXPECT_NE(announced & format::Announcement::pending, 0U);
+    for (int i = 0; i < 5; ++i)
+        ASSERT_TRUE(next_tick());
+    EXPECT_EQ(memory->group(0).parking.announcement, announced);
+    stop.request_stop();
+    waiting.join();
+    EXPECT_TRUE(held.ack());
 }
 
 TEST(Idle, WaitingForAHeldMessageCostsLittle) {

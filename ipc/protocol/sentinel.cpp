@@ -25,6 +25,13 @@ bool is_stale(Sentinel word, os::Nanoseconds now) {
     return silence > bound && silence < format::low_bits(39);
 }
 
+/// When who looked at `now` looks again, CLOCK_MONOTONIC ns. Slow ticks come at whole multiples of
+/// their length, for all sleepers of a machine at once: a wake-up of a core that idles costs
+/// several times what another one right after it does.
+os::Nanoseconds tick_after(os::Nanoseconds now, bool fast) {
+    return fast ? now + fast_tick : (now / slow_tick + 1) * slow_tick;
+}
+
 }  // namespace
 
 SentinelDuty::~SentinelDuty() {
@@ -75,10 +82,13 @@ os::Nanoseconds SentinelDuty::next_tick() {
                           is_stale(seen, now) || seen.participant() >= memory_.participants_used();
         mine_ = free && take(seen, false);
         if (mine_ && look_closely()) fast_until_ = now + fast_grace;
-        // Ticks go on from those of the predecessor: sleeps may be shorter than a tick.
-        const os::Nanoseconds tick = mine_ && word_.is_fast() ? fast_tick : slow_tick;
-        const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
-        next_ = (mine_ ? std::clamp(last, now - tick, now) : now) + tick;
+        const bool fast = mine_ && word_.is_fast();
+        next_ = tick_after(now, fast);
+        if (mine_) {
+            // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
+            const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
+            next_ = std::min(next_, std::max(now, last + (fast ? fast_tick : slow_tick)));
+        }
     }
     return next_;
 }
@@ -94,7 +104,7 @@ void SentinelDuty::tick(bool due) {
                 fast_until_ = now + fast_grace;
                 if (mine_) sweep(memory_, participant_, writable_);
             }
-            next_ = now + (mine_ ? fast_tick : slow_tick);
+            next_ = tick_after(now, mine_);
         }
         return;
     }
@@ -109,7 +119,7 @@ void SentinelDuty::tick(bool due) {
         beat(false);
         if (mine_ && look_closely()) fast_until_ = now + fast_grace;
     }
-    next_ = now + (mine_ && word_.is_fast() ? fast_tick : slow_tick);
+    next_ = tick_after(now, mine_ && word_.is_fast());
 }
 
 void call_sentinel(ChannelMemory& memory) {

@@ -192,6 +192,13 @@ void Waiter::announce() {
     if (place_ != room_place) announce_in(memory_.header().announcement);
 }
 
+/// A note is withdrawn before its waker increments the futex, and that waker may die in between.
+bool Waiter::is_announced() const {
+    const std::uint64_t whole = Announcement::pending | note_;
+    return (parking_at(memory_, place_).announcement.load(std::memory_order_acquire) & whole) ==
+           whole;
+}
+
 Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
     format::Parking& parking = parking_at(memory_, place_);
@@ -207,25 +214,33 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         const std::uint32_t expected = parking.futex.load(std::memory_order_acquire);  // EDGE wake
         announce();
         const bool barrier = os::heavy_barrier();  // EDGE park
-        if (ready(true)) return Status::ok;
-        if (memory_.is_removed()) return Status::removed;
-        if (stop.stop_requested()) return Status::interrupted;
-        if (deadline.passed()) return Status::timed_out;
+        // A tick interrupts the sleep, no more: an announcement is withdrawn only after the futex
+        // was incremented, so it stands for as long as the futex does at `expected`. Neither it nor
+        // the barrier, which interrupts all processors, is needed again.
+        bool ticked = false;
+        do {
+            if (ready(true)) return Status::ok;
+            if (memory_.is_removed()) return Status::removed;
+            if (stop.stop_requested()) return Status::interrupted;
+            if (deadline.passed()) return Status::timed_out;
 
-        os::Nanoseconds wake_at = duty.next_tick();
-        if (place_ != room_place) wake_at = std::min(wake_at, due_in(memory_.group(place_ - 1)));
-        if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
-        wake_at = std::min(wake_at, deadline.at);
-        const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
-                                           duty.is_mine() ? news_bit | duty_bit : news_bit);
-        if (result == os::FutexResult::signalled && policy_.return_on_signal) {
-            return ready(true) ? Status::ok : Status::interrupted;
-        }
-        const bool by_time = result == os::FutexResult::timed_out;
-        // First what it was woken for: a sweep takes longer than the wake-up itself.
-        if (!by_time && ready(true)) return Status::ok;
-        duty.tick(by_time);
-        if (by_time && memory_.is_unlinked()) memory_.mark_removed();
+            os::Nanoseconds wake_at = duty.next_tick();
+            if (place_ != room_place) {
+                wake_at = std::min(wake_at, due_in(memory_.group(place_ - 1)));
+            }
+            if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
+            wake_at = std::min(wake_at, deadline.at);
+            const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
+                                               duty.is_mine() ? news_bit | duty_bit : news_bit);
+            if (result == os::FutexResult::signalled && policy_.return_on_signal) {
+                return ready(true) ? Status::ok : Status::interrupted;
+            }
+            ticked = result == os::FutexResult::timed_out;
+            // First what it was woken for: a sweep takes longer than the wake-up itself.
+            if (!ticked && ready(true)) return Status::ok;
+            duty.tick(ticked);
+            if (ticked && memory_.is_unlinked()) memory_.mark_removed();
+        } while (ticked && is_announced());
     }
 }
 

@@ -99,6 +99,7 @@ private:
     Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     void announce();
+    bool is_announced() const;
 
     ChannelMemory& memory_;
     unsigned participant_;

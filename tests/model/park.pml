@@ -8,6 +8,7 @@
 //   FENCE=1      the last publisher could not register for the barrier: it fences when it publishes
 //   BUSY=1       a member may work for ever on a message it took
 //   BATCH=1      publishers announce once, after all of their messages
+//   TICKS=n      n times each member wakes up by time, looks, and goes on sleeping where it was
 //   DEATHS=n     any n publishers and members die, each at any step; then a sentinel that sleeps
 //                elsewhere sweeps, again and again, and wakes one member of a group that has news
 //
@@ -25,6 +26,10 @@
 // verify: full  | MEMORY=TSO PUBLISHERS=1 MEMBERS=3 MESSAGES=2 BUSY=1
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=2 BATCH=1 BUSY=1
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 FENCE=1
+// verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 TICKS=1
+// verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=1 TICKS=1
+// verify: full  | MEMORY=TSO PUBLISHERS=2 MEMBERS=1 MESSAGES=1 TICKS=1
+// verify: full  | MEMORY=C11 PUBLISHERS=1 MEMBERS=1 MESSAGES=1 TICKS=1 WRITES=15
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 DEATHS=1
 // verify: quick | MEMORY=SC PUBLISHERS=1 MEMBERS=2 MESSAGES=1 DEATHS=1
 // verify: full  | MEMORY=TSO PUBLISHERS=2 MEMBERS=1 MESSAGES=1 DEATHS=1
@@ -36,6 +41,7 @@
 // mutate: no_lost_wakeup | UNREGISTERED_WITHOUT_FENCE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 FENCE=1
 // mutate: no_lost_wakeup | NO_SECOND_LOOK MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
 // mutate: no_lost_wakeup | EXPECTED_READ_LATE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
+// mutate: no_lost_wakeup | TICK_READS_EXPECTED MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 TICKS=1
 // mutate: no_lost_wakeup | WAKE_BEFORE_COUNT MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
 // mutate: no_lost_wakeup | CLEAR_ALWAYS MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=2 BUSY=1
 // mutate: no_lost_wakeup | CLEAR_WHATEVER_STANDS MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
@@ -62,6 +68,9 @@
 #endif
 #ifndef BATCH
 #define BATCH 0
+#endif
+#ifndef TICKS
+#define TICKS 0
 #endif
 #ifndef DEATHS
 #define DEATHS 0
@@ -289,6 +298,9 @@ proctype Member(byte me) {
     byte seen;
     byte before;
     byte i;
+#if TICKS
+    byte ticks;
+#endif
 receive:
     look(position, seen);
     if
@@ -331,17 +343,35 @@ park:
 #ifdef EXPECTED_READ_LATE
     load_acquire(futex(group_of(me)), expected);
 #endif
+sleep:
     // FUTEX_WAIT: the kernel compares and falls asleep as one step.
     atomic {
         !dead[me];
         if
         :: latest(futex(group_of(me))) == expected -> asleep[me] = true
         :: else
-        fi;
-        expected = 0
+        fi
     }
-    !asleep[me] && !dead[me];
-    goto park;
+    if
+    :: !asleep[me] && !dead[me] -> expected = 0; goto park
+#if TICKS
+    :: atomic { asleep[me] && !dead[me] && ticks < TICKS -> asleep[me] = false; ticks++ }
+        look(position, seen);
+        if
+        :: position < POSITIONS -> position = 0; expected = 0; goto receive
+        :: else -> position = 0
+        fi;
+        load_acquire(announcement(group_of(me)), seen);
+        if
+        :: pending(seen) -> seen = 0
+        :: else -> seen = 0; expected = 0; goto park
+        fi;
+#ifdef TICK_READS_EXPECTED
+        load_acquire(futex(group_of(me)), expected);
+#endif
+        goto sleep
+#endif
+    fi;
 works:
     seen = 0
 }
