@@ -617,6 +617,45 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     EXPECT_TRUE(held.ack());
 }
 
+// A sweep of the sentinel wakes a member here each time, which must not look like a call for it.
+TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const GroupOptions options{.ack = Ack::manual, .participant = parking};
+    std::stop_source stop;
+    std::vector<std::thread> waiting;
+    waiting.reserve(2);
+    {
+        auto member = channel.join("workers", options);
+        auto producer = channel.producer();
+        ASSERT_TRUE(producer.send("x"));
+        auto message = member.receive();
+        ASSERT_TRUE(message.nack(60s));
+        ASSERT_TRUE(producer.close());
+        for (int i = 0; i < 2; ++i) {
+            waiting.emplace_back([&] {
+                auto other = channel.join("workers", options);
+                EXPECT_EQ(other.receive(stop.get_token()).status(), Status::interrupted);
+            });
+        }
+        ASSERT_TRUE(all_park(name, 2));
+    }
+    const auto memory = memory_of(name);
+    const auto slow = [&] { return !format::Sentinel{memory->header().sentinel.load()}.is_fast(); };
+    ASSERT_TRUE(eventually(slow));
+    int sweeps = 0;
+    std::int64_t last = memory->header().swept_at;
+    for (int i = 0; i < 700; ++i) {
+        std::this_thread::sleep_for(10ms);
+        if (std::exchange(last, memory->header().swept_at.load()) != last) ++sweeps;
+    }
+    EXPECT_GE(sweeps, 2);
+    EXPECT_LE(sweeps, 8);
+    stop.request_stop();
+    for (auto& thread : waiting)
+        thread.join();
+}
+
 TEST(Idle, WaitingForAHeldMessageCostsLittle) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

@@ -16,11 +16,11 @@ std::uint64_t to_heartbeat(os::Nanoseconds time) {
     return (static_cast<std::uint64_t>(time) / 1'000'000) & format::low_bits(40);
 }
 
-/// A holder that did not beat for several of its ticks: dead, or stopped.
+/// A holder that did not beat for three of its ticks and a half: dead, or stopped.
 bool is_stale(Sentinel word, os::Nanoseconds now) {
     const std::uint64_t silence = (to_heartbeat(now) - word.heartbeat_ms()) & format::low_bits(40);
     const os::Nanoseconds tick = word.is_fast() ? fast_tick : slow_tick;
-    const auto bound = static_cast<std::uint64_t>(4 * tick / 1'000'000);
+    const auto bound = static_cast<std::uint64_t>(7 * tick / 2 / 1'000'000);
     // A beat from the future is another's beat that came after `now` was read.
     return silence > bound && silence < format::low_bits(39);
 }
@@ -76,19 +76,28 @@ bool SentinelDuty::look_closely() {
 
 os::Nanoseconds SentinelDuty::next_tick() {
     const os::Nanoseconds now = os::now();
-    if (!mine_) {
-        const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
-        const bool free = seen.is_vacant() || seen.participant() == participant_ ||
-                          is_stale(seen, now) || seen.participant() >= memory_.participants_used();
-        mine_ = free && take(seen, false);
-        if (mine_ && look_closely()) fast_until_ = now + fast_grace;
-        const bool fast = mine_ && word_.is_fast();
-        next_ = tick_after(now, fast);
-        if (mine_) {
-            // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
-            const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
-            next_ = std::min(next_, std::max(now, last + (fast ? fast_tick : slow_tick)));
+    if (mine_) {
+        // A call between two sleeps wakes nobody; but whoever called was a holder by then, which
+        // the sleeper knows since it read the futex that the call incremented (EDGE call).
+        if (!word_.is_fast() && anything_in_flight(memory_)) {
+            beat(true);
+            fast_until_ = now + fast_grace;
+            next_ = tick_after(now, mine_);
         }
+        return next_;
+    }
+    const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
+    const bool free = seen.is_vacant() || seen.participant() == participant_ ||
+                      is_stale(seen, now) || seen.participant() >= memory_.participants_used();
+    mine_ = free && take(seen, false);
+    if (mine_ && look_closely()) fast_until_ = now + fast_grace;
+    const bool fast = mine_ && word_.is_fast();
+    next_ = tick_after(now, fast);
+    if (mine_) {
+        // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
+        const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
+        const os::Nanoseconds tick = fast ? fast_tick : slow_tick;
+        next_ = std::clamp(std::min(last, now) + tick, now, next_);
     }
     return next_;
 }

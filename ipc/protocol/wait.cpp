@@ -217,8 +217,9 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         // A tick interrupts the sleep, no more: an announcement is withdrawn only after the futex
         // was incremented, so it stands for as long as the futex does at `expected`. Neither it nor
         // the barrier, which interrupts all processors, is needed again.
-        bool ticked = false;
+        bool asleep_still = false;
         do {
+            const os::Nanoseconds looked_at = os::now();
             if (ready(true)) return Status::ok;
             if (memory_.is_removed()) return Status::removed;
             if (stop.stop_requested()) return Status::interrupted;
@@ -226,7 +227,9 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
 
             os::Nanoseconds wake_at = duty.next_tick();
             if (place_ != room_place) {
-                wake_at = std::min(wake_at, due_in(memory_.group(place_ - 1)));
+                // What was due before the look is not for this reader: it tells members of a group.
+                const os::Nanoseconds due = due_in(memory_.group(place_ - 1));
+                if (due > looked_at) wake_at = std::min(wake_at, due);
             }
             if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
             wake_at = std::min(wake_at, deadline.at);
@@ -235,12 +238,15 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             if (result == os::FutexResult::signalled && policy_.return_on_signal) {
                 return ready(true) ? Status::ok : Status::interrupted;
             }
-            ticked = result == os::FutexResult::timed_out;
+            const bool ticked = result == os::FutexResult::timed_out;
             // First what it was woken for: a sweep takes longer than the wake-up itself.
             if (!ticked && ready(true)) return Status::ok;
             duty.tick(ticked);
             if (ticked && memory_.is_unlinked()) memory_.mark_removed();
-        } while (ticked && is_announced());
+            // Its own sweep may have woken others here.
+            asleep_still = ticked && is_announced() &&
+                           parking.futex.load(std::memory_order_acquire) == expected;
+        } while (asleep_still);
     }
 }
 

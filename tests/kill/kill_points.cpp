@@ -22,6 +22,7 @@
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -376,10 +377,11 @@ bool Harness::reap(bool block, std::vector<Task>& tasks, Tally& tally) {
     return found > 0;
 }
 
-/// The shortest of some recordings, done as soon as it came twice: one of an unusual run would match
-/// no other.
+/// The first of some recordings that is as long as one before, or else the shortest: a point of an
+/// unusual run, in which an operation slept more often than it had to, would be met by no other.
 bool Harness::record(Tally& tally) {
     std::vector<Task> none;
+    std::set<std::size_t> lengths;
     for (unsigned i = 0; i < most_recordings; ++i) {
         Tally ignored;
         recorded_->size = 0;
@@ -387,18 +389,20 @@ bool Harness::record(Tally& tally) {
         while (slots_[0]->pid > 0)
             reap(true, none, ignored);
         tally.violations += ignored.violations;
-        if (recorded_->size == 0 || ignored.violations != 0) return false;
-        if (recorded_->size == trace_.address.size()) return true;
-        // An operation that waits may have slept more often than it had to.
-        if (i != 0 && recorded_->size > trace_.address.size()) continue;
-        trace_ = {};
-        for (std::size_t k = 0; k < recorded_->size; ++k) {
-            const auto& entry = recorded_->entries[k];
-            trace_.address.push_back(entry.address);
-            trace_.occurrence.push_back(entry.occurrence);
-            trace_.visible.push_back(entry.visible);
-            trace_.slept.push_back(entry.slept);
+        const std::size_t length = recorded_->size;
+        if (length == 0 || ignored.violations != 0) return false;
+        const bool again = !lengths.insert(length).second;
+        if (again || i == 0 || length < trace_.address.size()) {
+            trace_ = {};
+            for (std::size_t k = 0; k < length; ++k) {
+                const auto& entry = recorded_->entries[k];
+                trace_.address.push_back(entry.address);
+                trace_.occurrence.push_back(entry.occurrence);
+                trace_.visible.push_back(entry.visible);
+                trace_.slept.push_back(entry.slept);
+            }
         }
+        if (again) return true;
     }
     return true;
 }
