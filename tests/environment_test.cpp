@@ -18,6 +18,7 @@
 #include <optional>
 #include <random>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -608,7 +609,9 @@ TEST(ForeignObject, OfAnyKindIsAnErrorAndNoCrash) {
             try {
                 (void)inspect(name);
                 require(false, "took it for a channel");
-            } catch (const Error&) {
+            } catch (const Error& error) {
+                require(std::string_view(error.what()).ends_with("choose another name"),
+                        "does not say what to do about it");
             }
         });
         EXPECT_EQ(child.wait(), 0);

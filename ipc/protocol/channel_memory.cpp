@@ -46,16 +46,18 @@ void check_group_name(const std::string& channel, const std::string& group) {
     }
 }
 
+void throw_no_file(const std::string& channel) {
+    throw Error(Errc::corrupt, channel, "the object is not a regular file",
+                "remove the file or choose another name");
+}
+
 ChannelMemory::ChannelMemory(std::string name, os::TransientDescriptor object, Access access,
                              const OpenOptions& options)
     : name_(std::move(name)), options_(options) {
     os::watch_forks();
     fork_generation_ = os::fork_generation();
     const os::ObjectStatus status = os::status_of(object.get());
-    if (!status.regular) {
-        throw Error(Errc::corrupt, name_, "the object is not a regular file",
-                    "remove the file or choose another name");
-    }
+    if (!status.regular) throw_no_file(name_);
     if (!options.allow_foreign_owner && status.owner != ::geteuid()) {
         throw Error(Errc::foreign_owner, name_,
                     "the object belongs to user " + std::to_string(status.owner),

@@ -148,6 +148,9 @@ IPC_API std::string object_name(const std::string& channel);
 /// Group names follow the same rules; throws Error(bad_name) about the channel.
 void check_group_name(const std::string& channel, const std::string& group);
 
+/// What the name stands for cannot be a channel: a link, a directory, a device.
+[[noreturn]] IPC_API void throw_no_file(const std::string& channel);
+
 /// Runs `body`, turning what the operating system reports into an Error about this channel.
 template <class Body>
 auto about(const std::string& channel, const char* action, Body&& body) -> decltype(body()) {
@@ -162,6 +165,10 @@ auto about(const std::string& channel, const char* action, Body&& body) -> declt
                     "remove channels (ipc-rm), or give the container more (docker run "
                     "--shm-size=1g)");
     } catch (const std::system_error& error) {
+        if (error.code() == std::errc::too_many_symbolic_link_levels ||
+            error.code() == std::errc::is_a_directory) {
+            throw_no_file(channel);
+        }
         const bool refused = error.code() == std::errc::permission_denied ||
                              error.code() == std::errc::operation_not_permitted;
         throw Error(refused ? Errc::permission_denied : Errc::system, channel,

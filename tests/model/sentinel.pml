@@ -2,14 +2,16 @@
 // recovery.cpp (anything_in_flight).
 //
 // MEMBERS members of one group take MESSAGES messages from a publisher. One that has taken a message
-// works on it for ever, so its lease stays in flight, or dies; one that waits may give up. Time does not pass:
-// nobody ticks, so that what is promised must hold at once, not three seconds later.
+// works on it for ever, so its lease stays in flight, or dies; one that waits may give up. What is promised
+// must hold at once, not at the next tick, so nobody ticks but as TICKS says.
 //
 // What park.pml shows is taken for granted: sleepers are announced, and a futex that changed since it
 // was read lets nobody sleep (here a bit for each member instead of a count). Announcements are never
 // cleared, which costs wakers a needless call.
 //
 //   GIVE_UP=n  the first n members may give up when their deadline passes
+//   TICKS=n    n times each member that has the duty ticks, then sleeps on or, when its own sweep woke
+//              others at its place, anew
 //   SPIN=1     the last member never parks
 //   ACK=1      members may also acknowledge what they took, and go on
 //   DEATHS=n   n of those die that are about to take a lease, or took one, or publish
@@ -21,6 +23,8 @@
 // verify: quick | MEMORY=TSO MEMBERS=2 MESSAGES=2 ACK=1
 // verify: quick | MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // verify: quick | MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 DEATHS=2
+// verify: quick | MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 TICKS=1
+// verify: full  | MEMORY=TSO MEMBERS=2 MESSAGES=2 ACK=1 TICKS=1
 // verify: full  | MEMORY=TSO MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // verify: full  | MEMORY=TSO MEMBERS=3 MESSAGES=1 GIVE_UP=1
 // verify: full  | MEMORY=C11 MEMBERS=2 MESSAGES=1 SPIN=1 WRITES=15
@@ -29,6 +33,7 @@
 // mutate: sentinel_is_fast | NO_SCAN MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // mutate: sentinel_is_fast | CALLED_AFTER_LEASE MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 DEATHS=2
 // mutate: sentinel_is_fast | HELD_AFTER_LEASE MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
+// mutate: sentinel_is_fast | CALLS_BETWEEN_SLEEPS_UNHEARD MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 TICKS=1
 // mutate: sentinel_is_fast | NOBODY_WATCHES_OVER MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 
 #ifndef MEMBERS
@@ -45,6 +50,9 @@
 #endif
 #ifndef ACK
 #define ACK 0
+#endif
+#ifndef TICKS
+#define TICKS 0
 #endif
 
 #define publisher MEMBERS
@@ -218,6 +226,9 @@ proctype Member(byte me) {
     byte duty;  // the sentinel word while it is this one's, else vacant
     bool in_flight;
     bool gives_up;
+#if TICKS
+    byte ticks;
+#endif
 receive:
     look();
     if
@@ -290,6 +301,7 @@ receive:
 park:
     atomic { read_modify_write(futex, 0, seen); seen = 0; changed[me] = false }  // expected = futex
     heavy_barrier();
+sleep:
     look();
     if
     :: position < MESSAGES -> position = 0; gives_up = false; goto leave
@@ -329,6 +341,14 @@ park:
 #endif
         :: else -> seen = 0
         fi
+#ifndef CALLS_BETWEEN_SLEEPS_UNHEARD
+    :: duty != vacant && !is_fast(duty) ->
+        scan();
+        if
+        :: in_flight -> in_flight = false; beat(1)
+        :: else
+        fi
+#endif
     :: else
     fi;
     // FUTEX_WAIT
@@ -337,12 +357,34 @@ park:
         if
         :: !changed[me] -> asleep[me] = (duty == vacant -> news_bit : news_bit + duty_bit)
         :: else
-        fi;
-        changed[me] = false
+        fi
     }
     if
     :: asleep[me] == 0
     :: atomic { asleep[me] != 0 && me < GIVE_UP -> asleep[me] = 0; gives_up = true; goto park }
+#if TICKS
+    :: atomic { asleep[me] != 0 && duty != vacant && ticks < TICKS -> asleep[me] = 0; ticks++ }
+        scan();  // sweep
+        if
+        :: in_flight -> in_flight = false; beat(1)
+        :: else ->
+            beat(0);
+            if
+            :: duty != vacant ->
+                heavy_barrier();
+                scan();
+                if
+                :: in_flight -> in_flight = false; beat(1)
+                :: else
+                fi
+            :: else
+            fi
+        fi;
+        if
+        :: goto sleep
+        :: goto park
+        fi
+#endif
     fi;
     // Woken: first what it was woken for
     look();

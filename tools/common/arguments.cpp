@@ -32,7 +32,7 @@ CLI::Validator in_range(double least, double most) {
         const auto number = parse_number<double>(text);
         return number && *number >= least && *number <= most
                    ? std::string()
-                   : fmt::format("{} is not a number from {:g} to {:g}", text, least, most);
+                   : fmt::format("{} is not a number from {:.12g} to {:.12g}", text, least, most);
     };
     return {check, ""};
 }
