@@ -76,16 +76,14 @@ bool SentinelDuty::look_closely() {
 
 os::Nanoseconds SentinelDuty::next_tick() {
     const os::Nanoseconds now = os::now();
-    if (mine_) {
-        // A call between two sleeps wakes nobody; but whoever called was a holder by then, which
-        // the sleeper knows since it read the futex that the call incremented (EDGE call).
-        if (!word_.is_fast() && anything_in_flight(memory_)) {
-            beat(true);
-            fast_until_ = now + fast_grace;
-            next_ = tick_after(now, mine_);
-        }
-        return next_;
+    // Who called was a holder by then, which the sleeper knows, since it read the futex that the
+    // call incremented: after each change of it, before it sleeps again (EDGE call).
+    if (mine_ && !word_.is_fast() && anything_in_flight(memory_)) {
+        beat(true);
+        fast_until_ = now + fast_grace;
+        next_ = now + fast_tick;
     }
+    if (mine_) return next_;
     const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
     const bool free = seen.is_vacant() || seen.participant() == participant_ ||
                       is_stale(seen, now) || seen.participant() >= memory_.participants_used();
@@ -117,18 +115,17 @@ void SentinelDuty::tick(bool due) {
         }
         return;
     }
-    // Woken before time and still here: somebody called the sentinel, or the news was for another.
-    const bool called = !due && now < next_ && !word_.is_fast();
-    if (now < next_ && !called) return;
+    if (now < next_) return;
     const bool in_flight = sweep(memory_, participant_, writable_);
-    if (in_flight || called) fast_until_ = now + fast_grace;
+    if (in_flight) fast_until_ = now + fast_grace;
     if (now < fast_until_) {
         beat(true);
     } else {
         beat(false);
         if (mine_ && look_closely()) fast_until_ = now + fast_grace;
     }
-    next_ = tick_after(now, mine_ && word_.is_fast());
+    // Not from `now`: a sweep may take longer than a tick.
+    next_ = tick_after(os::now(), mine_ && word_.is_fast());
 }
 
 void call_sentinel(ChannelMemory& memory) {

@@ -29,14 +29,6 @@ void clear_exactly(std::atomic<std::uint64_t>& word, std::uint64_t seen) {
 /// The clock is read rarely while spinning: a reading takes as long as several looks.
 constexpr int looks_per_reading = 64;
 
-/// When a delayed message of the group may be due.
-os::Nanoseconds due_in(const Group& group) {
-    const std::uint64_t due = group.next_due.load(std::memory_order_acquire);
-    constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
-    return due >= longest ? os::Deadline::never().at
-                          : static_cast<os::Nanoseconds>(due) * 1'000'000;
-}
-
 /// Steps 4 and 5 of a waker at one place; false when somebody may still sleep there unwoken.
 bool wake_at(format::Parking& parking, int count) {
     const std::uint64_t seen = parking.announcement.load(std::memory_order_acquire);
@@ -192,6 +184,15 @@ void Waiter::announce() {
     if (place_ != room_place) announce_in(memory_.header().announcement);
 }
 
+/// When a delayed message may be due at this place.
+os::Nanoseconds Waiter::due() const {
+    if (place_ == room_place) return os::Deadline::never().at;
+    const std::uint64_t due = memory_.group(place_ - 1).next_due.load(std::memory_order_acquire);
+    constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
+    return due >= longest ? os::Deadline::never().at
+                          : static_cast<os::Nanoseconds>(due) * 1'000'000;
+}
+
 /// A note is withdrawn before its waker increments the futex, and that waker may die in between.
 bool Waiter::is_announced() const {
     const std::uint64_t whole = Announcement::pending | note_;
@@ -214,23 +215,23 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         const std::uint32_t expected = parking.futex.load(std::memory_order_acquire);  // EDGE wake
         announce();
         const bool barrier = os::heavy_barrier();  // EDGE park
-        // A tick interrupts the sleep, no more: an announcement is withdrawn only after the futex
-        // was incremented, so it stands for as long as the futex does at `expected`. Neither it nor
-        // the barrier, which interrupts all processors, is needed again.
+        // A tick interrupts the sleep, no more: `pending` is withdrawn only after the futex was
+        // incremented, so it stands for as long as the futex does at `expected`. Neither it nor the
+        // barrier, which interrupts all processors, is needed again.
         bool asleep_still = false;
         do {
             const os::Nanoseconds looked_at = os::now();
+            const os::Nanoseconds due_then = due();
             if (ready(true)) return Status::ok;
             if (memory_.is_removed()) return Status::removed;
             if (stop.stop_requested()) return Status::interrupted;
             if (deadline.passed()) return Status::timed_out;
 
             os::Nanoseconds wake_at = duty.next_tick();
-            if (place_ != room_place) {
-                // What was due before the look is not for this reader: it tells members of a group.
-                const os::Nanoseconds due = due_in(memory_.group(place_ - 1));
-                if (due > looked_at) wake_at = std::min(wake_at, due);
-            }
+            // One that had passed when `ready` looked made that of a member true. Who is still here
+            // is none, and would tick without a pause.
+            const os::Nanoseconds due_now = due();
+            if (due_now > looked_at || due_now != due_then) wake_at = std::min(wake_at, due_now);
             if (!barrier) wake_at = std::min(wake_at, os::now() + slice);
             wake_at = std::min(wake_at, deadline.at);
             const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
@@ -243,7 +244,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             if (!ticked && ready(true)) return Status::ok;
             duty.tick(ticked);
             if (ticked && memory_.is_unlinked()) memory_.mark_removed();
-            // Its own sweep may have woken others here.
+            // Its own sweep, or a call for the sentinel, may have woken others here.
             asleep_still = ticked && is_announced() &&
                            parking.futex.load(std::memory_order_acquire) == expected;
         } while (asleep_still);

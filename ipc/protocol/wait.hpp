@@ -100,6 +100,7 @@ private:
     Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     void announce();
     bool is_announced() const;
+    os::Nanoseconds due() const;
 
     ChannelMemory& memory_;
     unsigned participant_;

@@ -33,7 +33,7 @@
 // mutate: sentinel_is_fast | NO_SCAN MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 // mutate: sentinel_is_fast | CALLED_AFTER_LEASE MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 DEATHS=2
 // mutate: sentinel_is_fast | HELD_AFTER_LEASE MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
-// mutate: sentinel_is_fast | CALLS_BETWEEN_SLEEPS_UNHEARD MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 TICKS=1
+// mutate: sentinel_is_fast | CALLS_UNHEARD MEMORY=TSO MEMBERS=2 MESSAGES=1 SPIN=1 TICKS=1
 // mutate: sentinel_is_fast | NOBODY_WATCHES_OVER MEMORY=SC MEMBERS=3 MESSAGES=1 SPIN=1 GIVE_UP=1
 
 #ifndef MEMBERS
@@ -341,7 +341,7 @@ sleep:
 #endif
         :: else -> seen = 0
         fi
-#ifndef CALLS_BETWEEN_SLEEPS_UNHEARD
+#ifndef CALLS_UNHEARD
     :: duty != vacant && !is_fast(duty) ->
         scan();
         if
@@ -391,11 +391,6 @@ sleep:
     if
     :: position < MESSAGES -> position = 0; goto leave
     :: else -> position = 0
-    fi;
-    // tick before time: somebody called the sentinel, or the news was for another
-    if
-    :: duty != vacant && !is_fast(duty) -> beat(1)
-    :: else
     fi;
     goto park;
 leave:
