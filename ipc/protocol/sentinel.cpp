@@ -16,8 +16,8 @@ std::uint64_t to_heartbeat(os::Nanoseconds time) {
     return (static_cast<std::uint64_t>(time) / 1'000'000) & format::low_bits(40);
 }
 
-/// A holder that did not beat for three of its ticks and a half: dead, or stopped. Slow beats and looks
-/// at them come in the same moments: after four, it would be chance that decides.
+/// A holder that did not beat for three of its ticks and a half: dead, or stopped. Slow beats and
+/// looks at them come in the same moments: after four, chance would decide.
 bool is_stale(Sentinel word, os::Nanoseconds now) {
     const std::uint64_t silence = (to_heartbeat(now) - word.heartbeat_ms()) & format::low_bits(40);
     const os::Nanoseconds tick = word.is_fast() ? fast_tick : slow_tick;
