@@ -67,7 +67,7 @@ volatile std::sig_atomic_t interrupted = 0;
 /// Attempts to meet one point exactly.
 constexpr unsigned most_attempts = 3;
 /// Recordings of one operation.
-constexpr unsigned most_recordings = 4;
+constexpr unsigned most_recordings = 8;
 
 // -------------------------------------------------------------------------------- a single run
 
