@@ -39,6 +39,7 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 const ParticipantOptions parking{.wait_policy = WaitPolicy::parking()};
+const GroupOptions manual_parking{.ack = Ack::manual, .participant = parking};
 
 std::size_t count_parked(const std::string& name) {
     const ChannelReport report = inspect(name);
@@ -528,13 +529,12 @@ double processor_seconds() {
 TEST(Idle, ConsumersUseNextToNoProcessorTime) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.max_participants = 128});
-    std::stop_source stop;
-    std::vector<std::thread> waiting;
+    std::vector<std::jthread> waiting;
     waiting.reserve(64);
     for (int i = 0; i < 64; ++i) {
-        waiting.emplace_back([&, i] {
+        waiting.emplace_back([&, i](const std::stop_token& stop) {
             auto consumer = i % 2 == 0 ? channel.join("workers") : channel.subscribe();
-            EXPECT_EQ(consumer.receive(stop.get_token()).status(), Status::interrupted);
+            EXPECT_EQ(consumer.receive(stop).status(), Status::interrupted);
         });
     }
     ASSERT_TRUE(all_park(name, 64));
@@ -543,24 +543,20 @@ TEST(Idle, ConsumersUseNextToNoProcessorTime) {
     std::this_thread::sleep_for(3500ms);  // longer than the slow tick
     const double used = processor_seconds() - before;
     EXPECT_LT(used / 3.5, 0.01) << "of a core, for 64 of them";
-    stop.request_stop();
-    for (auto& thread : waiting)
-        thread.join();
 }
 
 // Each tick alone would wake an idle processor; each barrier would interrupt all busy ones.
 TEST(Idle, SleepersTickInTheSameMomentWhenNothingIsInFlight) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
-    std::stop_source stop;
     std::array<std::atomic<pid_t>, 3> ids{};
-    std::vector<std::thread> waiting;
+    std::vector<std::jthread> waiting;
     waiting.reserve(ids.size());
     for (auto& id : ids) {
-        waiting.emplace_back([&] {
+        waiting.emplace_back([&](const std::stop_token& stop) {
             auto subscriber = channel.subscribe({.participant = parking});
             id = ::gettid();
-            EXPECT_EQ(subscriber.receive(stop.get_token()).status(), Status::interrupted);
+            EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
         });
         std::this_thread::sleep_for(700ms);
     }
@@ -583,22 +579,17 @@ TEST(Idle, SleepersTickInTheSameMomentWhenNothingIsInFlight) {
     const auto after = sleeps();
     for (std::size_t i = 0; i < ids.size(); ++i)
         EXPECT_NE(after[i], between[i]);
-    stop.request_stop();
-    for (auto& thread : waiting)
-        thread.join();
 }
 
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
-    const GroupOptions options{.ack = Ack::manual, .participant = parking};
-    auto holder = channel.join("workers", options);
+    auto holder = channel.join("workers", manual_parking);
     ASSERT_TRUE(channel.producer().send("x"));
     auto held = holder.receive();
-    std::stop_source stop;
-    std::thread waiting([&] {
-        auto member = channel.join("workers", options);
-        EXPECT_EQ(member.receive(stop.get_token()).status(), Status::interrupted);
+    std::jthread waiting([&](const std::stop_token& stop) {
+        auto member = channel.join("workers", manual_parking);
+        EXPECT_EQ(member.receive(stop).status(), Status::interrupted);
     });
     ASSERT_TRUE(all_park(name, 1));
     const auto memory = memory_of(name);
@@ -612,7 +603,7 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     for (int i = 0; i < 5; ++i)
         ASSERT_TRUE(next_tick());
     EXPECT_EQ(memory->group(0).parking.announcement, announced);
-    stop.request_stop();
+    waiting.request_stop();
     waiting.join();
     EXPECT_TRUE(held.ack());
 }
@@ -621,21 +612,19 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
 TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
-    const GroupOptions options{.ack = Ack::manual, .participant = parking};
-    std::stop_source stop;
-    std::vector<std::thread> waiting;
+    std::vector<std::jthread> waiting;
     waiting.reserve(2);
     {
-        auto member = channel.join("workers", options);
+        auto member = channel.join("workers", manual_parking);
         auto producer = channel.producer();
         ASSERT_TRUE(producer.send("x"));
         auto message = member.receive();
         ASSERT_TRUE(message.nack(60s));
         ASSERT_TRUE(producer.close());
         for (int i = 0; i < 2; ++i) {
-            waiting.emplace_back([&] {
-                auto other = channel.join("workers", options);
-                EXPECT_EQ(other.receive(stop.get_token()).status(), Status::interrupted);
+            waiting.emplace_back([&](const std::stop_token& stop) {
+                auto other = channel.join("workers", manual_parking);
+                EXPECT_EQ(other.receive(stop).status(), Status::interrupted);
             });
         }
         ASSERT_TRUE(all_park(name, 2));
@@ -651,34 +640,27 @@ TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
     }
     EXPECT_GE(sweeps, 2);
     EXPECT_LE(sweeps, 8);
-    stop.request_stop();
-    for (auto& thread : waiting)
-        thread.join();
 }
 
 TEST(Idle, WaitingForAHeldMessageCostsLittle) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
-    const GroupOptions options{.ack = Ack::manual, .participant = parking};
-    auto holder = channel.join("workers", options);
+    auto holder = channel.join("workers", manual_parking);
     ASSERT_TRUE(channel.producer().send("x"));
     auto held = holder.receive();
-    std::stop_source stop;
-    std::vector<std::thread> waiting;
+    std::vector<std::jthread> waiting;
     waiting.reserve(64);
     for (int i = 0; i < 16; ++i) {
-        waiting.emplace_back([&] {
-            auto member = channel.join("workers", options);
-            EXPECT_EQ(member.receive(stop.get_token()).status(), Status::interrupted);
+        waiting.emplace_back([&](const std::stop_token& stop) {
+            auto member = channel.join("workers", manual_parking);
+            EXPECT_EQ(member.receive(stop).status(), Status::interrupted);
         });
     }
     ASSERT_TRUE(all_park(name, 16));
     const double before = processor_seconds();
     std::this_thread::sleep_for(1s);
     EXPECT_LT(processor_seconds() - before, 0.03);  // one sentinel, 20 ticks a second
-    stop.request_stop();
-    for (auto& thread : waiting)
-        thread.join();
+    waiting.clear();
     EXPECT_TRUE(held.ack());
 }
 
