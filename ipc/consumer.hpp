@@ -13,6 +13,7 @@
 
 #include "ipc/base/status.hpp"
 #include "ipc/message_type.hpp"
+#include "ipc/os/processor.hpp"
 #include "ipc/protocol/lossy_reader.hpp"
 #include "ipc/protocol/member.hpp"
 #include "ipc/protocol/subscriber.hpp"
@@ -64,6 +65,27 @@ inline Status try_receive(Reader& reader, Received& message) {
         case ReaderKind::lossy: break;
     }
     return reader.try_receive(message);
+}
+
+inline Status poll(Reader& reader, Received& message) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).poll(message, false);
+        case ReaderKind::member: return static_cast<Member&>(reader).poll(message, false);
+        case ReaderKind::lossy: break;
+    }
+    return reader.poll(message, false);
+}
+
+/// A message that is there or comes very soon. One that spins looks a few times right here, inlined
+/// where the message is used: between READY and its user every instruction counts.
+inline Status receive_soon(Reader& reader, Received& message) {
+    constexpr int most = 64;
+    Status status = try_receive(reader, message);
+    for (int looks = reader.spins() ? most : 0; status == Status::empty && looks != 0; --looks) {
+        os::cpu_relax();
+        status = poll(reader, message);
+    }
+    return status;
 }
 
 inline Status try_reserve(Reader& reader, Received& message) {
@@ -195,7 +217,7 @@ private:
     /// `patience` makes the Patience of a wait, should there be one.
     template <class MakePatience>
     Message(protocol::Reader& reader, MakePatience&& patience)
-        : status_(protocol::try_receive(reader, received_)) {
+        : status_(protocol::receive_soon(reader, received_)) {
         if (status_ == Status::empty) status_ = reader.receive(received_, patience());
         adopt(reader);
     }

@@ -12,15 +12,4 @@ inline void cpu_relax() noexcept {
 #endif
 }
 
-/// Asks for the line of `address` as for a store, which does not wait for it. Only a hint:
-/// processors that do not know it do nothing.
-inline void fetch_for_writing(const void* address) noexcept {
-#if defined(__x86_64__)
-    // The builtin fetches for reading unless the compiler may assume a processor of this decade.
-    asm volatile("prefetchw %0" : : "m"(*static_cast<const char*>(address)));
-#else
-    __builtin_prefetch(address, 1);
-#endif
-}
-
 }  // namespace ipc::inline v1::os

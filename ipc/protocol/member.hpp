@@ -45,14 +45,15 @@ public:
         return Status::ok;
     }
 
-protected:
-    bool has_news(bool thorough) override;
     Status poll(Received& out, bool reserve) override {
         const Position position = next_to_take();
         const SlotState state{ring_.at(position).state.load(std::memory_order_acquire)};
         if (!state.is_ready_at(position) && !has_news(false) && !is_gone()) return Status::empty;
         return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
     }
+
+protected:
+    bool has_news(bool thorough) override;
 
 private:
     std::atomic<std::uint64_t>& lease_of(Position position) const {

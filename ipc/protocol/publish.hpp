@@ -21,7 +21,6 @@
 #include <stop_token>
 
 #include "ipc/format/copy.hpp"
-#include "ipc/os/processor.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
@@ -166,25 +165,28 @@ private:
         mark_ready(slot, position, descriptor);
         count(position, 1, body);
         if (!exclusive_) memory_->header().tail.store(position + 1, std::memory_order_relaxed);
-        fetch_ahead(position);
+        reach_ahead(position, body);
         return {Status::ok, position};
     }
-    /// Gets the slot of a later message from the readers' caches while there is time. A claim needs
-    /// it: its exchange would wait for the line, and what follows for the exchange. Not further
-    /// than this, where a reader that keeps up, and its processor that reads ahead, would take it
-    /// back.
-    void fetch_ahead(Position position) {
-        constexpr std::uint64_t distance = 4;
-        if (before(position + distance, limit_)) {
-            os::fetch_for_writing(&ring_.at(position + distance));
-        }
+    /// A line that this processor stored into a few messages ago takes the next message sooner than
+    /// one that readers have had for a lap: the slot after the next one is stored into now, where
+    /// nobody reads any more, since it is below the limit. When messages follow each other closely
+    /// that is no gain, as readers take such a line away once more; nor for those of several lines.
+    /// A shared producer must leave slots alone that it did not claim.
+    void reach_ahead(Position position, std::size_t body) {
+        constexpr std::uint64_t distance = 2;
+        constexpr std::size_t one_line = format::slot_alignment - format::slot_header_size;
+        if (body > one_line || !exclusive_ || !sampler_.is_slow()) return;
+        if (before(position + distance, limit_))
+            ring_.at(position + distance).publish_time.store(0, std::memory_order_relaxed);
     }
     [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
                                            format::Descriptor descriptor) {
         std::int64_t time = 0;
         if (sampler_.is_due(position)) [[unlikely]]
             time = stamp(position);
-        slot.publish_time.store(static_cast<std::uint64_t>(time), std::memory_order_relaxed);
+        slot.publish_time.store(format::keeps_statistics ? static_cast<std::uint64_t>(time) : 0,
+                                std::memory_order_relaxed);
         slot.descriptor.store(descriptor.bits, std::memory_order_relaxed);
         slot.state.store(SlotState::make(position, index_, Phase::ready).bits,
                          std::memory_order_release);  // EDGE ready

@@ -67,6 +67,13 @@ public:
     virtual Status try_reserve(Received& out) { return try_receive(out); }
     virtual Position position() const = 0;
 
+    /// A look of one that spins, after a try_receive that found nothing. Overridden where a shorter
+    /// way to READY has been measured to count.
+    virtual Status poll(Received& out, bool reserve) {
+        return has_news(false) || is_gone() ? take_next(out, reserve) : Status::empty;
+    }
+    bool spins() const { return waiter_.spins(); }
+
     std::uint64_t skipped() const { return skipped_; }
     /// Whether this process got the reader through fork: then its destructors do nothing.
     bool is_inherited() const { return memory_->fork_generation() != os::fork_generation(); }
@@ -80,11 +87,6 @@ public:
 protected:
     /// Whether try_receive has something to do. `thorough` may make system calls.
     virtual bool has_news(bool thorough) = 0;
-    /// A look of one that spins. Overridden where a shorter way to READY has been measured to
-    /// count.
-    virtual Status poll(Received& out, bool reserve) {
-        return has_news(false) || is_gone() ? take_next(out, reserve) : Status::empty;
-    }
     Status take_next(Received& out, bool reserve) {
         return reserve ? try_reserve(out) : try_receive(out);
     }

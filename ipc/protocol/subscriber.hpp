@@ -52,12 +52,12 @@ public:
         return Status::ok;
     }
     Position position() const override { return next_; }
-
-protected:
-    bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
     Status poll(Received& out, bool /*reserve*/) override {
         return has_news(false) || is_gone() ? try_receive(out) : Status::empty;
     }
+
+protected:
+    bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
 
 private:
     /// Takes the message at next_; false when there is none that this version can hand out.

@@ -94,6 +94,7 @@ public:
                 const std::stop_token& stop, Position position, bool for_region = false);
 
     const WaitPolicy& policy() const { return policy_; }
+    bool spins() const { return spin_ > 0; }
 
 private:
     Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
