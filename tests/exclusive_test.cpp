@@ -146,7 +146,7 @@ TEST(ExclusiveProducer, FillsTheRingExactlyAndIsThenToldFull) {
     }
 }
 
-// A slow one stores into the slot after the next in advance (ProducerCore::reach_ahead).
+// A slow one stores into the slot after the next in advance (ProducerCore::touch_ahead).
 TEST(ExclusiveProducer, StoresAheadOnlyWhereNoMessageIsKept) {
     for (const std::uint32_t capacity : {1U, 2U, 4U, 16U, 64U}) {
         SCOPED_TRACE(capacity);

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/format/layout.hpp"
+#include "ipc/format/slot.hpp"
 #include "ipc/format/words.hpp"
 
 namespace ipc::format {
@@ -43,6 +44,26 @@ TEST(PackedWords, ADeadlineBelongsToOneLeaseOnly) {
     EXPECT_EQ(tag.milliseconds(), 123456U);
     EXPECT_FALSE(tag.belongs_to(lease.to(LeaseState::leased, 2, 5)));
     EXPECT_FALSE(tag.belongs_to(Lease::make(4, 1, 9, 5, LeaseState::leased)));
+}
+
+TEST(Slot, ATouchChangesNothing) {
+    Slot slot{};
+    constexpr std::uint64_t all = ~std::uint64_t{0};
+    constexpr unsigned known = 0xFF;
+    for (const std::uint64_t length : {std::uint64_t{0}, std::uint64_t{1}, all >> 32}) {
+        for (const unsigned flags : {0U, 1U, known}) {
+            for (const unsigned extension : {0U, 8U, 0xFFFFU}) {
+                const auto descriptor = Descriptor::make(length, flags, extension);
+                slot.state = all;
+                slot.publish_time = all;
+                slot.descriptor = descriptor.bits;
+                slot.touch();
+                EXPECT_EQ(slot.state, all);
+                EXPECT_EQ(slot.publish_time, all);
+                EXPECT_EQ(slot.descriptor, descriptor.bits);
+            }
+        }
+    }
 }
 
 TEST(Histogram, BucketsAreOrderedAndBoundTheirDurations) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -18,6 +19,14 @@ struct Slot {
     std::atomic<std::uint64_t> publish_time;  ///< CLOCK_MONOTONIC ns; 0 = not stamped
     std::atomic<std::uint64_t> descriptor;    ///< Descriptor
 
+    /// Stores the zero that is always there (Descriptor): the line becomes this processor's, and
+    /// nothing in it changes, whoever is writing or reading the slot.
+    void touch() {
+        static_assert(std::endian::native == std::endian::little);
+        auto* bytes = reinterpret_cast<unsigned char*>(&descriptor);
+        __atomic_store_n(bytes + 3, 0, __ATOMIC_RELAXED);
+    }
+
     std::byte* payload() { return reinterpret_cast<std::byte*>(this + 1); }
     const std::byte* payload() const { return reinterpret_cast<const std::byte*>(this + 1); }
 };
@@ -26,8 +35,8 @@ static_assert(sizeof(Slot) == 24 && std::atomic<std::uint64_t>::is_always_lock_f
 constexpr std::size_t slot_header_size = sizeof(Slot);
 constexpr std::size_t slot_alignment = 64;
 
-/// | length : 32 | flags : 16 | extension length : 16 |. `length` counts the bytes of the payload
-/// with its extension headers, which come first; a body is what follows them.
+/// | length : 32 | zero : 8 | flags : 8 | extension length : 16 |. `length` counts the bytes of the
+/// payload with its extension headers, which come first; a body is what follows them.
 struct Descriptor {
     std::uint64_t bits;
 
@@ -35,8 +44,8 @@ struct Descriptor {
     /// byte position (8 bytes) instead.
     static constexpr std::uint16_t in_region = 1U << 0;
     /// Flags of the upper half must be understood: a reader that does not know one of them skips
-    /// the message and counts it. Those of the lower half may be ignored.
-    static constexpr std::uint16_t must_understand = 0xFF00;
+    /// the message and counts it, as when the zero is none. Those of the lower half may be ignored.
+    static constexpr std::uint16_t must_understand = 0xFFF0;
 
     static constexpr Descriptor make(std::uint64_t length, unsigned flags, unsigned extension) {
         return {length << 32 | std::uint64_t{flags & 0xFFFF} << 16 | (extension & 0xFFFF)};

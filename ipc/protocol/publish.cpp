@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <thread>
+#include <utility>
 
 #include "ipc/protocol/recovery.hpp"
 #include "ipc/protocol/sentinel.hpp"
@@ -65,7 +66,26 @@ ProducerCore::~ProducerCore() {
 std::int64_t ProducerCore::stamp(Position position) {
     const std::int64_t time = os::now();
     sampler_.taken(position, time);
+    choose_touching(time);
     return time;
+}
+
+/// Whether it pays to touch slots ahead. Both ways do at one pace and cost at the other: when
+/// messages follow each other closely, readers take away again what an exclusive producer touched;
+/// when they do not, a claim takes longer for a line that was touched.
+void ProducerCore::choose_touching(os::Nanoseconds now) {
+    constexpr os::Nanoseconds far_apart = 64;
+    constexpr os::Nanoseconds surely_apart = 256;
+    const os::Nanoseconds spacing = sampler_.spacing();
+    if (exclusive_) {
+        // They may be as far apart as they are for being touched: try without now and then.
+        const bool in_doubt = spacing < surely_apart && ++doubts_ % 16 == 0;
+        touches_ahead_ = spacing >= far_apart && !in_doubt;
+    } else {
+        const os::Nanoseconds claim_took = now - std::exchange(claim_began_, now);
+        const bool waits_for_lines = 4 * claim_took > 3 * spacing;
+        touches_ahead_ = spacing < far_apart || waits_for_lines;
+    }
 }
 
 /// Readers sleep, or the channel is to be closed: neither happens to a producer in a hurry.
@@ -108,7 +128,17 @@ void ProducerCore::install_closed(Slot& slot) {
     wake_everyone(*memory_);
 }
 
+/// In a hurry: each claim would wait for the line of its slot, and everything after it for the
+/// claim. Many lines at once take hardly longer than one.
+void ProducerCore::touch_many_ahead(Position position) {
+    constexpr std::uint64_t many = 8;
+    if (position % many != 0 || !before(position + many, limit_)) return;
+    for (std::uint64_t i = 1; i <= many; ++i)
+        ring_.at(position + i).touch();
+}
+
 Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
+    if (sampler_.is_due(next())) claim_began_ = os::now();
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
@@ -129,6 +159,7 @@ Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
                                                     std::memory_order_acq_rel)) {
                 continue;
             }
+            if (touches_ahead_) touch_many_ahead(position);
             return &slot;
         }
         if (before(at, position)) {

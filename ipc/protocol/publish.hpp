@@ -165,20 +165,18 @@ private:
         mark_ready(slot, position, descriptor);
         count(position, 1, body);
         if (!exclusive_) memory_->header().tail.store(position + 1, std::memory_order_relaxed);
-        reach_ahead(position, body);
+        touch_ahead(position, body);
         return {Status::ok, position};
     }
-    /// A line that this processor stored into a few messages ago takes the next message sooner than
-    /// one that readers have had for a lap: the slot after the next one is stored into now, where
-    /// nobody reads any more, since it is below the limit. When messages follow each other closely
-    /// that is no gain, as readers take such a line away once more; nor for those of several lines.
-    /// A shared producer must leave slots alone that it did not claim.
-    void reach_ahead(Position position, std::size_t body) {
+    /// Slow: a line that was stored into a few messages ago takes its next store sooner than one
+    /// that readers have had for a lap.
+    void touch_ahead(Position position, std::size_t body) {
         constexpr std::uint64_t distance = 2;
         constexpr std::size_t one_line = format::slot_alignment - format::slot_header_size;
-        if (body > one_line || !exclusive_ || !sampler_.is_slow()) return;
-        if (before(position + distance, limit_))
-            ring_.at(position + distance).publish_time.store(0, std::memory_order_relaxed);
+        if (touches_ahead_ && exclusive_ && body <= one_line &&
+            before(position + distance, limit_)) {
+            ring_.at(position + distance).touch();
+        }
     }
     [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
                                            format::Descriptor descriptor) {
@@ -221,6 +219,8 @@ private:
     }
 
     std::int64_t stamp(Position position);
+    void choose_touching(os::Nanoseconds now);
+    void touch_many_ahead(Position position);
     void heed(std::uint64_t announcement);
     void close_as_asked();
     bool look_for_room(bool thorough);
@@ -246,12 +246,15 @@ private:
     Position asked_at_ = 0;  ///< where this producer last announced that it was refused, and when
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
+    os::Nanoseconds claim_began_ = 0;  ///< of a shared producer's last sample
     std::size_t inline_size_ = 0;
     std::size_t largest_ = 0;
     unsigned index_ = 0;
+    unsigned doubts_ = 0;  ///< samples that did not tell whether touching pays
     bool exclusive_ = false;
     bool with_region_ = true;
     bool needs_fence_ = false;
+    bool touches_ahead_ = false;     ///< whether to touch slots of later messages
     bool blocked_by_claim_ = false;  ///< the last look met a claim of the lap before
     bool closed_ = false;            ///< met the mark that ends the channel
     Attachment attachment_;

@@ -17,9 +17,8 @@ public:
 
     bool is_due(Position position) const { return !format::before(position, next_); }
 
-    /// Whether the events between the last two samples were far enough apart for a line to move
-    /// from one processor to another in between.
-    bool is_slow() const { return slow_; }
+    /// The mean time between two events, of those between the last two samples.
+    os::Nanoseconds spacing() const { return spacing_; }
 
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
     /// called wherever something shows that events are slow, such as a reader that fell asleep.
@@ -31,7 +30,8 @@ public:
     /// Called with the present time whenever is_due; sets the distance to the next.
     void taken(Position position, os::Nanoseconds now) {
         const os::Nanoseconds since = now - last_;
-        slow_ = since >= far_apart * static_cast<os::Nanoseconds>(position - taken_at_);
+        const auto events = static_cast<os::Nanoseconds>(position - taken_at_);
+        spacing_ = events > 0 ? since / events : since;
         if (since < period / 2) {
             if (interval_ < longest) interval_ *= 2;
         } else if (since > period * 2) {
@@ -45,12 +45,11 @@ public:
 private:
     static constexpr os::Nanoseconds period = 10'000;
     static constexpr std::uint32_t longest = 4096;
-    static constexpr os::Nanoseconds far_apart = 64;
     Position next_;
     std::uint32_t interval_ = 1;
     os::Nanoseconds last_ = 0;
     Position taken_at_ = 0;
-    bool slow_ = true;
+    os::Nanoseconds spacing_ = 0;
 };
 
 }  // namespace ipc::inline v1::protocol

@@ -15,7 +15,7 @@ public:
     /// Claims the next position as a shared producer does, and goes no further.
     Position claim();
     /// Writes the payload of a claimed or unclaimed position, without making it visible.
-    void write(Position position, const std::string& text);
+    void write(Position position, const std::string& text, unsigned flags = 0);
     /// Makes it visible, and wakes nobody.
     void make_ready(Position position);
 
