@@ -13,7 +13,6 @@
 
 #include "ipc/base/status.hpp"
 #include "ipc/message_type.hpp"
-#include "ipc/os/processor.hpp"
 #include "ipc/protocol/lossy_reader.hpp"
 #include "ipc/protocol/member.hpp"
 #include "ipc/protocol/subscriber.hpp"
@@ -67,27 +66,6 @@ inline Status try_receive(Reader& reader, Received& message) {
     return reader.try_receive(message);
 }
 
-inline Status poll(Reader& reader, Received& message) {
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).poll(message, false);
-        case ReaderKind::member: return static_cast<Member&>(reader).poll(message, false);
-        case ReaderKind::lossy: break;
-    }
-    return reader.poll(message, false);
-}
-
-/// A message that is there or comes very soon. One that spins looks a few times right here, inlined
-/// where the message is used: between READY and its user every instruction counts.
-inline Status receive_soon(Reader& reader, Received& message) {
-    constexpr int most = 64;
-    Status status = try_receive(reader, message);
-    for (int looks = reader.spins() ? most : 0; status == Status::empty && looks != 0; --looks) {
-        os::cpu_relax();
-        status = poll(reader, message);
-    }
-    return status;
-}
-
 inline Status try_reserve(Reader& reader, Received& message) {
     switch (reader.kind()) {
         case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
@@ -95,6 +73,25 @@ inline Status try_reserve(Reader& reader, Received& message) {
         case ReaderKind::lossy: break;
     }
     return reader.try_reserve(message);
+}
+
+inline Status poll_soon(Reader& reader, Received& message, bool reserve) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return reader.poll_soon<Subscriber>(message, reserve);
+        case ReaderKind::member: return reader.poll_soon<Member>(message, reserve);
+        case ReaderKind::lossy: break;
+    }
+    return reader.poll_soon<Reader>(message, reserve);
+}
+
+/// `make_patience` makes the Patience of a wait, should there be one.
+template <class MakePatience>
+Status receive(Reader& reader, Received& message, bool reserve, MakePatience&& make_patience) {
+    Status status = reserve ? try_reserve(reader, message) : try_receive(reader, message);
+    if (status != Status::empty) return status;
+    const Patience patience = make_patience();
+    if (!patience.deadline.is_immediate()) status = poll_soon(reader, message, reserve);
+    return status == Status::empty ? reader.receive(message, patience, reserve) : status;
 }
 }  // namespace protocol
 
@@ -214,11 +211,9 @@ private:
         : status_(protocol::try_reserve(reader, received_)) {
         adopt(reader);
     }
-    /// `patience` makes the Patience of a wait, should there be one.
     template <class MakePatience>
-    Message(protocol::Reader& reader, MakePatience&& patience)
-        : status_(protocol::receive_soon(reader, received_)) {
-        if (status_ == Status::empty) status_ = reader.receive(received_, patience());
+    Message(protocol::Reader& reader, MakePatience&& make_patience)
+        : status_(protocol::receive(reader, received_, false, make_patience)) {
         adopt(reader);
     }
     void adopt(protocol::Reader& reader) noexcept {
@@ -320,11 +315,10 @@ private:
         if (status_ == Status::ok) take(reader, first, most);
     }
     template <class MakePatience>
-    Batch(protocol::Reader& reader, std::size_t most, MakePatience&& patience) {
+    Batch(protocol::Reader& reader, std::size_t most, MakePatience&& make_patience) {
         if (most == 0) return;
         protocol::Received first;
-        status_ = protocol::try_reserve(reader, first);
-        if (status_ == Status::empty) status_ = reader.receive(first, patience(), true);
+        status_ = protocol::receive(reader, first, true, make_patience);
         if (status_ == Status::ok) take(reader, first, most);
     }
     void take(protocol::Reader& reader, const protocol::Received& first, std::size_t most) {

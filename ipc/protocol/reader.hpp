@@ -46,8 +46,8 @@ public:
     const std::shared_ptr<ChannelMemory>& memory() const { return memory_; }
 
     virtual Status try_receive(Received& out) = 0;
-    /// After a try_receive (or try_reserve, for a batch) that found nothing: waits for a message as
-    /// `patience` allows.
+    /// After a try_receive (or try_reserve, for a batch) and a poll_soon that found nothing: waits
+    /// for a message as `patience` allows.
     Status receive(Received& out, const Patience& patience, bool reserve = false);
 
     /// The message's object ends: acknowledged, released or given back, as the kind has it.
@@ -72,7 +72,17 @@ public:
     virtual Status poll(Received& out, bool reserve) {
         return has_news(false) || is_gone() ? take_next(out, reserve) : Status::empty;
     }
-    bool spins() const { return waiter_.spins(); }
+    /// Looks of one that spins, for a short while, inlined where the message is used: between READY
+    /// and its user every instruction counts. `Kind` is what this reader is.
+    template <class Kind>
+    Status poll_soon(Received& out, bool reserve) {
+        Status status = Status::empty;
+        waiter_.is_soon([&] {
+            status = static_cast<Kind&>(*this).poll(out, reserve);
+            return status != Status::empty;
+        });
+        return status;
+    }
 
     std::uint64_t skipped() const { return skipped_; }
     /// Whether this process got the reader through fork: then its destructors do nothing.

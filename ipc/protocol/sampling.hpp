@@ -13,12 +13,9 @@ namespace ipc::inline v1::protocol {
 /// cost a comparison and no store.
 class Sampler {
 public:
-    explicit Sampler(Position first = 0) : next_(first), taken_at_(first) {}
+    explicit Sampler(Position first = 0) : next_(first) {}
 
     bool is_due(Position position) const { return !format::before(position, next_); }
-
-    /// The mean time between two events, of those between the last two samples.
-    os::Nanoseconds spacing() const { return spacing_; }
 
     /// After a fast burst, slow events would else go without a sample for as long as a burst lasts:
     /// called wherever something shows that events are slow, such as a reader that fell asleep.
@@ -30,16 +27,15 @@ public:
     /// Called with the present time whenever is_due; sets the distance to the next.
     void taken(Position position, os::Nanoseconds now) {
         const os::Nanoseconds since = now - last_;
-        const auto events = static_cast<os::Nanoseconds>(position - taken_at_);
-        spacing_ = events > 0 ? since / events : since;
         if (since < period / 2) {
             if (interval_ < longest) interval_ *= 2;
         } else if (since > period * 2) {
             interval_ = since > period * interval_ ? 1 : interval_ - interval_ / 2;
         }
         last_ = now;
-        taken_at_ = position;
-        next_ = position + interval_;
+        // An odd distance: what comes with every second or eighth position is neither always seen
+        // nor never.
+        next_ = position + (interval_ | 1);
     }
 
 private:
@@ -48,8 +44,6 @@ private:
     Position next_;
     std::uint32_t interval_ = 1;
     os::Nanoseconds last_ = 0;
-    Position taken_at_ = 0;
-    os::Nanoseconds spacing_ = 0;
 };
 
 }  // namespace ipc::inline v1::protocol

@@ -4,7 +4,6 @@
 #include <limits>
 #include <optional>
 
-#include "ipc/os/processor.hpp"
 #include "ipc/protocol/sentinel.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -130,13 +129,6 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
 Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop, Position position, bool for_region) {
     note_ = for_region ? Announcement::region_wanted : 0;
-    // What comes this soon is not worth telling, nor asking the clock.
-    if (spins()) {
-        for (int i = 0; i < looks_per_reading; ++i) {
-            if (ready(false)) return Status::ok;
-            os::cpu_relax();
-        }
-    }
     Participant& self = memory_.participant(participant_);
     self.waiting_position.store(position, std::memory_order_relaxed);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
@@ -155,7 +147,7 @@ Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
 /// ok, or what ends the wait; empty when the budget is used up.
 Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
-    if (!spins()) return Status::empty;
+    if (spin_ <= 0) return Status::empty;
     const os::Nanoseconds start = os::now();
     const bool for_ever = spin_ == std::numeric_limits<os::Nanoseconds>::max();
     const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;

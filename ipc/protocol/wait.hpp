@@ -30,6 +30,7 @@
 #include "ipc/os/clock.hpp"
 #include "ipc/os/futex.hpp"
 #include "ipc/os/membarrier.hpp"
+#include "ipc/os/processor.hpp"
 #include "ipc/protocol/channel_memory.hpp"
 #include "ipc/protocol/function_ref.hpp"
 
@@ -87,14 +88,24 @@ public:
     Waiter(ChannelMemory& memory, unsigned participant, unsigned place, const WaitPolicy& policy,
            const Ring* writable);
 
-    /// Waits until `ready` returns true (ok), or the deadline, an interruption or the removal of
-    /// the channel. `ready(thorough)` is called often with false, which must be cheap, and with
-    /// true after each sleep, when it may make system calls.
+    /// The first looks of one that spins: whether `look` returned true. What comes this soon is not
+    /// worth telling, nor asking the clock.
+    template <class Look>
+    bool is_soon(Look&& look) const {
+        constexpr int most = 64;
+        for (int looks = spin_ > 0 ? most : 0; looks != 0; --looks) {
+            if (look()) return true;
+            os::cpu_relax();
+        }
+        return false;
+    }
+    /// After that, waits until `ready` returns true (ok), or the deadline, an interruption or the
+    /// removal of the channel. `ready(thorough)` is called often with false, which must be cheap,
+    /// and with true after each sleep, when it may make system calls.
     Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
                 const std::stop_token& stop, Position position, bool for_region = false);
 
     const WaitPolicy& policy() const { return policy_; }
-    bool spins() const { return spin_ > 0; }
 
 private:
     Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);

@@ -35,11 +35,11 @@ Position TornProducer::claim() {
     throw std::runtime_error("no position can be claimed");
 }
 
-void TornProducer::write(Position position, const std::string& text, unsigned flags) {
+void TornProducer::write(Position position, const std::string& text, std::uint64_t more) {
     Slot& slot = ring_.at(position);
     format::copy_in(slot.payload(), text.data(), text.size());
     slot.publish_time.store(0);
-    slot.descriptor.store(format::Descriptor::make(text.size(), flags, 0).bits);
+    slot.descriptor.store(format::Descriptor::make(text.size(), 0, 0).bits | more);
 }
 
 void TornProducer::make_ready(Position position) {

@@ -14,8 +14,9 @@ public:
 
     /// Claims the next position as a shared producer does, and goes no further.
     Position claim();
-    /// Writes the payload of a claimed or unclaimed position, without making it visible.
-    void write(Position position, const std::string& text, unsigned flags = 0);
+    /// Writes the payload of a claimed or unclaimed position, without making it visible; `more` are
+    /// bits of its descriptor.
+    void write(Position position, const std::string& text, std::uint64_t more = 0);
     /// Makes it visible, and wakes nobody.
     void make_ready(Position position);
 
