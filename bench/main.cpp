@@ -11,6 +11,7 @@
 #include <functional>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <regex>
 #include <stdexcept>
 #include <string>
@@ -60,6 +61,7 @@ struct Request {
     std::string output;
     std::string experiments;
     std::string revision;
+    std::optional<double> load_average;
     bool json = false;
     bool explain = false;
 };
@@ -202,7 +204,8 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,
                             .cpus = effort.cpus,
-                            .revision = request.revision});
+                            .revision = request.revision,
+                            .load_average = request.load_average});
     ProgressLine progress(experiments.size(), signals);
     bool complete = true;
     Hangs hangs;
@@ -296,6 +299,10 @@ int run_tool(int argc, char** argv) {
     arguments
         .add_option("--revision", request.revision, "What to note as the revision of the sources")
         ->type_name("TEXT");
+    arguments
+        .add_option("--load-average", request.load_average,
+                    "What to note as the machine's load, if not that of the last minute")
+        ->type_name("NUMBER");
     for (const Command& command : commands)
         arguments.add_subcommand(command.name, command.purpose);
     const CLI::App* all = arguments.add_subcommand("all", "All of these");

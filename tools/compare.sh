@@ -26,6 +26,8 @@ while (($#)); do
     shift
 done
 
+# Of what else the machine does, not of the build that follows.
+read -r load _ </proc/loadavg
 tools/install-packages.sh build peers
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -42,7 +44,7 @@ mkdir -p "$folder"
 # A peer that fails is named in the results, and no reason to show none.
 status=0
 build/compare/bin/ipc-bench all "${effort[@]}" --revision "$revision" \
-    --output "$folder/results.json" || status=$?
+    --load-average "$load" --output "$folder/results.json" || status=$?
 ((status <= 1)) || exit "$status"
 build/compare/bin/ipc-bench page "$folder/results.json" "$folder/results.html" --plots "$folder"
 echo "Results: $folder/results.html, $folder/results.json"

@@ -95,7 +95,7 @@ Json header(const Settings& settings) {
                            {"library_version", where.library_version},
                            {"revision", settings.revision},
                            {"date", where.date},
-                           {"load_average", where.load_average}};
+                           {"load_average", settings.load_average.value_or(where.load_average)}};
     document["settings"] = {
         {"rounds", settings.rounds}, {"seconds", settings.seconds}, {"processors", settings.cpus}};
     document["experiments"] = Json::array();

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,7 @@ struct Settings {
     double seconds;
     std::vector<int> cpus;
     std::string revision;
+    std::optional<double> load_average;  ///< before the start; else as it is
 };
 
 /// The document, still without experiments: where and how they are made.

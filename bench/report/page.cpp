@@ -43,6 +43,20 @@ bool is_beaten_floor(const Json& experiment, const Json& candidate) {
            candidate.at("name") != experiment.at("reference");
 }
 
+/// What plots show: the ratio, times the median of the reference. Processors may be near each other
+/// in one round and distant in the next, so that medians of two candidates are not always of the
+/// same case; a ratio is, since it is taken within a round.
+double shown_value(const Json& experiment, const Json& candidate) {
+    if (!candidate.contains("ratio") || !experiment.at("reference").is_string())
+        return candidate.at("median");
+    for (const Json& other : experiment.at("candidates")) {
+        if (other.at("name") == experiment.at("reference")) {
+            return candidate.at("ratio").get<double>() * other.at("median").get<double>();
+        }
+    }
+    return candidate.at("median");
+}
+
 /// Experiments "prefix.SIZE", by size.
 std::map<double, const Json*> by_size(const Json& results, const std::string& prefix) {
     std::map<double, const Json*> found;
@@ -114,20 +128,20 @@ struct Range {
 
 // ---- the plots
 
-/// Every candidate's median, and how it compares.
+/// What every candidate takes, and how that compares.
 std::string bars(const Json& experiment, const std::string& title) {
     BarChart chart = {.title = title, .logarithmic = true};
     const auto unit = text_of(experiment, "unit");
     for (const Json& candidate : experiment.at("candidates")) {
         if (!can_be_plotted(candidate) || is_beaten_floor(experiment, candidate)) continue;
         const auto name = text_of(candidate, "name");
-        const double median = candidate.at("median");
-        std::string label = quantity(median, unit);
+        const double value = shown_value(experiment, candidate);
+        std::string label = quantity(value, unit);
         if (candidate.contains("ratio") && candidate.at("name") != experiment.at("reference")) {
             label += fmt::format("   × {:.2f}", candidate.at("ratio").get<double>());
         }
         chart.bars.push_back({shown_name(name, candidate.at("role")),
-                              style_of(name, candidate.at("role")), median, label});
+                              style_of(name, candidate.at("role")), value, label});
     }
     const bool higher = experiment.at("higher_is_better");
     std::stable_sort(chart.bars.begin(), chart.bars.end(), [higher](const Bar& a, const Bar& b) {
@@ -170,8 +184,8 @@ std::string percentile_curves(const Json& experiment, const std::string& title) 
     return svg(chart);
 }
 
-/// One line for each candidate that was measured at several sizes. `value` takes a median and a
-/// size.
+/// One line for each candidate that was measured at several sizes. `value` takes what is shown and
+/// a size.
 template <class Value>
 std::string over_size(const Json& results, const std::string& prefix, const std::string& title,
                       const std::string& y_title, const std::string& unit, Value&& value) {
@@ -203,7 +217,7 @@ std::string over_size(const Json& results, const std::string& prefix, const std:
             const auto name = shown_name(text_of(candidate, "name"), role);
             const auto [line, is_new] = lines.try_emplace(name, Series{name, style_of(name, role)});
             if (is_new) order.push_back(name);
-            const double y = value(candidate.at("median").get<double>(), size);
+            const double y = value(shown_value(*experiment, candidate), size);
             line->second.points.emplace_back(size, y);
             values.add(y);
         }
@@ -411,7 +425,8 @@ std::string page(const Json& results) {
         "processes pinned to processors. <b>ratio</b> is the median of the ratios within the "
         "rounds, to the candidate that has 1: a floor, where there is one, which is what the "
         "machine itself takes. <b>median</b> is over the rounds; <b>rounds</b> says how far the "
-        "lowest and the highest of them are from it.</p>\n";
+        "lowest and the highest of them are from it. Plots of medians show the ratio times the "
+        "median of the candidate that has 1.</p>\n";
     if (results.at("machine").at("processors") <= 2) {
         body +=
             "<p class=\"warning\">This machine has two processors. Whatever involves more than one "
