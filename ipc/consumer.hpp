@@ -84,6 +84,7 @@ inline Status poll_soon(Reader& reader, Received& message, bool reserve) {
     return reader.poll_soon<Reader>(message, reserve);
 }
 
+/// Takes a message that is there, or comes within a few looks, all of it inlined; else waits.
 /// `make_patience` makes the Patience of a wait, should there be one.
 template <class MakePatience>
 Status receive(Reader& reader, Received& message, bool reserve, MakePatience&& make_patience) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <thread>
 #include <utility>
@@ -16,6 +17,7 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -142,6 +144,37 @@ TEST(ExclusiveProducer, FillsTheRingExactlyAndIsThenToldFull) {
             ASSERT_EQ(member.try_receive().text(), std::to_string(i));
         EXPECT_EQ(member.try_receive().status(), Status::empty);
     }
+}
+
+// See ProducerCore::touch_ahead. What is always zero is made something else, to see it stored.
+TEST(ExclusiveProducer, TouchesTheSlotAfterTheNextOneWhenMessagesAreSlowAndTheSlotIsFree) {
+    constexpr std::uint64_t zero = format::Descriptor::always_zero;
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 256});
+    auto producer = channel.exclusive_producer();
+    const auto memory = memory_of(name);
+    const os::Mapping data = memory->map_data_writable();
+    const protocol::Ring ring = memory->ring_of(data);
+    for (int i = 0; i < 3; ++i) {
+        ASSERT_TRUE(producer.send("to learn the pace"));
+        std::this_thread::sleep_for(10us);
+    }
+    int touched = 0;
+    for (Position position = 3; position < 300; ++position) {
+        SCOPED_TRACE(position);
+        for (const Position ahead : {1U, 2U, 3U})
+            ring.at(position + ahead).descriptor.fetch_or(zero);
+        ASSERT_EQ(producer.send("slow").position(), position);
+        std::this_thread::sleep_for(10us);
+        const format::Limit limit{memory->header().limit.load()};
+        const bool is_free = format::before(position + 2, limit.position(position));
+        const auto is_zero = [&](Position at) { return (ring.at(at).descriptor & zero) == 0; };
+        EXPECT_FALSE(is_zero(position + 1));
+        EXPECT_EQ(is_zero(position + 2), is_free);
+        EXPECT_FALSE(is_zero(position + 3));
+        touched += is_free ? 1 : 0;
+    }
+    EXPECT_GT(touched, 200);
 }
 
 TEST(ExclusiveProducer, IsAskedToCloseAndDoesSoWhenItPublishesNext) {

@@ -66,6 +66,18 @@ TEST(Slot, ATouchChangesNothing) {
     }
 }
 
+TEST(Slot, ATouchStoresTheZeroAndNothingElse) {
+    constexpr std::uint64_t all = ~std::uint64_t{0};
+    Slot slot{};
+    slot.state = all;
+    slot.publish_time = all;
+    slot.descriptor = all;
+    slot.touch();
+    EXPECT_EQ(slot.state, all);
+    EXPECT_EQ(slot.publish_time, all);
+    EXPECT_EQ(slot.descriptor, ~Descriptor::always_zero);
+}
+
 TEST(Histogram, BucketsAreOrderedAndBoundTheirDurations) {
     for (std::uint64_t value = 1; value < (std::uint64_t{1} << 42); value = value * 5 / 4 + 1) {
         const std::size_t bucket = bucket_of(value);

@@ -43,12 +43,12 @@ struct Descriptor {
 
     /// The payload lies in the producer's region; its inline payload holds the block's absolute
     /// byte position (8 bytes) instead.
-    static constexpr std::uint16_t in_region = 1U << 0;
+    static constexpr std::uint8_t in_region = 1U << 0;
     /// Flags of the upper half must be understood: a reader that does not know one of them skips
     /// the message and counts it. Those of the lower half may be ignored.
     static constexpr std::uint8_t must_understand = 0xF0;
-    /// Of no version will this byte be anything else: producers store zero there at any time. What
-    /// differs is damage.
+    /// This byte is zero in every version, since producers store that there at any time; anything
+    /// else is damage.
     static constexpr std::uint64_t always_zero = 0xFF00'0000;
 
     static constexpr Descriptor make(std::uint64_t length, unsigned flags, unsigned extension) {

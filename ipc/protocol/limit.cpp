@@ -71,7 +71,7 @@ Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, Know
     }
 }
 
-bool raise_limit(ChannelMemory& memory, Position target) {
+bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known) {
     bool moved = false;
     for (;;) {
         const Limit seen{memory.header().limit.load(std::memory_order_acquire)};
@@ -79,7 +79,8 @@ bool raise_limit(ChannelMemory& memory, Position target) {
             std::atomic_thread_fence(std::memory_order_release);  // EDGE limit
             return true;
         }
-        if (before(gate(memory, target), target)) {
+        if (!known.allows(target, seen)) known = {gate(memory, target), seen.epoch()};
+        if (before(known.position, target)) {
             if (moved) return false;
             move_low_water_marks(memory);
             moved = true;

@@ -41,7 +41,7 @@ struct KnownGate {
 Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known);
 
 /// Raises the limit to `target` at least, giving up retention; false while a gate forbids it.
-bool raise_limit(ChannelMemory& memory, Position target);
+bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known);
 
 /// Called by a joiner whose entry gates already: from here on every producer that raises the limit
 /// has seen the entry. Returns the oldest position that is still whole.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "ipc/format/statistics.hpp"
 #include "ipc/protocol/recovery.hpp"
 #include "ipc/protocol/sentinel.hpp"
 #include "ipc/protocol/tail.hpp"
@@ -115,6 +116,8 @@ void ProducerCore::install_closed(Slot& slot) {
     wake_everyone(*memory_);
 }
 
+/// Called before the message is written, where exclusive producers do not come along: the exchange
+/// of the next one would wait as long if it was called after.
 void ProducerCore::touch_many_ahead(Position position) {
     constexpr std::uint64_t many = 8;
     if (position % many != 0) return;
@@ -123,6 +126,8 @@ void ProducerCore::touch_many_ahead(Position position) {
 }
 
 Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
+    const bool timed = touching_.wants_claim_timed() && sampler_.is_due(next());
+    const os::Nanoseconds began = timed ? os::now() : 0;
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
@@ -138,8 +143,6 @@ Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
                 return nullptr;
             }
             const auto mine = SlotState::make(position, index_, install);
-            const bool timed = touching_.wants_claim_timed() && sampler_.is_due(position);
-            const os::Nanoseconds began = timed ? os::now() : 0;
             // Acquire: what was read to decide stays before the payload; EDGE limit did the rest.
             if (!slot.state.compare_exchange_strong(seen.bits, mine.bits,
                                                     std::memory_order_acq_rel)) {
@@ -254,7 +257,8 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         if (const Status status = claim(patience, slot); status != Status::ok) return status;
         format::copy_in(slot->payload(), extension.data, extension.size);
         format::copy_in(slot->payload() + extension.size, data, size);
-        const Sent sent = publish(*slot, format::Descriptor::make(length, 0, extension.size), size);
+        const Sent sent =
+            publish(*slot, format::Descriptor::make(length, 0, extension.size), size, length);
         announce(1);
         return sent;
     }
@@ -279,7 +283,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
     format::copy_in(slot->payload(), &block, sizeof block);
     const Sent sent = publish(
         *slot, format::Descriptor::make(length, format::Descriptor::in_region, extension.size),
-        size);
+        size, length);
     region_->published(block, sent.position());
     announce(1);
     return sent;
@@ -338,7 +342,8 @@ Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Pat
     if (const Status status = claim(patience, slot); status != Status::ok) return status;
     format::copy_in(slot->payload(), &block, sizeof block);
     const Sent sent =
-        publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size);
+        publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size,
+                sizeof block);
     region_->published(block, sent.position());
     announce(1);
     return sent;

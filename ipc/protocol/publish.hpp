@@ -64,7 +64,8 @@ public:
         Slot* slot = claim_now();
         if (slot == nullptr) return Status::full;
         body.copy_in(slot->payload());
-        return publish(*slot, format::Descriptor::make(body.size(), 0, 0), body.size());
+        return publish(*slot, format::Descriptor::make(body.size(), 0, 0), body.size(),
+                       body.size());
     }
     /// `patience` makes the Patience of a message that cannot be sent at once.
     template <class MakePatience>
@@ -159,22 +160,23 @@ private:
     // into three of them for each message, one after the other: the slot's second half, its first
     // half with READY, and what this producer keeps for itself.
 
-    /// Everything but the payload of a claimed slot, then READY.
-    [[gnu::always_inline]] Sent publish(Slot& slot, format::Descriptor descriptor,
-                                        std::size_t body) {
+    /// Everything but the payload of a claimed slot, then READY. `copied` bytes of the message were
+    /// written just now.
+    [[gnu::always_inline]] Sent publish(Slot& slot, format::Descriptor descriptor, std::size_t body,
+                                        std::size_t copied) {
         const Position position = next();
         mark_ready(slot, position, descriptor);
         count(position, 1, body);
         if (!exclusive_) memory_->header().tail.store(position + 1, std::memory_order_relaxed);
-        touch_ahead(position, body);
+        touch_ahead(position, copied);
         return {Status::ok, position};
     }
-    /// Exclusive producers, when it pays (Touching). Only where nobody reads: below the limit. A
-    /// message of several lines would have only the first of them sooner, to no avail.
-    void touch_ahead(Position position, std::size_t body) {
+    /// Exclusive producers, when it pays (Touching). Only below the limit, where nobody reads. A
+    /// message copied into several lines would have only the first of them sooner, to no avail.
+    void touch_ahead(Position position, std::size_t copied) {
         constexpr std::uint64_t distance = 2;
         constexpr std::size_t one_line = format::slot_alignment - format::slot_header_size;
-        if (touching_.pays() && exclusive_ && body <= one_line &&
+        if (touching_.pays() && exclusive_ && copied <= one_line &&
             before(position + distance, limit_)) {
             ring_.at(position + distance).touch();
         }

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "ipc/protocol/limit.hpp"
-
 namespace ipc::inline v1::protocol {
 namespace {
 
@@ -26,6 +24,7 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
     std::vector<Block> blocks;
     const Ring ring = memory.ring();
     const Position near = memory.header().tail.load(std::memory_order_acquire);
+    gate_.position = near;
     for (std::uint64_t i = 0; i < ring.capacity(); ++i) {
         const Slot& slot = ring.at(i);
         const SlotState state{slot.state.load(std::memory_order_acquire)};
@@ -87,7 +86,8 @@ Status Region::reclaim_oldest() {
                    oldest.newest + memory_.capacity() + 1);
         return held ? Status::full : Status::own_loan;
     }
-    if (oldest.has_message && !raise_limit(memory_, oldest.newest + memory_.capacity() + 1)) {
+    if (oldest.has_message &&
+        !raise_limit(memory_, oldest.newest + memory_.capacity() + 1, gate_)) {
         return Status::full;
     }
     first_ = (first_ + 1) % runs_.size();

@@ -14,7 +14,7 @@
 #include <cstdint>
 
 #include "ipc/format/copy.hpp"
-#include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/limit.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -60,6 +60,7 @@ private:
     std::array<Run, 256> runs_{};
     std::size_t first_ = 0;
     std::size_t count_ = 0;
+    KnownGate gate_;
 };
 
 }  // namespace ipc::inline v1::protocol

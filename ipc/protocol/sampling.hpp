@@ -2,7 +2,6 @@
 
 #include <cstdint>
 
-#include "ipc/format/statistics.hpp"
 #include "ipc/format/words.hpp"
 #include "ipc/os/clock.hpp"
 
@@ -33,8 +32,7 @@ public:
             interval_ = since > period * interval_ ? 1 : interval_ - interval_ / 2;
         }
         last_ = now;
-        // An odd distance: what comes with every second or eighth position is neither always seen
-        // nor never.
+        // Odd, so that samples fall on all remainders: Touching works in eights.
         next_ = position + (interval_ | 1);
     }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 
 #include "ipc/os/clock.hpp"
 
@@ -16,6 +17,9 @@ namespace ipc::inline v1::protocol {
 /// Shared: a claim is an exchange, which waits for its line, and everything after it for the
 /// exchange. Many lines at once come hardly later than one. When there is time between messages,
 /// though, a claim takes longer for a line that was touched.
+///
+/// Touching changes what is measured: exclusive messages are further apart, claims shorter. So it
+/// is decided by what was measured without, and tried without now and then.
 class Touching {
 public:
     bool pays() const { return pays_; }
@@ -23,28 +27,35 @@ public:
     /// At each sample (Sampler): so many messages this producer sent by now.
     void choose_exclusive(os::Nanoseconds now, std::uint64_t sent) {
         if (!measure(now, sent)) return;
-        // Touching itself may keep them that far apart: now and then, see what it is without.
-        const bool in_doubt = spacing_ < surely_apart && ++samples_in_doubt_ % 16 == 0;
-        pays_ = spacing_ >= far_apart && !in_doubt;
+        const bool is_sure = spacing_ >= surely_apart;
+        pays_ = spacing_ >= far_apart && (is_sure || !is_trial());
     }
     void choose_shared(os::Nanoseconds now, std::uint64_t sent) {
+        const os::Nanoseconds claim = std::exchange(claim_took_, unknown);
         if (!measure(now, sent)) return;
-        const bool waits_for_lines =
-            claim_took_ == unknown ? pays_ : claim_took_ > spacing_ - spacing_ / 4;
-        pays_ = spacing_ < far_apart || (wants_claim_timed() && waits_for_lines);
-        claim_took_ = unknown;
+        if (!wants_claim_timed()) {
+            pays_ = false;
+        } else if (pays_) {
+            pays_ = !is_trial();
+        } else {
+            pays_ = claim > spacing_ - spacing_ / 4;
+        }
     }
 
     /// Shared: whether the claim of the next sample should be timed, which costs another two looks
-    /// at the clock, and how long it took.
-    bool wants_claim_timed() const { return spacing_ < longest_claim; }
+    /// at the clock. Not when messages are so far apart that no claim takes most of that.
+    bool wants_claim_timed() const { return spacing_ < in_no_hurry; }
     void claim_took(os::Nanoseconds span) { claim_took_ = span; }
 
 private:
     static constexpr os::Nanoseconds far_apart = 64;
+    /// More than touching itself could make of less than far_apart.
     static constexpr os::Nanoseconds surely_apart = 256;
-    static constexpr os::Nanoseconds longest_claim = 1000;
+    static constexpr os::Nanoseconds in_no_hurry = 1000;
     static constexpr os::Nanoseconds unknown = -1;
+    static constexpr unsigned samples_to_a_trial = 64;
+
+    bool is_trial() { return ++samples_ % samples_to_a_trial == 0; }
 
     /// The mean time between two messages since the last sample; false at the first.
     bool measure(os::Nanoseconds now, std::uint64_t sent) {
@@ -62,7 +73,7 @@ private:
     std::uint64_t sent_then_ = 0;
     os::Nanoseconds spacing_ = 0;
     os::Nanoseconds claim_took_ = unknown;
-    unsigned samples_in_doubt_ = 0;
+    unsigned samples_ = 0;  ///< with touching, while in doubt
     bool pays_ = false;
 };
 

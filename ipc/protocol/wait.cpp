@@ -25,9 +25,6 @@ void clear_exactly(std::atomic<std::uint64_t>& word, std::uint64_t seen) {
     word.compare_exchange_strong(seen, seen & ~Announcement::pending, std::memory_order_acq_rel);
 }
 
-/// The clock is read rarely while spinning: a reading takes as long as several looks.
-constexpr int looks_per_reading = 64;
-
 /// Steps 4 and 5 of a waker at one place; false when somebody may still sleep there unwoken.
 bool wake_at(format::Parking& parking, int count) {
     const std::uint64_t seen = parking.announcement.load(std::memory_order_acquire);

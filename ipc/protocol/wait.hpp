@@ -92,8 +92,8 @@ public:
     /// worth telling, nor asking the clock.
     template <class Look>
     bool is_soon(Look&& look) const {
-        constexpr int most = 64;
-        for (int looks = spin_ > 0 ? most : 0; looks != 0; --looks) {
+        if (spin_ <= 0) return false;
+        for (int i = 0; i < looks_per_reading; ++i) {
             if (look()) return true;
             os::cpu_relax();
         }
@@ -113,6 +113,9 @@ private:
     void announce();
     bool is_announced() const;
     os::Nanoseconds due() const;
+
+    /// The clock is read rarely while spinning: a reading takes as long as several looks.
+    static constexpr int looks_per_reading = 64;
 
     ChannelMemory& memory_;
     unsigned participant_;
