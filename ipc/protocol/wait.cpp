@@ -150,10 +150,7 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
     const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;
     os::Nanoseconds look_closer = start + fast_tick;
     for (;;) {
-        for (int i = 0; i < looks_per_reading; ++i) {
-            if (ready(false)) return Status::ok;
-            os::cpu_relax();
-        }
+        if (is_soon([&] { return ready(false); })) return Status::ok;
         const os::Nanoseconds now = os::now();
         if (stop.stop_requested()) return Status::interrupted;
         if (memory_.is_removed()) return Status::removed;

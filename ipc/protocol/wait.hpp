@@ -88,8 +88,8 @@ public:
     Waiter(ChannelMemory& memory, unsigned participant, unsigned place, const WaitPolicy& policy,
            const Ring* writable);
 
-    /// The first looks of one that spins: whether `look` returned true. What comes this soon is not
-    /// worth telling, nor asking the clock.
+    /// Some looks of one that spins: whether `look` returned true. To come before `wait`: what
+    /// comes this soon is not worth telling, nor asking the clock.
     template <class Look>
     bool is_soon(Look&& look) const {
         if (spin_ <= 0) return false;
