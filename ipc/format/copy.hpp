@@ -1,11 +1,16 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
 #include <utility>
+
+#if defined(__x86_64__)
+#include <emmintrin.h>
+#endif
 
 // Copies between private memory and shared memory that another process may write at the same time:
 // a lossy reader copies a message first and checks the limit afterwards, which discards what it
@@ -21,16 +26,13 @@
 namespace ipc::inline v1::format {
 
 #if defined(__SANITIZE_THREAD__)
-constexpr std::size_t longest_copy_in_words = ~std::size_t{0};
+constexpr bool copies_words_only = true;
 #elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-constexpr std::size_t longest_copy_in_words = ~std::size_t{0};
+constexpr bool copies_words_only = __has_feature(thread_sanitizer);
 #else
-constexpr std::size_t longest_copy_in_words = 64;
+constexpr bool copies_words_only = false;
 #endif
-#else
-constexpr std::size_t longest_copy_in_words = 64;
-#endif
+constexpr std::size_t longest_copy_in_words = copies_words_only ? ~std::size_t{0} : 64;
 
 inline void copy_bytes(void* target, const void* source, std::size_t size) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -60,17 +62,55 @@ inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     }
 }
 
-/// What a message is made from, in memory.
+#if defined(__x86_64__)
+constexpr bool has_streaming_stores = !copies_words_only;
+
+/// copy_in with streaming stores. They write whole lines to memory past this processor's caches,
+/// which need not get each line from those of its readers first. Streaming stores come in any
+/// order, but after what this processor loaded or exchanged before, and before what it stores after
+/// their fence, such as READY. The shared side must end with a line, whatever the size.
+inline void copy_in_streaming(std::byte* shared, const void* source, std::size_t size) {
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    constexpr std::size_t cache_line = 64;
+    const auto* bytes = static_cast<const std::byte*>(source);
+    const auto stream = [shared](std::size_t to, const std::byte* from) {
+        for (std::size_t i = 0; i < cache_line; i += sizeof(__m128i)) {
+            _mm_stream_si128(reinterpret_cast<__m128i*>(shared + to + i),
+                             _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
+        }
+    };
+    // The rest of the first line is a slot's header, or an extension: it stays.
+    const std::size_t offset = reinterpret_cast<std::uintptr_t>(shared) % cache_line;
+    const std::size_t first = std::min(size, (cache_line - offset) % cache_line);
+    std::size_t done = first;
+    for (; size - done >= cache_line; done += cache_line)
+        stream(done, bytes + done);
+    if (done != size) {
+        std::byte last[cache_line] = {};
+        std::memcpy(last, bytes + done, size - done);
+        stream(done, last);
+    }
+    _mm_sfence();
+    copy_bytes(shared, bytes, first);
+}
+#else
+constexpr bool has_streaming_stores = false;
+
+inline void copy_in_streaming(std::byte* shared, const void* source, std::size_t size) {
+    copy_in(shared, source, size);
+}
+#endif
+
+/// What a message is made from: bytes in memory,
 struct Bytes {
     const void* data;
     std::size_t length;
 
     std::size_t size() const { return length; }
-    void copy_in(std::byte* shared) const { format::copy_in(shared, data, length); }
 };
 
-/// A value of a few bytes, in words: in registers, where it was made there and nothing asks for its
-/// address. Inlined by all means, since a call of a member would ask for it.
+/// or a value of a few bytes, in words: in registers, where it was made there and nothing asks for
+/// its address. Inlined by all means, since a call of a member would ask for it.
 template <std::size_t Size>
 class Words {
     static_assert(Size != 0 && Size <= longest_in_registers);

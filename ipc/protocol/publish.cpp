@@ -48,6 +48,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     limit_ = tail;
     gate_.position = tail;
     sampler_ = Sampler(tail);
+    into_slots_ = Streaming(byte_of(tail), byte_of(ring_.capacity()));
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
     if ((memory_->header().announcement.load(std::memory_order_acquire) &
@@ -194,6 +195,8 @@ bool ProducerCore::ask_for_room() {
 }
 
 Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
+    // The slot's line comes while this goes on. (A shared claim waits for it.)
+    if (exclusive_ && before(next(), limit_)) ring_.at(next()).touch();
     const auto look = [&](bool thorough) {
         blocked_by_claim_ = false;
         slot = claim_now(install, thorough);
@@ -256,7 +259,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         Slot* slot = nullptr;
         if (const Status status = claim(patience, slot); status != Status::ok) return status;
         format::copy_in(slot->payload(), extension.data, extension.size);
-        format::copy_in(slot->payload() + extension.size, data, size);
+        into_slots_.copy_in(byte_of(next()), slot->payload() + extension.size, data, size);
         const Sent sent =
             publish(*slot, format::Descriptor::make(length, 0, extension.size), size, length);
         announce(1);
@@ -274,7 +277,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         return status;
     }
     format::copy_in(target, extension.data, extension.size);
-    format::copy_in(target + extension.size, data, size);
+    region_->copy_in(block, extension.size, data, size);
     Slot* slot = nullptr;
     if (const Status status = claim(patience, slot); status != Status::ok) {
         abandon_loan(block);

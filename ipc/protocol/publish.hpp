@@ -25,6 +25,7 @@
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sampling.hpp"
+#include "ipc/protocol/streaming.hpp"
 #include "ipc/protocol/touching.hpp"
 #include "ipc/protocol/wait.hpp"
 
@@ -63,7 +64,7 @@ public:
         if (body.size() > inline_size_) return Status::too_large;
         Slot* slot = claim_now();
         if (slot == nullptr) return Status::full;
-        body.copy_in(slot->payload());
+        write(next(), slot->payload(), body);
         return publish(*slot, format::Descriptor::make(body.size(), 0, 0), body.size(),
                        body.size());
     }
@@ -144,6 +145,17 @@ private:
     Position next() const { return self_->next.load(std::memory_order_relaxed); }
     void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
 
+    /// All slots before that position, in bytes.
+    std::uint64_t byte_of(Position position) const { return position * ring_.slot_size; }
+    void write(Position position, std::byte* payload, const format::Bytes& body) {
+        into_slots_.copy_in(byte_of(position), payload, body.data, body.length);
+    }
+    template <std::size_t Size>
+    [[gnu::always_inline]] static void write(Position /*position*/, std::byte* payload,
+                                             const format::Words<Size>& words) {
+        words.copy_in(payload);
+    }
+
     /// The slot of the next position, claimed; null when there is no room now, for all that a look
     /// shows: a thorough one, or one that leaves the words alone that readers are writing.
     [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed, bool thorough = false) {
@@ -215,7 +227,7 @@ private:
             const auto body = body_of(first + written);
             if (body.size() > inline_size_) break;
             Slot& slot = ring_.at(start + written);
-            body.copy_in(slot.payload());
+            write(start + written, slot.payload(), body);
             mark_ready(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
             bytes += body.size();
         }
@@ -252,6 +264,7 @@ private:
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
     Touching touching_;
+    Streaming into_slots_{0, 0};
     std::size_t inline_size_ = 0;
     std::size_t largest_ = 0;
     unsigned index_ = 0;

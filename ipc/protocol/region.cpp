@@ -15,7 +15,8 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
       self_(memory.participant(producer)),
       base_(base),
       size_(memory.layout().region_size),
-      head_(format::round_up(self_.region_head.load(std::memory_order_relaxed), block_alignment)) {
+      head_(format::round_up(self_.region_head.load(std::memory_order_relaxed), block_alignment)),
+      streaming_(head_, size_) {
     // What earlier owners of this entry published may still be read.
     struct Block {
         std::uint64_t start;

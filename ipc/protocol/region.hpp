@@ -15,6 +15,7 @@
 
 #include "ipc/format/copy.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/streaming.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -27,6 +28,10 @@ public:
     /// have to be reclaimed; own_loan when this producer's own unpublished blocks do; too_large.
     Status allocate(std::uint64_t length, std::uint64_t& block);
     std::byte* at(std::uint64_t block) const { return base_ + block % size_; }
+    /// Copies into a block, so many bytes after its start and to its end.
+    void copy_in(std::uint64_t block, std::size_t offset, const void* data, std::size_t size) {
+        streaming_.copy_in(block, at(block) + offset, data, size);
+    }
 
     /// The block now belongs to the message at `position`.
     void published(std::uint64_t block, Position position);
@@ -61,6 +66,7 @@ private:
     std::size_t first_ = 0;
     std::size_t count_ = 0;
     KnownGate gate_;
+    Streaming streaming_;
 };
 
 }  // namespace ipc::inline v1::protocol
