@@ -12,6 +12,7 @@
 #include "bench/experiment/experiment.hpp"
 #include "bench/peer/peer.hpp"
 #include "bench/transport/channel.hpp"
+#include "bench/transport/copy.hpp"
 #include "bench/transport/message.hpp"
 #include "bench/transport/transport.hpp"
 
@@ -22,6 +23,18 @@ Candidate candidate(Role role, Waiting waiting, Ask ask) {
     return {T::name, role, [waiting, ask](const Effort& effort) {
                 return ask([waiting] { return std::make_unique<T>(waiting); }, effort);
             }};
+}
+
+template <class M, class Ask>
+void add_copy_floors(std::vector<Candidate>& candidates, Ask ask) {
+    const auto add = [&]<Handover handover>() {
+        candidates.push_back(candidate<Copy<M, handover>>(Role::floor, Waiting::busy, ask));
+    };
+    add.template operator()<Handover::flag_beside>();
+    add.template operator()<Handover::flag_apart>();
+    add.template operator()<Handover::counter>();
+    if constexpr (format::has_streaming_stores && sizeof(M) >= 1024)
+        add.template operator()<Handover::streaming>();
 }
 
 template <class M, class Ask>

@@ -43,7 +43,7 @@ Experiment busy(const std::string& id, const std::string& title, std::chrono::na
     Experiment result = experiment(id, title + ", both sides polling");
     result.explanation += "The floor is a flag and a copy of 32 bytes.";
     result.candidates = {
-        candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, ask(pace, {}))};
+        candidate<Copy<M, Handover::flag_beside>>(Role::floor, Waiting::busy, ask(pace, {}))};
     add_channels<M>(result.candidates, Waiting::busy, ask(pace, {}));
     result.candidates.push_back(
         candidate<BoostSpscQueue<M>>(Role::peer, Waiting::busy, ask(pace, {})));

@@ -7,7 +7,6 @@
 #include "bench/suite/suite.hpp"
 #include "bench/transport/boost_spsc.hpp"
 #include "bench/transport/cache_line.hpp"
-#include "bench/transport/copy.hpp"
 #include "bench/transport/futex.hpp"
 
 namespace ipc::bench {
@@ -43,13 +42,10 @@ Candidate line_by_line() {
 }
 
 template <class M>
-std::vector<Candidate> floors() {
-    if (sizeof(M) <= 32) {
-        return {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
-                cache_lines<128, true>(), line_by_line<false>(),   line_by_line<true>()};
-    }
-    return {candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, ask),
-            candidate<Copy<M, Flag::apart>>(Role::floor, Waiting::busy, ask)};
+void add_floors(std::vector<Candidate>& candidates) {
+    if (sizeof(M) > 32) return add_copy_floors<M>(candidates, ask);
+    candidates = {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
+                  cache_lines<128, true>(), line_by_line<false>(),   line_by_line<true>()};
 }
 
 template <std::size_t size>
@@ -64,10 +60,10 @@ Experiment busy() {
         "with threads of their own (ZeroMQ, nng, Cyclone DDS) wait in their own way.",
         size <= 32 ? "The floors exchange one word in each direction, through two cache lines, or "
                      "through new ones each time."
-                   : "The floor copies as many bytes in and out, through as much memory.");
+                   : "The floors copy as many bytes in and out, through as much memory.");
     result.unit = "ns";
     result.higher_is_better = false;
-    result.candidates = floors<M>();
+    add_floors<M>(result.candidates);
     add_channels<M>(result.candidates, Waiting::busy, ask);
     result.candidates.push_back(candidate<BoostSpscQueue<M>>(Role::peer, Waiting::busy, ask));
     if (size == 32 || size == 1024 || size == 65536) {

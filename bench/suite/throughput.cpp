@@ -9,7 +9,6 @@
 #include "bench/suite/candidates.hpp"
 #include "bench/suite/suite.hpp"
 #include "bench/transport/boost_spsc.hpp"
-#include "bench/transport/copy.hpp"
 
 namespace ipc::bench {
 namespace {
@@ -43,12 +42,9 @@ Experiment copied() {
             "neither acknowledges nor recovers.";
         result.reference = BoostSpscQueue<M>::name;
     } else {
-        result.explanation +=
-            "The floor copies as many bytes in and out, through as much memory, with a flag for "
-            "each message.";
+        result.explanation += "The floors copy as many bytes in and out, through as much memory.";
     }
-    result.candidates = {candidate<Copy<M, Flag::beside>>(Role::floor, Waiting::busy, one_by_one()),
-                         candidate<Copy<M, Flag::apart>>(Role::floor, Waiting::busy, one_by_one())};
+    add_copy_floors<M>(result.candidates, one_by_one());
     add_channels<M>(result.candidates, Waiting::busy, one_by_one());
     if (size == 32) {
         result.candidates.push_back(

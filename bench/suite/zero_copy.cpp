@@ -95,11 +95,11 @@ Experiment throughput() {
         "side touches one word. Compared with copying as many bytes in and out.";
     result.unit = "1/s";
     result.higher_is_better = true;
-    result.reference = Copy<M, Flag::beside>::name;
+    result.reference = Copy<M, Handover::flag_beside>::name;
     result.candidates = {
-        {Copy<M, Flag::beside>::name, Role::peer,
+        {Copy<M, Handover::flag_beside>::name, Role::peer,
          [](const Effort& effort) {
-             Copy<M, Flag::beside> transport(Waiting::busy);
+             Copy<M, Handover::flag_beside> transport(Waiting::busy);
              return one_way(transport, false, effort);
          }},
         in_place<ExclusiveToSubscriber<M>>(Role::ours),

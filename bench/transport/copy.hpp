@@ -1,7 +1,7 @@
 #pragma once
 
-// The floor of every exchange that copies: in on one side, out on the other, and a flag for each
-// message. Nobody waits asleep, dies, or watches.
+// The floors of every exchange that copies: in on one side, out on the other, and a word that tells
+// of each message. Nobody waits asleep, dies, or watches.
 
 #include <array>
 #include <atomic>
@@ -13,51 +13,59 @@
 #include "bench/system/shared.hpp"
 #include "bench/transport/message.hpp"
 #include "bench/transport/transport.hpp"
+#include "ipc/format/copy.hpp"
 
 namespace ipc::bench {
 
-/// Where the flag of a message is.
-enum class Flag {
-    beside,  ///< in front of it, so that a short message comes with its flag
-    apart,   ///< in an array of flags
+/// How the receiver learns of a message, and how it is copied in.
+enum class Handover {
+    flag_beside,  ///< a flag in front of it, so that a short message comes with its flag
+    flag_apart,   ///< an array of flags
+    counter,      ///< a counter of all messages so far
+    streaming,    ///< an array of flags; copied in past the caches
 };
 
 /// A ring of the same number of messages as all others have.
-template <class M, Flag place>
+template <class M, Handover handover>
 class Copy {
     static constexpr std::size_t capacity = capacity_for(sizeof(M));
     using Position = std::atomic<std::uint64_t>;
     /// How often the receiver says how far it is.
     static constexpr std::size_t step = capacity < 16 ? 1 : capacity / 16;
 
+    struct alignas(64) Line {
+        Position value = 0;
+    };
     struct alignas(64) Entry {
         Position flag = 0;
         std::array<std::byte, sizeof(M)> message;
     };
-    struct alignas(64) Line {
-        Position flag = 0;
-    };
     struct Beside {
         std::array<Entry, capacity> entries;
-        Position& flag(std::uint64_t position) { return entries[position % capacity].flag; }
+        Position& word(std::uint64_t position) { return entries[position % capacity].flag; }
         std::byte* message(std::uint64_t position) {
             return entries[position % capacity].message.data();
         }
     };
+    template <std::size_t words>
     struct Apart {
-        std::array<Line, capacity> lines;
-        alignas(64) std::array<std::array<std::byte, sizeof(M)>, capacity> messages;
-        Position& flag(std::uint64_t position) { return lines[position % capacity].flag; }
+        std::array<Line, words> lines;
+        alignas(128) std::array<std::array<std::byte, sizeof(M)>, capacity> messages;
+        Position& word(std::uint64_t position) { return lines[position % words].value; }
         std::byte* message(std::uint64_t position) { return messages[position % capacity].data(); }
     };
-    struct Ring : std::conditional_t<place == Flag::beside, Beside, Apart> {
+    using Base = std::conditional_t<handover == Handover::flag_beside, Beside,
+                                    Apart<handover == Handover::counter ? 1 : capacity>>;
+    struct Ring : Base {
         alignas(128) Position taken = 0;
     };
 
 public:
     using Message = M;
-    static constexpr const char* name =
-        place == Flag::beside ? "copy, flag beside" : "copy, flag apart";
+    static constexpr const char* name = handover == Handover::flag_beside  ? "copy, flag beside"
+                                        : handover == Handover::flag_apart ? "copy, flag apart"
+                                        : handover == Handover::counter    ? "copy, one counter"
+                                                                        : "copy, streaming stores";
     explicit Copy(Waiting) {}
 
     class Sender {
@@ -66,8 +74,12 @@ public:
         void send(const M& message) {
             if (next_ == limit_) [[unlikely]]
                 wait_for_room();
-            std::memcpy(ring_.message(next_), &message, sizeof(M));
-            ring_.flag(next_).store(next_ + 1, std::memory_order_release);
+            if constexpr (handover == Handover::streaming) {
+                format::copy_in_streaming(ring_.message(next_), &message, sizeof(M));
+            } else {
+                std::memcpy(ring_.message(next_), &message, sizeof(M));
+            }
+            ring_.word(next_).store(next_ + 1, std::memory_order_release);
             ++next_;
         }
 
@@ -85,7 +97,9 @@ public:
     public:
         explicit Receiver(Copy& transport) : ring_(*transport.ring_) {}
         void receive(M& message) {
-            while (ring_.flag(next_).load(std::memory_order_acquire) != next_ + 1) {
+            // A counter may be ahead already: of this message, and of those after it.
+            while (published_ <= next_) {
+                published_ = ring_.word(next_).load(std::memory_order_acquire);
             }
             std::memcpy(&message, ring_.message(next_), sizeof(M));
             if constexpr (sizeof(M) > 64) keep(message);
@@ -96,6 +110,7 @@ public:
     private:
         Ring& ring_;
         std::uint64_t next_ = 0;
+        std::uint64_t published_ = 0;
     };
 
 private:
