@@ -183,8 +183,28 @@ TEST(BenchExperiment, AFloorThatIsBeatenIsReported) {
                                  constant("ours", Role::ours, higher ? 110 : 90)};
         const Report report = run(experiment, {}, 1);
         ASSERT_EQ(report.remarks.size(), 1U);
-        EXPECT_THAT(report.remarks[0], HasSubstr("ours beats the floor"));
+        EXPECT_THAT(report.remarks[0], HasSubstr("ours beats the best floor"));
     }
+}
+
+TEST(BenchExperiment, TheBestFloorOfEachRoundIsTheReference) {
+    // Processors near each other, distant, and near again: another floor is the best in between.
+    const auto in_turn = [](const char* name, Role role, double near, double distant) {
+        const auto rounds = std::make_shared<int>(0);
+        return Candidate{name, role, [=](const Effort&) {
+                             return Measurement{.value = ++*rounds == 2 ? distant : near};
+                         }};
+    };
+    Experiment experiment;
+    experiment.higher_is_better = false;
+    experiment.candidates = {in_turn("cached", Role::floor, 100, 800),
+                             in_turn("streaming", Role::floor, 200, 300),
+                             in_turn("ours", Role::ours, 120, 330)};
+    const Report report = run(experiment, {}, 3);
+    EXPECT_EQ(report.reference, "cached");
+    EXPECT_NEAR(report.results[2].ratios[0], 1.2, 1e-9);
+    EXPECT_NEAR(report.results[2].ratios[1], 1.1, 1e-9);
+    EXPECT_NEAR(report.results[1].ratios[1], 1, 1e-9);
 }
 
 TEST(BenchTable, QuantitiesHaveThreeSignificantDigits) {

@@ -53,7 +53,7 @@ struct Experiment {
     std::string explanation;  ///< what the figure means, in plain words
     std::string unit;
     bool higher_is_better = false;
-    /// Which candidate the others are divided by; empty: the best floor.
+    /// Which candidate the others are divided by; empty: the best floor of each round.
     std::string reference = {};
     std::vector<Candidate> candidates = {};
     /// For figures that take long and vary little.
@@ -79,7 +79,9 @@ struct Result {
 
 struct Report {
     const Experiment* experiment;
-    std::string reference;  ///< the candidate the others were divided by; empty: none
+    /// The candidate the others were divided by, or the floor that was so in most cases, the one
+    /// with the best median; empty: none.
+    std::string reference;
     std::vector<Result> results;
     /// What a reader must know: a floor that was beaten, for example.
     std::vector<std::string> remarks;

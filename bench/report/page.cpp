@@ -311,9 +311,7 @@ std::string table_of(const Json& experiment) {
         }
         if (!was_measured(candidate)) continue;
         std::vector<std::string> cells;
-        const bool is_reference = candidate.at("name") == experiment.at("reference");
-        cells.push_back(is_reference ? "1"
-                        : candidate.contains("ratio")
+        cells.push_back(candidate.contains("ratio")
                             ? fmt::format("{:.2f}", candidate.at("ratio").get<double>())
                             : "");
         cells.push_back(fmt::format("<span class=\"{}\">{}</span>", role, name));

@@ -22,7 +22,7 @@ std::string significant(double value) {
 
 std::string ratio(const Report& report, const Result& result) {
     if (result.ratio == 0) return "";
-    if (result.candidate->name == report.reference) return "1";
+    if (result.ratio == 1 && result.candidate->name == report.reference) return "1";
     return fmt::format("{:.2f}", result.ratio);
 }
 

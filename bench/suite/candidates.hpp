@@ -25,16 +25,17 @@ Candidate candidate(Role role, Waiting waiting, Ask ask) {
             }};
 }
 
+/// What the machine itself takes to copy a message in and out. Shorter ones gain nothing from
+/// streaming stores.
 template <class M, class Ask>
-void add_copy_floors(std::vector<Candidate>& candidates, Ask ask) {
-    const auto add = [&]<Handover handover>() {
-        candidates.push_back(candidate<Copy<M, handover>>(Role::floor, Waiting::busy, ask));
-    };
-    add.template operator()<Handover::flag_beside>();
-    add.template operator()<Handover::flag_apart>();
-    add.template operator()<Handover::counter>();
-    if constexpr (format::has_streaming_stores && sizeof(M) >= 1024)
-        add.template operator()<Handover::streaming>();
+std::vector<Candidate> copy_floors(Ask ask) {
+    std::vector<Candidate> floors = {
+        candidate<Copy<M, Handover::flag_beside>>(Role::floor, Waiting::busy, ask),
+        candidate<Copy<M, Handover::flag_apart>>(Role::floor, Waiting::busy, ask),
+        candidate<Copy<M, Handover::counter>>(Role::floor, Waiting::busy, ask)};
+    if (format::has_streaming_stores && sizeof(M) >= 1024)
+        floors.push_back(candidate<Copy<M, Handover::streaming>>(Role::floor, Waiting::busy, ask));
+    return floors;
 }
 
 template <class M, class Ask>

@@ -42,10 +42,10 @@ Candidate line_by_line() {
 }
 
 template <class M>
-void add_floors(std::vector<Candidate>& candidates) {
-    if (sizeof(M) > 32) return add_copy_floors<M>(candidates, ask);
-    candidates = {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
-                  cache_lines<128, true>(), line_by_line<false>(),   line_by_line<true>()};
+std::vector<Candidate> floors() {
+    if (sizeof(M) > 32) return copy_floors<M>(ask);
+    return {cache_lines<64, false>(), cache_lines<64, true>(), cache_lines<128, false>(),
+            cache_lines<128, true>(), line_by_line<false>(),   line_by_line<true>()};
 }
 
 template <std::size_t size>
@@ -58,12 +58,14 @@ Experiment busy() {
         "The time from sending a message until the answer of the other process has arrived. {} "
         "Peers "
         "with threads of their own (ZeroMQ, nng, Cyclone DDS) wait in their own way.",
-        size <= 32 ? "The floors exchange one word in each direction, through two cache lines, or "
-                     "through new ones each time."
-                   : "The floors copy as many bytes in and out, through as much memory.");
+        size <= 32
+            ? "The floors exchange one word in each direction, through two cache lines, or "
+              "through new ones each time."
+            : "The floors copy as many bytes in and out, through as much memory, and store a "
+              "word for each message.");
     result.unit = "ns";
     result.higher_is_better = false;
-    add_floors<M>(result.candidates);
+    result.candidates = floors<M>();
     add_channels<M>(result.candidates, Waiting::busy, ask);
     result.candidates.push_back(candidate<BoostSpscQueue<M>>(Role::peer, Waiting::busy, ask));
     if (size == 32 || size == 1024 || size == 65536) {

@@ -42,9 +42,12 @@ Experiment copied() {
             "neither acknowledges nor recovers.";
         result.reference = BoostSpscQueue<M>::name;
     } else {
-        result.explanation += "The floors copy as many bytes in and out, through as much memory.";
+        result.explanation +=
+            "The floors copy as many bytes in and out, through as much memory, and store a word "
+            "for "
+            "each message.";
     }
-    add_copy_floors<M>(result.candidates, one_by_one());
+    result.candidates = copy_floors<M>(one_by_one());
     add_channels<M>(result.candidates, Waiting::busy, one_by_one());
     if (size == 32) {
         result.candidates.push_back(

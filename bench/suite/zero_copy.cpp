@@ -96,12 +96,12 @@ Experiment throughput() {
     result.unit = "1/s";
     result.higher_is_better = true;
     result.reference = Copy<M, Handover::flag_beside>::name;
+    const auto ask = [](const auto& make, const Effort& effort) {
+        return one_way(*make(), false, effort);
+    };
     result.candidates = {
-        {Copy<M, Handover::flag_beside>::name, Role::peer,
-         [](const Effort& effort) {
-             Copy<M, Handover::flag_beside> transport(Waiting::busy);
-             return one_way(transport, false, effort);
-         }},
+        candidate<Copy<M, Handover::flag_beside>>(Role::peer, Waiting::busy, ask),
+        candidate<Copy<M, Handover::streaming>>(Role::peer, Waiting::busy, ask),
         in_place<ExclusiveToSubscriber<M>>(Role::ours),
         in_place<SharedToGroup<M>>(Role::ours),
         in_place<LendingPeer<M>>(Role::peer),

@@ -62,16 +62,20 @@ inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     }
 }
 
+constexpr std::size_t cache_line = 64;
+
 #if defined(__x86_64__)
 constexpr bool has_streaming_stores = !copies_words_only;
 
 /// copy_in with streaming stores. They write whole lines to memory past this processor's caches,
-/// which need not get each line from those of its readers first. Streaming stores come in any
-/// order, but after what this processor loaded or exchanged before, and before what it stores after
-/// their fence, such as READY. The shared side must end with a line, whatever the size.
+/// which need not get each line from those of its readers first. The shared side must reach to the
+/// end of the last line, all of which is written.
+///
+/// Streaming stores come in any order. EDGE limit: they come after what this processor loaded or
+/// exchanged before, such as the limit that allows them; it never just stores that. EDGE ready: the
+/// fence brings them before whatever this processor stores next.
 inline void copy_in_streaming(std::byte* shared, const void* source, std::size_t size) {
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    constexpr std::size_t cache_line = 64;
     const auto* bytes = static_cast<const std::byte*>(source);
     const auto stream = [shared](std::size_t to, const std::byte* from) {
         for (std::size_t i = 0; i < cache_line; i += sizeof(__m128i)) {
@@ -79,7 +83,8 @@ inline void copy_in_streaming(std::byte* shared, const void* source, std::size_t
                              _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i)));
         }
     };
-    // The rest of the first line is a slot's header, or an extension: it stays.
+    // What precedes the message in its first line stays: a slot's header, or an extension. So the
+    // first bytes are stored in the usual way, last, next to READY.
     const std::size_t offset = reinterpret_cast<std::uintptr_t>(shared) % cache_line;
     const std::size_t first = std::min(size, (cache_line - offset) % cache_line);
     std::size_t done = first;

@@ -48,7 +48,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     limit_ = tail;
     gate_.position = tail;
     sampler_ = Sampler(tail);
-    into_slots_ = Streaming(byte_of(tail), byte_of(ring_.capacity()));
+    slot_copier_ = Copier(place_of(tail), place_of(ring_.capacity()));
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
     if ((memory_->header().announcement.load(std::memory_order_acquire) &
@@ -126,6 +126,12 @@ void ProducerCore::touch_many_ahead(Position position) {
         ring_.at(next).touch();
 }
 
+/// The line of an exclusive producer's slot comes from its readers while the limit and the deadline
+/// are looked at. A shared producer's claim waits for it.
+void ProducerCore::ask_for_slot() {
+    if (exclusive_ && before(next(), limit_)) ring_.at(next()).touch();
+}
+
 Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
     const bool timed = touching_.wants_claim_timed() && sampler_.is_due(next());
     const os::Nanoseconds began = timed ? os::now() : 0;
@@ -195,8 +201,6 @@ bool ProducerCore::ask_for_room() {
 }
 
 Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
-    // The slot's line comes while this goes on. (A shared claim waits for it.)
-    if (exclusive_ && before(next(), limit_)) ring_.at(next()).touch();
     const auto look = [&](bool thorough) {
         blocked_by_claim_ = false;
         slot = claim_now(install, thorough);
@@ -259,7 +263,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         Slot* slot = nullptr;
         if (const Status status = claim(patience, slot); status != Status::ok) return status;
         format::copy_in(slot->payload(), extension.data, extension.size);
-        into_slots_.copy_in(byte_of(next()), slot->payload() + extension.size, data, size);
+        slot_copier_.copy_in(place_of(next()), slot->payload() + extension.size, data, size);
         const Sent sent =
             publish(*slot, format::Descriptor::make(length, 0, extension.size), size, length);
         announce(1);
@@ -278,6 +282,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
     }
     format::copy_in(target, extension.data, extension.size);
     region_->copy_in(block, extension.size, data, size);
+    ask_for_slot();
     Slot* slot = nullptr;
     if (const Status status = claim(patience, slot); status != Status::ok) {
         abandon_loan(block);
@@ -341,6 +346,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
 
 Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
     memory_->check_fork();
+    ask_for_slot();
     Slot* slot = nullptr;
     if (const Status status = claim(patience, slot); status != Status::ok) return status;
     format::copy_in(slot->payload(), &block, sizeof block);

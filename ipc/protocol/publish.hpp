@@ -5,7 +5,8 @@
 // Exclusive: nobody else claims positions, so there is nothing to claim: payload, then READY.
 // Readers of the slot's former message are kept from torn data by the limit alone (limit.hpp), so
 // the slot need not be marked while it is written, and a producer that dies in between leaves no
-// trace: its successor writes the same position. No read-modify-write, and on x86-64 no fence.
+// trace: its successor writes the same position. No read-modify-write, and on x86-64 no fence, but
+// for long messages (copier.hpp).
 //
 // Shared: CAS the slot from its state of the previous lap to CLAIMED(position, me): claim and
 // ownership become visible together. Claims are contiguous; the tail is a hint. Then payload, then
@@ -21,11 +22,11 @@
 #include <stop_token>
 
 #include "ipc/format/copy.hpp"
+#include "ipc/protocol/copier.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sampling.hpp"
-#include "ipc/protocol/streaming.hpp"
 #include "ipc/protocol/touching.hpp"
 #include "ipc/protocol/wait.hpp"
 
@@ -145,10 +146,11 @@ private:
     Position next() const { return self_->next.load(std::memory_order_relaxed); }
     void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
 
-    /// All slots before that position, in bytes.
-    std::uint64_t byte_of(Position position) const { return position * ring_.slot_size; }
+    /// Of a slot, for its copier: all slots before that position, in bytes.
+    std::uint64_t place_of(Position position) const { return position * ring_.slot_size; }
     void write(Position position, std::byte* payload, const format::Bytes& body) {
-        into_slots_.copy_in(byte_of(position), payload, body.data, body.length);
+        static_assert(format::slot_alignment % format::cache_line == 0);
+        slot_copier_.copy_in(place_of(position), payload, body.data, body.length);
     }
     template <std::size_t Size>
     [[gnu::always_inline]] static void write(Position /*position*/, std::byte* payload,
@@ -195,6 +197,7 @@ private:
     }
     /// Shared ones, after a claim.
     void touch_many_ahead(Position position);
+    void ask_for_slot();
     [[gnu::always_inline]] void mark_ready(Slot& slot, Position position,
                                            format::Descriptor descriptor) {
         std::int64_t time = 0;
@@ -264,7 +267,6 @@ private:
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
     Touching touching_;
-    Streaming into_slots_{0, 0};
     std::size_t inline_size_ = 0;
     std::size_t largest_ = 0;
     unsigned index_ = 0;
@@ -275,6 +277,7 @@ private:
     bool closed_ = false;            ///< met the mark that ends the channel
     Attachment attachment_;
     std::optional<Waiter> waiter_;
+    Copier slot_copier_{0, 0};
     std::optional<Region> region_;
 };
 

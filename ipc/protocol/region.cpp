@@ -7,6 +7,7 @@ namespace ipc::inline v1::protocol {
 namespace {
 
 constexpr std::uint64_t block_alignment = 64;
+static_assert(block_alignment % format::cache_line == 0);
 
 }  // namespace
 
@@ -16,7 +17,7 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
       base_(base),
       size_(memory.layout().region_size),
       head_(format::round_up(self_.region_head.load(std::memory_order_relaxed), block_alignment)),
-      streaming_(head_, size_) {
+      copier_(head_, size_) {
     // What earlier owners of this entry published may still be read.
     struct Block {
         std::uint64_t start;

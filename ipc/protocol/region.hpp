@@ -14,8 +14,8 @@
 #include <cstdint>
 
 #include "ipc/format/copy.hpp"
+#include "ipc/protocol/copier.hpp"
 #include "ipc/protocol/limit.hpp"
-#include "ipc/protocol/streaming.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -30,7 +30,7 @@ public:
     std::byte* at(std::uint64_t block) const { return base_ + block % size_; }
     /// Copies into a block, so many bytes after its start and to its end.
     void copy_in(std::uint64_t block, std::size_t offset, const void* data, std::size_t size) {
-        streaming_.copy_in(block, at(block) + offset, data, size);
+        copier_.copy_in(block, at(block) + offset, data, size);
     }
 
     /// The block now belongs to the message at `position`.
@@ -66,7 +66,7 @@ private:
     std::size_t first_ = 0;
     std::size_t count_ = 0;
     KnownGate gate_;
-    Streaming streaming_;
+    Copier copier_;
 };
 
 }  // namespace ipc::inline v1::protocol
