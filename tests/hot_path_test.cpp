@@ -194,7 +194,7 @@ TEST(HotPath, SharedProducerAndMemberNeedThreeLockedInstructionsAndNoFenceOrSyst
         for (int i = 0; i < count; ++i) {
             const Message32 sent{{static_cast<std::uint64_t>(i), 2, 3, 4}};
             // Nothing to do for a member that looks after the dead now and then.
-            memory->header().swept_at.store(os::now());
+            memory->header().swept_at.store(os::now(), std::memory_order_relaxed);
             if (!producer->try_send(sent)) return false;
             auto received = member->try_receive();
             if (!received || received->words != sent.words || !received.ack()) return false;
@@ -246,7 +246,7 @@ TEST(HotPath, AProcessThatCannotRegisterForTheBarrierFencesOncePerSendFirstTakeA
         const auto take = [&](int count) {
             for (int i = 0; i < count; ++i) {
                 // Nothing to do for a member that looks after the dead now and then, and fences.
-                memory->header().swept_at.store(os::now());
+                memory->header().swept_at.store(os::now(), std::memory_order_relaxed);
                 if (!held.emplace_back(member->try_receive())) return false;
             }
             return true;

@@ -35,7 +35,10 @@ public:
     /// As format::copy_in. `at` is the absolute place of the message, or of what holds it. The room
     /// for it reaches to the end of its last cache line, the rest of which may be written, too.
     void copy_in(std::uint64_t at, std::byte* shared, const void* data, std::size_t size) {
-        if (!format::has_streaming_stores || size < shortest_long) {
+        // No call but memcpy's here: registers that a call saves are stores as well, and delay
+        // READY.
+        const bool as_usual = size < shortest_long || (way_ == Way::cached && !is_measured(at));
+        if (!format::has_streaming_stores || as_usual) {
             format::copy_in(shared, data, size);
         } else {
             copy_long(at, shared, data, size);
