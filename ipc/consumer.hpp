@@ -122,7 +122,9 @@ public:
         }
         return *this;
     }
-    ~Message() { release(); }
+    ~Message() {
+        if (reader_ != nullptr) release();
+    }
 
     /// Whether there is a message.
     explicit operator bool() const noexcept { return status_ == Status::ok; }
@@ -243,7 +245,7 @@ private:
     }
 
     protocol::Reader* reader_ = nullptr;
-    protocol::Received received_;
+    [[no_unique_address]] protocol::Received received_;  // what follows fits into its padding
     Status status_;
     bool peeked_ = false;
 };
@@ -279,6 +281,33 @@ public:
         std::size_t index_ = 0;
     };
 
+    Batch(Batch&&) noexcept = default;
+    Batch& operator=(Batch&& other) noexcept {
+        std::swap(places_, other.places_);
+        std::swap(status_, other.status_);
+        return *this;
+    }
+    ~Batch() {
+        // What is left of a subscriber's batch ends as one; others end message by message.
+        const auto is_left = [](const Place& place) { return place.message.reader_ != nullptr; };
+        auto place = std::ranges::find_if(places_, is_left);
+        if (place == places_.end()) return;
+        protocol::Reader& reader = *place->message.reader_;
+        if (reader.kind() != protocol::ReaderKind::subscriber || reader.is_inherited()) return;
+        auto& subscriber = static_cast<protocol::Subscriber&>(reader);
+        bool in_region = false;
+        std::uint64_t released = 0;
+        for (; place != places_.end(); ++place) {
+            if (!is_left(*place)) continue;
+            place->message.reader_ = nullptr;
+            subscriber.give_up(place->message.received_);
+            in_region = in_region || place->message.received_.in_region;
+            ++released;
+        }
+        subscriber.after_giving_up(in_region);
+        subscriber.drop(released);
+    }
+
     iterator begin() { return iterator(*this); }
     std::default_sentinel_t end() const { return {}; }
     std::size_t size() const noexcept { return places_.size(); }
@@ -306,6 +335,8 @@ private:
             : message(reader, received) {}
         explicit Place(protocol::Reader& reader)
             : message(reader, typename Message<T>::Reserved{}) {}
+        /// For one that is still to be received and adopted.
+        Place() : message(Status::ok) {}
         Message<T> message;
     };
 
@@ -322,9 +353,26 @@ private:
         status_ = protocol::receive(reader, first, true, make_patience);
         if (status_ == Status::ok) take(reader, first, most);
     }
+    /// `first` is taken already; the others are taken in their places.
     void take(protocol::Reader& reader, const protocol::Received& first, std::size_t most) {
-        places_.reserve(most);
+        most = std::min<std::size_t>(most, reader.memory()->capacity());
+        try {
+            places_.reserve(most);
+        } catch (...) {
+            const Place ends(reader, first);
+            throw;
+        }
         places_.emplace_back(reader, first);
+        if (reader.kind() == protocol::ReaderKind::subscriber) {
+            const std::size_t others =
+                static_cast<protocol::Subscriber&>(reader).try_receive_some(most - 1, [this] {
+                    return &places_.emplace_back().message.received_;
+                });
+            places_.resize(1 + others);
+            for (std::size_t i = 1; i < places_.size(); ++i)
+                places_[i].message.adopt(reader);
+            return;
+        }
         while (places_.size() < most) {
             if (places_.emplace_back(reader).message) continue;
             places_.pop_back();

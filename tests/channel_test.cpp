@@ -785,6 +785,32 @@ TEST(Flags, ThatAreNotUnderstoodOrDamagedAreReasonsToPassTheMessageOverAndCountI
     }
 }
 
+TEST(Flags, ThatAreNotUnderstoodEndABatchAndOnlyThat) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto subscriber = channel.subscribe();
+    auto lossy = channel.subscribe({.delivery = Delivery::lossy});
+    auto member = channel.join("group");
+    ASSERT_TRUE(channel.producer().send("first"));
+    ASSERT_TRUE(channel.producer().send("second"));
+    Child later([&] {
+        TornProducer producer(name);
+        const Position position = producer.claim();
+        producer.write(position, "later", std::uint64_t{1} << (16 + 7));
+        producer.make_ready(position);
+    });
+    ASSERT_EQ(later.wait(), 0);
+    ASSERT_TRUE(channel.producer().send("next"));
+    for (Consumer<>* reader : {&subscriber, &lossy, &member}) {
+        std::vector<std::string> texts;
+        while (auto batch = reader->try_receive_batch(10)) {
+            for (auto& message : batch)
+                texts.emplace_back(message.text());
+        }
+        EXPECT_EQ(texts, (std::vector<std::string>{"first", "second", "next"}));
+    }
+}
+
 TEST(FirstPosition, IsWhereTheChannelStarts) {
     const ChannelName name;
     constexpr Position first = 1'000'003;

@@ -1,3 +1,7 @@
+#include <algorithm>
+#include <cstdint>
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include "ipc/format/layout.hpp"
@@ -83,6 +87,25 @@ TEST(Histogram, BucketsAreOrderedAndBoundTheirDurations) {
         const std::size_t bucket = bucket_of(value);
         EXPECT_LE(bucket_floor(bucket), value);
         EXPECT_GT(bucket_floor(bucket + 1), value);
+    }
+}
+
+TEST(Layout, EachPositionOfALapHasASlotOfItsOwnAndTheNextOneIsNoNeighbour) {
+    constexpr std::uint64_t start = 1'000'003;
+    for (std::uint64_t capacity = 1; capacity <= 4096; capacity *= 2) {
+        SCOPED_TRACE(capacity);
+        std::vector<bool> taken(capacity);
+        for (std::uint64_t position = start; position < start + capacity; ++position) {
+            const std::uint64_t slot = slot_of(position, capacity - 1);
+            const std::uint64_t next = slot_of(position + 1, capacity - 1);
+            ASSERT_LT(slot, capacity);
+            EXPECT_FALSE(taken[slot]);
+            taken[slot] = true;
+            EXPECT_EQ(slot, slot_of(position + capacity, capacity - 1));
+            if (capacity >= 8) {
+                EXPECT_GE(std::max(slot, next) - std::min(slot, next), 3U);
+            }
+        }
     }
 }
 

@@ -9,7 +9,9 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -196,6 +198,65 @@ TEST(Subscriber, BatchesAreInOrderAndLimited) {
             }
         }
         EXPECT_EQ(reader->try_receive_batch(1).status(), Status::empty);
+    }
+}
+
+TEST(Subscriber, ABatchAskedToTakeAllThereIsTakesAllThereIs) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto subscriber = channel.subscribe();
+    auto loose = channel.subscribe(lossy);
+    auto member = channel.join("group");
+    auto producer = channel.producer();
+    send_to(producer, 0, 10);
+    for (auto* reader : {&subscriber, &loose, &member})
+        EXPECT_EQ(reader->receive_batch(std::numeric_limits<std::size_t>::max()).size(), 10U);
+}
+
+TEST(Subscriber, ABatchHoldsProducersBackUntilItEnds) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    for (Position start = 0; start < 160; start += 16) {
+        send_to(producer, start, start + 16);
+        auto batch = subscriber.receive_batch(16);
+        ASSERT_EQ(batch.size(), 16U);
+        auto moved = std::move(batch);
+        EXPECT_EQ(producer.try_send("over").status(), Status::full);
+        EXPECT_EQ(moved.begin()->text(), body(start));
+    }
+    const ChannelReport report = inspect(name);
+    ASSERT_EQ(report.participants.size(), 2U);
+    EXPECT_EQ(report.participants[0].messages, 160U);
+    EXPECT_EQ(report.participants[1].messages, 160U);
+}
+
+TEST(Subscriber, AMessageKeptFromABatchStaysWholeWhenTheOthersEnd) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    for (Position start = 0; start < 160; start += 16) {
+        send_to(producer, start, start + 16);
+        std::optional<Message<>> kept;
+        {
+            auto batch = subscriber.receive_batch(16);
+            ASSERT_EQ(batch.size(), 16U);
+            for (auto& message : batch) {
+                if (message.position() == start + 5) kept = std::move(message);
+                if (message.position() == start + 9) {
+                    EXPECT_TRUE(message.ack());
+                }
+            }
+        }
+        send_to(producer, start + 16, start + 21);
+        EXPECT_EQ(producer.try_send("over").status(), Status::full);
+        EXPECT_EQ(kept->text(), body(start + 5));
+        kept.reset();
+        auto rest = subscriber.receive_batch(16);
+        EXPECT_EQ(rest.size(), 5U);
+        start += 5;
     }
 }
 

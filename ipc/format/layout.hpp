@@ -21,7 +21,7 @@ namespace ipc::inline v1::format {
 
 constexpr std::uint64_t magic = 0x314E'4843'4350'49FFULL;  // bytes FF "IPCCHN1"
 /// Raised when a program of an older version could misread the object.
-constexpr std::uint32_t format_version = 1;
+constexpr std::uint32_t format_version = 2;
 /// Bits a program must know to open the object at all, and bits it may ignore.
 constexpr std::uint64_t known_incompatible_features = 0;
 
@@ -119,6 +119,15 @@ constexpr std::uint64_t round_up(std::uint64_t value, std::uint64_t multiple) {
 /// Producers refresh their limit, and readers publish their position, about this often.
 constexpr std::uint64_t step_of(std::uint64_t capacity) {
     return capacity < 16 ? 1 : capacity / 16;
+}
+
+/// The slot of a position; `mask` is the capacity less one. Positions that follow each other lie
+/// apart, since a processor fetches the lines next to one that it reads as well: those of a reader
+/// close behind its producer would be the lines that the producer has just got for itself. Any odd
+/// spacing gives each position of a lap a slot of its own.
+constexpr std::uint64_t slot_spacing = 3;
+constexpr std::uint64_t slot_of(std::uint64_t position, std::uint64_t mask) {
+    return position * slot_spacing & mask;
 }
 
 constexpr std::uint32_t fingerprint() {

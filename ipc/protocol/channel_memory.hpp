@@ -27,14 +27,14 @@ using format::Slot;
 using format::SlotState;
 
 /// The slots of a mapped data area. A small value, copied into each handle so that the hot path
-/// reaches a slot with one multiplication.
+/// reaches a slot with two multiplications.
 struct Ring {
     std::byte* slots = nullptr;
     std::uint64_t mask = 0;
     std::uint64_t slot_size = 0;
 
     Slot& at(Position position) const {
-        return *reinterpret_cast<Slot*>(slots + (position & mask) * slot_size);
+        return *reinterpret_cast<Slot*>(slots + format::slot_of(position, mask) * slot_size);
     }
     std::uint64_t capacity() const { return mask + 1; }
 };

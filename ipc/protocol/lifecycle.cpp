@@ -22,12 +22,13 @@ void initialise(const os::Mapping& control, const os::Mapping& slots,
     auto& header = *reinterpret_cast<Header*>(control.data());
     const Position first = preamble.first_position;
     const std::uint64_t capacity = preamble.layout.capacity;
+    const Ring ring{
+        .slots = slots.data(), .mask = capacity - 1, .slot_size = preamble.layout.slot_size};
     for (std::uint64_t i = 0; i < capacity; ++i) {
         const Position previous = first + i - capacity;
-        auto& slot = *reinterpret_cast<Slot*>(slots.data() + (previous & (capacity - 1)) *
-                                                                 preamble.layout.slot_size);
-        slot.state.store(SlotState::make(previous, format::no_participant, Phase::free).bits,
-                         std::memory_order_relaxed);
+        ring.at(previous).state.store(
+            SlotState::make(previous, format::no_participant, Phase::free).bits,
+            std::memory_order_relaxed);
     }
     header.limit.store(Limit::make(first, 0).bits, std::memory_order_relaxed);
     header.tail.store(first, std::memory_order_relaxed);

@@ -123,7 +123,7 @@ Status LossyReader::try_receive(Received& out) {
         out.received_at = 0;
         if (seen.publish_time != 0) note_sampled(out);
         out.handed = true;
-        count(out.length);
+        count(1, out.length);
         return Status::ok;
     }
     return Status::empty;

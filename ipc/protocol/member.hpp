@@ -130,7 +130,7 @@ private:
         sample(slot, out);
         if (lease_limit_ms_ != 0) [[unlikely]]
             start_limit(position, mine);
-        count(out.length);
+        count(1, out.length);
         return true;
     }
 

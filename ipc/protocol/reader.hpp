@@ -90,8 +90,9 @@ public:
 
     /// A reader lives until its handle and all its messages are gone, in whatever order they go.
     void retain() { ++references_; }
-    void drop() {
-        if (--references_ == 0) delete this;
+    void drop(std::uint64_t references = 1) {
+        references_ -= references;
+        if (references_ == 0) delete this;
     }
 
 protected:
@@ -128,8 +129,8 @@ protected:
         if (message.received_at != 0) [[unlikely]]
             record_slowly(message);
     }
-    void count(std::size_t bytes) {
-        format::add_alone(self_->received, 1);
+    void count(std::size_t messages, std::size_t bytes) {
+        format::add_alone(self_->received, messages);
         format::add_alone(self_->received_bytes, bytes);
     }
     /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.

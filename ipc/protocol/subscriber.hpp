@@ -32,7 +32,40 @@ public:
         return look(out);
     }
 
+    /// Takes for a batch what is there now, `most` messages at the utmost, and returns how many. A
+    /// message goes to where place() points; the last place may stay unused. They are counted as a
+    /// whole: so many are uncounted if the process dies here.
+    template <class Place>
+    std::size_t try_receive_some(std::size_t most, Place&& place) {
+        memory_->check_fork();
+        const Position first = next_;
+        Position next = first;
+        std::size_t bytes = 0;
+        for (; next - first < most; ++next) {
+            const Slot& slot = ring_.at(next);
+            const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+            if (!state.is_ready_at(next)) break;
+            Received& out = *place();
+            if (!locate(slot, state, out)) [[unlikely]]
+                break;
+            out.position = next;
+            sample(slot, out);
+            bytes += out.length;
+        }
+        const std::uint64_t taken = next - first;
+        next_ = next;
+        held_ += taken;
+        count(taken, bytes);
+        if (taken < most) publish_position();
+        return taken;
+    }
+
     void release(Received& message) override {
+        give_up(message);
+        after_giving_up(message.in_region);
+    }
+    /// The two halves of release, for a batch: the mark moves once.
+    void give_up(const Received& message) {
         record(message);
         --held_;
         if (message.position == oldest_ && early_ == 0) [[likely]] {
@@ -40,8 +73,11 @@ public:
         } else {
             release_out_of_order(message.position);
         }
-        // A few large messages fill a region long before a step of slots.
-        if (oldest_ - published_ >= step_ || message.in_region ||
+    }
+    /// Moves the mark when it is time. A few large messages fill a region long before a step of
+    /// slots.
+    void after_giving_up(bool in_region) {
+        if (oldest_ - published_ >= step_ || in_region ||
             producers_announced(*memory_, needs_fence_)) {
             publish_position();
         }
@@ -68,7 +104,7 @@ private:
         out.position = next_++;
         ++held_;
         sample(slot, out);
-        count(out.length);
+        count(1, out.length);
         return true;
     }
     /// Nothing to read, to publish or to report: what a reader that polls finds nearly always.
