@@ -283,29 +283,38 @@ public:
 
     Batch(Batch&&) noexcept = default;
     Batch& operator=(Batch&& other) noexcept {
-        std::swap(places_, other.places_);
-        std::swap(status_, other.status_);
+        if (this != &other) {
+            const Batch former = std::move(*this);
+            places_ = std::move(other.places_);
+            status_ = other.status_;
+        }
         return *this;
     }
     ~Batch() {
-        // What is left of a subscriber's batch ends as one; others end message by message.
-        const auto is_left = [](const Place& place) { return place.message.reader_ != nullptr; };
-        auto place = std::ranges::find_if(places_, is_left);
-        if (place == places_.end()) return;
-        protocol::Reader& reader = *place->message.reader_;
-        if (reader.kind() != protocol::ReaderKind::subscriber || reader.is_inherited()) return;
-        auto& subscriber = static_cast<protocol::Subscriber&>(reader);
+        // What is left of a subscriber's batch ends as one. All else ends message by message, what
+        // the program put here in place of a message included.
+        protocol::Subscriber* subscriber = nullptr;
         bool in_region = false;
-        std::uint64_t released = 0;
-        for (; place != places_.end(); ++place) {
-            if (!is_left(*place)) continue;
-            place->message.reader_ = nullptr;
-            subscriber.give_up(place->message.received_);
-            in_region = in_region || place->message.received_.in_region;
-            ++released;
+        std::uint64_t left = 0;
+        for (Place& place : places_) {
+            Message<T>& message = place.message;
+            if (message.reader_ == nullptr ||
+                message.reader_->kind() != protocol::ReaderKind::subscriber) {
+                continue;
+            }
+            if (subscriber == nullptr) {
+                subscriber = static_cast<protocol::Subscriber*>(message.reader_);
+                if (subscriber->is_inherited()) return;
+            }
+            if (message.reader_ != subscriber) continue;
+            message.reader_ = nullptr;
+            subscriber->give_up(message.received_);
+            in_region = in_region || message.received_.in_region;
+            ++left;
         }
-        subscriber.after_giving_up(in_region);
-        subscriber.drop(released);
+        if (subscriber == nullptr) return;
+        subscriber->after_giving_up(in_region);
+        subscriber->drop(left);
     }
 
     iterator begin() { return iterator(*this); }
@@ -328,6 +337,8 @@ public:
 private:
     friend class Consumer<T>;
 
+    static constexpr std::size_t largest = 4096;
+
     /// A message is made where it stays. Moving it there would read it in wider pieces than it was
     /// just written in, and a processor waits for that until the stores are done.
     struct Place {
@@ -342,6 +353,7 @@ private:
 
     Batch(protocol::Reader& reader, std::size_t most) {
         if (most == 0) return;
+        most = make_room(reader, most);
         protocol::Received first;
         status_ = protocol::try_reserve(reader, first);
         if (status_ == Status::ok) take(reader, first, most);
@@ -349,25 +361,24 @@ private:
     template <class MakePatience>
     Batch(protocol::Reader& reader, std::size_t most, MakePatience&& make_patience) {
         if (most == 0) return;
+        most = make_room(reader, most);
         protocol::Received first;
         status_ = protocol::receive(reader, first, true, make_patience);
         if (status_ == Status::ok) take(reader, first, most);
     }
+    /// Before a message is taken, so that none is lost where there is no memory. Returns `most`, or
+    /// what is enough.
+    std::size_t make_room(protocol::Reader& reader, std::size_t most) {
+        most = std::min({most, largest, static_cast<std::size_t>(reader.memory()->capacity())});
+        places_.reserve(most);
+        return most;
+    }
     /// `first` is taken already; the others are taken in their places.
     void take(protocol::Reader& reader, const protocol::Received& first, std::size_t most) {
-        most = std::min<std::size_t>(most, reader.memory()->capacity());
-        try {
-            places_.reserve(most);
-        } catch (...) {
-            const Place ends(reader, first);
-            throw;
-        }
         places_.emplace_back(reader, first);
         if (reader.kind() == protocol::ReaderKind::subscriber) {
-            const std::size_t others =
-                static_cast<protocol::Subscriber&>(reader).try_receive_some(most - 1, [this] {
-                    return &places_.emplace_back().message.received_;
-                });
+            const std::size_t others = static_cast<protocol::Subscriber&>(reader).try_receive_some(
+                most - 1, [this] { return &places_.emplace_back().message.received_; });
             places_.resize(1 + others);
             for (std::size_t i = 1; i < places_.size(); ++i)
                 places_[i].message.adopt(reader);
@@ -422,7 +433,7 @@ public:
     /// The same, never waiting: also empty.
     Message<T> try_receive() { return Message<T>(*reader_); }
 
-    /// Up to `most` messages; waits for the first only.
+    /// Up to `most` messages, 4096 at the utmost; waits for the first only.
     Batch<T> receive_batch(std::size_t most, std::stop_token stop = {}) {
         return {*reader_, most, [&] { return protocol::wait_for_ever(std::move(stop)); }};
     }

@@ -861,8 +861,10 @@ TEST(DamagedObject, WithABitOfItsProtocolWordsFlippedEndsNoParticipant) {
             add(group + 640, 12);
             if (i == 1) add(group + sizeof(format::Group), 16);
         }
-        for (const std::uint64_t slot : {0U, 9U, 10U})
+        for (const Position position : {0U, 9U, 10U}) {
+            const std::uint64_t slot = format::slot_of(position, layout.capacity - 1);
             add(layout.data_offset + slot * layout.slot_size, 32);
+        }
     }
     int failures = 0;
     for (const std::uint64_t bit : bits) {

@@ -54,7 +54,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(Bound{"send_exclusive", 200}, Bound{"send_shared", 300},
                       Bound{"loan_and_publish", 600}, Bound{"exclusive_to_subscriber", 500},
                       Bound{"exclusive_to_lossy_subscriber", 1000},
-                      Bound{"batch_of_16_to_subscriber", 9000},
+                      Bound{"batch_of_16_to_subscriber", 6000},
                       Bound{"shared_to_group_with_ack", 900},
                       Bound{"shared_to_group_given_back", 3500}, Bound{"send_to_1_idle_group", 200},
                       Bound{"send_to_64_idle_groups", 200}, Bound{"subscribe_and_leave", 60'000},

@@ -260,6 +260,70 @@ TEST(Subscriber, AMessageKeptFromABatchStaysWholeWhenTheOthersEnd) {
     }
 }
 
+// So that a usual batch stays below the sizes that an allocator is quick with.
+static_assert(sizeof(Message<>) == 64);
+
+TEST(Subscriber, ABatchEndsWhenAnotherIsAssignedToIt) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    send_to(producer, 0, 16);
+    auto current = subscriber.receive_batch(16);
+    auto next = subscriber.try_receive_batch(16);
+    current = std::move(next);
+    EXPECT_TRUE(current.empty());
+    send_to(producer, 16, 32);
+    next = subscriber.receive_batch(16);
+    EXPECT_EQ(next.size(), 16U);
+}
+
+TEST(Subscriber, ABatchOutlivesItsHandle) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto subscriber = std::make_unique<Consumer<>>(channel.subscribe());
+    auto producer = channel.producer();
+    send_to(producer, 0, 16);
+    {
+        auto batch = subscriber->receive_batch(16);
+        subscriber.reset();
+        EXPECT_EQ(producer.try_send("over").status(), Status::full);
+        Position next = 0;
+        for (auto& message : batch)
+            EXPECT_EQ(message.text(), body(next++));
+    }
+    send_to(producer, 16, 100);
+}
+
+// What a program swaps into a batch belongs to another reader, maybe of another kind.
+TEST(Subscriber, MessagesOfOtherReadersEndWithABatchAsTheyWouldOnTheirOwn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto one = channel.subscribe();
+    auto other = channel.subscribe();
+    auto loose = channel.subscribe(lossy);
+    auto member = channel.join("group");
+    auto producer = channel.producer();
+    for (Position start = 0; start < 96; start += 16) {
+        send_to(producer, start, start + 16);
+        auto ones = one.receive_batch(16);
+        auto others = other.receive_batch(16);
+        auto members = member.receive_batch(16);
+        {
+            auto first = ones.begin();
+            std::swap(*first, *others.begin());
+            *++first = loose.try_peek();
+            auto each = members.begin();
+            *++first = std::move(*each);
+            while (++each != members.end()) {  // handed out, and so acknowledged when they end
+            }
+        }
+        { const auto ended = std::move(start % 32 == 0 ? ones : others); }
+        EXPECT_EQ(producer.try_send("over").status(), Status::full);
+    }
+    send_to(producer, 96, 112);
+}
+
 // -------------------------------------------------------------------------------------- starting
 
 TEST(SubscriberStart, LatestEarliestAndAPosition) {
@@ -565,6 +629,7 @@ TEST(SubscriberAfterFork, IsAnErrorInTheChildAndItsDestructorsDoNothing) {
     auto producer = channel.producer();
     send_to(producer, 0, 3);
     auto held = subscriber->receive();
+    auto batch = subscriber->receive_batch(2);
     Child child([&] {
         try {
             (void)subscriber->receive();
@@ -573,6 +638,7 @@ TEST(SubscriberAfterFork, IsAnErrorInTheChildAndItsDestructorsDoNothing) {
             if (error.code() != Errc::forked) throw;
         }
         held.release();
+        batch = subscriber->try_receive_batch(0);
         subscriber.reset();
     });
     EXPECT_EQ(child.wait(), 0);
@@ -580,8 +646,13 @@ TEST(SubscriberAfterFork, IsAnErrorInTheChildAndItsDestructorsDoNothing) {
     send_to(producer, 3, 4);
     EXPECT_EQ(producer.try_send("over").status(), Status::full);
     held.release();
-    for (Position i = 1; i < 4; ++i)
-        EXPECT_EQ(subscriber->receive().text(), body(i));
+    send_to(producer, 4, 5);
+    EXPECT_EQ(producer.try_send("over").status(), Status::full);
+    Position next = 1;
+    for (auto& message : batch)
+        EXPECT_EQ(message.text(), body(next++));
+    EXPECT_EQ(next, 3U);
+    EXPECT_EQ(subscriber->receive().text(), body(3));
 }
 
 }

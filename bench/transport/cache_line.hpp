@@ -12,6 +12,7 @@
 
 #include "bench/system/shared.hpp"
 #include "bench/transport/message.hpp"
+#include "ipc/format/layout.hpp"
 #include "ipc/os/processor.hpp"
 
 namespace ipc::bench {
@@ -68,7 +69,7 @@ private:
     Word* word_;
 };
 
-/// As many lines as a channel has slots.
+/// As many lines as a channel has slots, in the same order.
 struct LineRing {
     struct Line {
         alignas(64) Word value;
@@ -76,7 +77,7 @@ struct LineRing {
     };
     std::array<Line, capacity_for(8)> lines = {};
 
-    Line& at(std::uint64_t turn) { return lines[turn % lines.size()]; }
+    Line& at(std::uint64_t turn) { return lines[format::slot_of(turn, lines.size() - 1)]; }
 };
 
 /// One direction through such a ring.

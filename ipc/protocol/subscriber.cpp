@@ -27,8 +27,8 @@ Status Subscriber::look(Received& out) {
             if (is_gone()) return Status::removed;
             const Position oldest = later_of(oldest_whole(*memory_, next_), next_ + 1);
             skipped_ += oldest - next_;
+            if (oldest_ == next_) oldest_ = oldest;
             next_ = oldest;
-            if (held_ == 0) oldest_ = next_;
             continue;
         }
         if (state.phase() == Phase::closed) {
@@ -52,8 +52,8 @@ Status Subscriber::look(Received& out) {
 void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
     counter.fetch_add(1, std::memory_order_relaxed);
     group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
-    if (held_ == 0) {
-        oldest_ = next_ + 1;
+    if (oldest_ == next_) {
+        ++oldest_;
     } else {
         released_early_[next_ & ring_.mask] = true;
         ++early_;

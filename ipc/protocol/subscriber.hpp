@@ -54,7 +54,6 @@ public:
         }
         const std::uint64_t taken = next - first;
         next_ = next;
-        held_ += taken;
         count(taken, bytes);
         if (taken < most) publish_position();
         return taken;
@@ -67,7 +66,6 @@ public:
     /// The two halves of release, for a batch: the mark moves once.
     void give_up(const Received& message) {
         record(message);
-        --held_;
         if (message.position == oldest_ && early_ == 0) [[likely]] {
             ++oldest_;
         } else {
@@ -102,7 +100,6 @@ private:
         if (!locate(slot, state, out)) [[unlikely]]
             return false;
         out.position = next_++;
-        ++held_;
         sample(slot, out);
         count(1, out.length);
         return true;
@@ -121,9 +118,8 @@ private:
     Position oldest_;     ///< the oldest message still held, else next_
     Position published_;  ///< the low-water mark as last stored
     std::uint64_t step_;
-    std::uint64_t held_ = 0;
     std::uint64_t early_ = 0;           ///< released before an older one
-    std::vector<bool> released_early_;  ///< by slot
+    std::vector<bool> released_early_;  ///< by position within a lap
 };
 
 }  // namespace ipc::inline v1::protocol
