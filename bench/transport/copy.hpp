@@ -34,11 +34,6 @@ class Copy {
     /// How often the receiver says how far it is.
     static constexpr std::size_t step = capacity < 16 ? 1 : capacity / 16;
 
-    /// In the order of a channel's slots, which is the faster one.
-    static std::uint64_t place_of(std::uint64_t position) {
-        return format::slot_of(position, capacity - 1);
-    }
-
     struct alignas(64) Line {
         Position value = 0;
     };
@@ -46,19 +41,22 @@ class Copy {
         Position flag = 0;
         std::array<std::byte, sizeof(M)> message;
     };
+    /// In the order of a channel's slots; the others lie one after the other. Which is faster
+    /// depends on the size.
     struct Beside {
         std::array<Entry, capacity> entries;
-        Position& word(std::uint64_t position) { return entries[place_of(position)].flag; }
-        std::byte* message(std::uint64_t position) {
-            return entries[place_of(position)].message.data();
+        Entry& at(std::uint64_t position) {
+            return entries[format::slot_of(position, capacity - 1)];
         }
+        Position& word(std::uint64_t position) { return at(position).flag; }
+        std::byte* message(std::uint64_t position) { return at(position).message.data(); }
     };
     template <std::size_t words>
     struct Apart {
         std::array<Line, words> lines;
         alignas(128) std::array<std::array<std::byte, sizeof(M)>, capacity> messages;
-        Position& word(std::uint64_t position) { return lines[place_of(position) % words].value; }
-        std::byte* message(std::uint64_t position) { return messages[place_of(position)].data(); }
+        Position& word(std::uint64_t position) { return lines[position % words].value; }
+        std::byte* message(std::uint64_t position) { return messages[position % capacity].data(); }
     };
     using Base = std::conditional_t<handover == Handover::flag_beside, Beside,
                                     Apart<handover == Handover::counter ? 1 : capacity>>;
