@@ -16,6 +16,7 @@
 
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
+#include "tests/support/pattern.hpp"
 
 namespace ipc::protocol {
 namespace {
@@ -216,14 +217,6 @@ TEST(CopyInStreaming, IsWholeForWhoSeesWhatIsStoredAfterIt) {
 
 // ----------------------------------------------------------------------------------- in channels
 
-/// `size` bytes that depend on the message and on their place.
-std::string text_of(std::size_t message, std::size_t size) {
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < size; ++i)
-        text[i] = static_cast<char>((i * 31 + i / 64 + message * 17) & 0xFF);
-    return text;
-}
-
 /// Of message i, up to the longest there may be.
 std::size_t length_of(std::size_t i, std::size_t longest) {
     return i % 5 == 0 ? longest : longest / 2 + i * 37 % (longest / 2);
@@ -235,7 +228,7 @@ constexpr std::size_t count = 6000;
 void send_all(Producer<>& producer, std::size_t longest) {
     // Should the reader have gone, there is no room any more.
     for (std::size_t i = 0; i < count; ++i) {
-        if (!producer.send_for(text_of(i, length_of(i, longest)), 10s)) return;
+        if (!producer.send_for(test::pattern(length_of(i, longest), i), 10s)) return;
     }
 }
 
@@ -258,7 +251,7 @@ TEST(LongMessages, ArriveWholeAtAnotherThreadWhicheverWayTheyAreCopied) {
             });
             for (std::size_t i = 0; i < count; ++i) {
                 const auto received = subscriber.receive_for(10s);
-                if (!received || received.text() != text_of(i, length_of(i, place.longest))) {
+                if (!received || received.text() != test::pattern(length_of(i, place.longest), i)) {
                     ADD_FAILURE() << "message " << i;
                     break;
                 }
@@ -287,7 +280,7 @@ TEST(LongMessages, AreWholeOrSkippedForAReaderThatDelaysNobody) {
                 break;
             }
             const std::size_t i = received.position() - first;
-            if (received.text() != text_of(i, length_of(i, place.longest)))
+            if (received.text() != test::pattern(length_of(i, place.longest), i))
                 ADD_FAILURE() << "message " << i;
             ++whole;
         }

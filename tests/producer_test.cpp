@@ -24,20 +24,13 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/pattern.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
-
-/// `size` bytes that depend on `seed` and on their place.
-std::string pattern(std::size_t size, std::size_t seed = 1) {
-    std::string text(size, '\0');
-    for (std::size_t i = 0; i < size; ++i)
-        text[i] = static_cast<char>((i * 31 + i / 251 + seed * 17) & 0xFF);
-    return text;
-}
 
 void fill(const Loan<>& loan, const std::string& text) {
     ASSERT_GE(loan.bytes().size(), text.size());

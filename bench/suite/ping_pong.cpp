@@ -80,9 +80,10 @@ Experiment parked() {
     result.id = "ping_pong.parked.32";
     result.title = "Ping-pong, 32 bytes, both sides asleep while they wait: one round trip";
     result.explanation =
-        "The same without polling: each side sleeps in the kernel until the other one wakes it. "
-        "SLEEPS counts how often the asking side slept, for each round trip; the floor is a word "
-        "and a futex.";
+        "The same without polling: each side sleeps in the kernel until the other one wakes it, "
+        "unless the answer comes while it is about to. SLEEPS counts how often the asking side "
+        "did sleep, for each round trip; the floor is a word and a futex. What waking somebody "
+        "takes who does sleep is the question of wake-up.";
     result.unit = "ns";
     result.higher_is_better = false;
     result.candidates = {candidate<Futex>(Role::floor, Waiting::blocking, ask)};

@@ -99,13 +99,14 @@ Experiment throughput() {
     const auto ask = [](const auto& make, const Effort& effort) {
         return one_way(*make(), false, effort);
     };
-    result.candidates = {
-        candidate<Copy<M, Handover::flag_beside>>(Role::peer, Waiting::busy, ask),
-        candidate<Copy<M, Handover::streaming>>(Role::peer, Waiting::busy, ask),
-        in_place<ExclusiveToSubscriber<M>>(Role::ours),
-        in_place<SharedToGroup<M>>(Role::ours),
-        in_place<LendingPeer<M>>(Role::peer),
-    };
+    result.candidates = {candidate<Copy<M, Handover::flag_beside>>(Role::peer, Waiting::busy, ask)};
+    if (format::has_streaming_stores) {
+        result.candidates.push_back(
+            candidate<Copy<M, Handover::streaming>>(Role::peer, Waiting::busy, ask));
+    }
+    result.candidates.push_back(in_place<ExclusiveToSubscriber<M>>(Role::ours));
+    result.candidates.push_back(in_place<SharedToGroup<M>>(Role::ours));
+    result.candidates.push_back(in_place<LendingPeer<M>>(Role::peer));
     result.candidates.back().absent = iceoryx().absent;
     return result;
 }

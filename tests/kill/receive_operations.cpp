@@ -214,6 +214,16 @@ std::vector<Operation> receive_operations() {
                  scene.end_fate(workers, ids[i], Fate::acked, Status::ok);
              require(acknowledged == count, "not everything was acknowledged");
          }},
+        {"receive batch, subscriber", true, with_backlog,
+         [](Scene& scene) {
+             auto reader = scene.open().subscribe({.from = Start::earliest()});
+             begin_operation();
+             auto batch = std::make_optional(reader.try_receive_batch(3));
+             const std::size_t received = batch->size();
+             batch.reset();
+             end_operation();
+             require(received == 3, "the subscriber did not get all of it");
+         }},
         {"receive batch, half of it given back", false,
          [](Scene& scene) {
              scene.redelivers = true;
