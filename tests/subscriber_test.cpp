@@ -244,10 +244,11 @@ TEST(Subscriber, AMessageKeptFromABatchStaysWholeWhenTheOthersEnd) {
             auto batch = subscriber.receive_batch(16);
             ASSERT_EQ(batch.size(), 16U);
             for (auto& message : batch) {
-                if (message.position() == start + 5) kept = std::move(message);
-                if (message.position() == start + 9) {
+                const Position position = message.position();
+                if (position == start + 9) {
                     EXPECT_TRUE(message.ack());
                 }
+                if (position == start + 5) kept = std::move(message);
             }
         }
         send_to(producer, start + 16, start + 21);
