@@ -283,11 +283,9 @@ public:
 
     Batch(Batch&&) noexcept = default;
     Batch& operator=(Batch&& other) noexcept {
-        if (this != &other) {
-            const Batch former = std::move(*this);
-            places_ = std::move(other.places_);
-            status_ = other.status_;
-        }
+        Batch former(std::move(other));  // what this one held, once they are swapped
+        std::swap(places_, former.places_);
+        std::swap(status_, former.status_);
         return *this;
     }
     ~Batch() {

@@ -261,7 +261,7 @@ TEST(Subscriber, AMessageKeptFromABatchStaysWholeWhenTheOthersEnd) {
     }
 }
 
-// So that a usual batch stays below the sizes that an allocator is quick with.
+// So that a usual batch stays within the sizes that an allocator is quick with.
 static_assert(sizeof(Message<>) == 64);
 
 TEST(Subscriber, ABatchEndsWhenAnotherIsAssignedToIt) {

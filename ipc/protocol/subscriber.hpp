@@ -46,10 +46,8 @@ public:
             const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
             if (!state.is_ready_at(next)) break;
             Received& out = *place();
-            if (!locate(slot, state, out)) [[unlikely]]
+            if (!read(slot, state, next, out)) [[unlikely]]
                 break;
-            out.position = next;
-            sample(slot, out);
             bytes += out.length;
         }
         const std::uint64_t taken = next - first;
@@ -94,13 +92,20 @@ protected:
     bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
 
 private:
+    /// Fills in a message of this position; false when it is none that this version can hand out.
+    bool read(const Slot& slot, SlotState state, Position position, Received& out) const {
+        if (!locate(slot, state, out)) [[unlikely]]
+            return false;
+        out.position = position;
+        sample(slot, out);
+        return true;
+    }
     /// Takes the message at next_; false when there is none that this version can hand out.
     bool accept(const Slot& slot, SlotState state, Received& out) {
         memory_->check_fork();
-        if (!locate(slot, state, out)) [[unlikely]]
+        if (!read(slot, state, next_, out)) [[unlikely]]
             return false;
-        out.position = next_++;
-        sample(slot, out);
+        ++next_;
         count(1, out.length);
         return true;
     }
