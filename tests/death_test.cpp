@@ -1166,6 +1166,70 @@ TEST(DeathOfASentinel, AnotherSleeperTakesItsDutyAndRecoversLeases) {
     EXPECT_EQ(two.wait(), 0);
 }
 
+TEST(DeathOfASentinel, OneOfManySleepersNoticesItAtTheNextTick) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    { auto group = channel.join("workers", manual); }
+    std::vector<Child> sleepers;
+    for (int i = 0; i < 16; ++i) {
+        sleepers.emplace_back([&] {
+            GroupOptions parked = manual;
+            parked.participant.wait_policy = WaitPolicy::parking();
+            auto member = Channel<>::open(name).join("workers", parked);
+            (void)member.receive();
+        });
+        ASSERT_TRUE(eventually([&] { return is_parked(name, sleepers.back().pid()); }));
+    }
+    const auto memory = memory_of(name);
+    const auto duty = [&] { return format::Sentinel{memory->header().sentinel.load()}; };
+    const auto tick = [] { return os::now() / protocol::slow_tick; };
+    // Past the tick that is everybody's: from then on they take turns.
+    const auto first = tick();
+    ASSERT_TRUE(eventually([&] { return tick() >= first + 2; }, 15));
+    std::this_thread::sleep_for(500ms);
+    for (int deaths = 0; deaths < 2; ++deaths) {
+        const format::Sentinel sentinel = duty();
+        ASSERT_FALSE(sentinel.is_vacant());
+        const pid_t pid = memory->participant(sentinel.participant()).pid;
+        const auto dead = std::find_if(sleepers.begin(), sleepers.end(),
+                                       [&](const Child& child) { return child.pid() == pid; });
+        ASSERT_NE(dead, sleepers.end());
+        dead->kill();
+        const auto killed = tick();
+        ASSERT_TRUE(eventually([&] { return duty().participant() != sentinel.participant(); }, 15));
+        EXPECT_LE(tick() - killed, 1) << "some sleeper looks at each tick";
+    }
+}
+
+// The tick of one among many sleepers is not soon: the sweep must tell all of them.
+TEST(DeathOfACloser, AllMembersOfALargeGroupLearnOfTheEnd) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::vector<Child> members;
+    for (int i = 0; i < 16; ++i) {
+        members.emplace_back([&, i] {
+            GroupOptions parked;
+            parked.participant.wait_policy = WaitPolicy::parking();
+            if (i % 2 == 0) parked.delivery = Delivery::lossy;
+            auto member = Channel<>::open(name).join(i % 2 == 0 ? "lossy" : "workers", parked);
+            require(member.receive().status() == Status::closed, "learned of the end");
+        });
+        ASSERT_TRUE(eventually([&] { return is_parked(name, members.back().pid()); }));
+    }
+    Child closer([&] {
+        const auto memory = memory_of(name);
+        const os::Mapping data = memory->map_data_writable();
+        memory->ring_of(data).at(0).state =
+            format::SlotState::make(0, 0, format::Phase::closed).bits;
+        die();
+    });
+    ASSERT_EQ(closer.wait(), 128 + SIGKILL);
+    const auto closed = os::now();
+    for (Child& member : members)
+        EXPECT_EQ(member.wait(), 0);
+    EXPECT_LT(os::now() - closed, 2 * protocol::slow_tick);
+}
+
 TEST(DeathOfASentinel, ABusyMemberLooksAfterTheDeadInstead) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

@@ -581,6 +581,50 @@ TEST(Idle, SleepersTickInTheSameMomentWhenNothingIsInFlight) {
         EXPECT_NE(after[i], between[i]);
 }
 
+TEST(Idle, ManyReadersTakeTurnsToLookAtTheSentinel) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    constexpr unsigned readers = 12;
+    std::array<std::atomic<pid_t>, readers> ids{};
+    std::vector<std::jthread> waiting;
+    waiting.reserve(readers);
+    for (auto& id : ids) {
+        waiting.emplace_back([&](const std::stop_token& stop) {
+            auto subscriber = channel.subscribe({.participant = parking});
+            id = ::gettid();
+            EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+        });
+    }
+    ASSERT_TRUE(all_park(name, readers));
+    const auto sleeps_after_tick = [&] {
+        const std::int64_t tick = slow_ticks_so_far();
+        EXPECT_TRUE(eventually([&] { return slow_ticks_so_far() != tick; }));
+        std::this_thread::sleep_for(500ms);
+        std::vector<std::int64_t> counts;
+        for (const auto& id : ids)
+            counts.push_back(sleeps_of(id).value_or(0));
+        return counts;
+    };
+    // The first tick is everybody's, at the second the sentinel may have had its grace.
+    sleeps_after_tick();
+    auto before = sleeps_after_tick();
+    std::vector<bool> looked(readers);
+    constexpr unsigned turns = readers / 4;
+    for (unsigned turn = 0; turn < turns; ++turn) {
+        const auto after = sleeps_after_tick();
+        unsigned awake = 0;
+        for (unsigned i = 0; i < readers; ++i) {
+            if (after[i] == before[i]) continue;
+            looked[i] = true;
+            ++awake;
+        }
+        EXPECT_GE(awake, 3U);
+        EXPECT_LE(awake, 4U + 1U) << "four, and the sentinel";
+        before = after;
+    }
+    EXPECT_EQ(std::count(looked.begin(), looked.end(), true), readers) << "nobody was left out";
+}
+
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

@@ -79,6 +79,9 @@ inline bool is_active(const Participant& entry) {
 inline Role role_of(const Participant& entry) {
     return static_cast<Role>(entry.role.load(std::memory_order_relaxed));
 }
+inline Activity activity_of(const Participant& entry) {
+    return static_cast<Activity>(entry.activity.load(std::memory_order_acquire));
+}
 constexpr bool is_producer(Role role) {
     return role == Role::shared_producer || role == Role::exclusive_producer;
 }

@@ -5,8 +5,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <sstream>
+#include <charconv>
+#include <string_view>
 
 #include "ipc/os/failure.hpp"
 
@@ -26,15 +28,16 @@ std::string read_small_file(const std::string& path) {
 /// Field `number` of the contents of a stat file, counted from 1 as proc(5) does, for fields behind
 /// the command name; empty when it is missing. The name can contain blanks and parentheses, so the
 /// fields are found behind the last closing one.
-std::string stat_field(const std::string& stat, int number) {
+std::string_view stat_field(std::string_view stat, int number) {
     const auto name_end = stat.rfind(')');
-    if (name_end == std::string::npos) return {};
-    std::istringstream fields(stat.substr(name_end + 1));
-    std::string field;
-    for (int at = 3; at <= number; ++at) {
-        if (!(fields >> field)) return {};
+    if (name_end == std::string_view::npos) return {};
+    stat.remove_prefix(name_end + 1);
+    for (int at = 3;; ++at) {
+        stat.remove_prefix(std::min(stat.find_first_not_of(' '), stat.size()));
+        const std::string_view field = stat.substr(0, stat.find_first_of(" \n"));
+        if (at == number || field.empty()) return field;
+        stat.remove_prefix(field.size());
     }
-    return field;
 }
 
 std::string proc_path(std::int32_t pid, const char* file) {
@@ -48,7 +51,9 @@ ProcessIdentity this_process() {
     identity.pid = ::getpid();
     struct stat status;
     if (::stat("/proc/self/ns/pid", &status) == 0) identity.pid_namespace = status.st_ino;
-    std::istringstream(stat_field(read_small_file("/proc/self/stat"), 22)) >> identity.start_time;
+    const std::string stat = read_small_file("/proc/self/stat");
+    const std::string_view start_time = stat_field(stat, 22);
+    std::from_chars(start_time.data(), start_time.data() + start_time.size(), identity.start_time);
     return identity;
 }
 
@@ -63,7 +68,8 @@ std::uint64_t random_id() {
 }
 
 char process_state(std::int32_t pid) {
-    const std::string state = stat_field(read_small_file(proc_path(pid, "stat")), 3);
+    const std::string stat = read_small_file(proc_path(pid, "stat"));
+    const std::string_view state = stat_field(stat, 3);
     return state.empty() ? '\0' : state.front();
 }
 

@@ -112,8 +112,8 @@ bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsi
     // two of them would wait for each other.
     const auto is_waiting = [&](unsigned member) {
         return !status.has(GroupStatus::manual_ack) && member < memory.participants_used() &&
-               memory.participant(member).activity.load(std::memory_order_acquire) ==
-                   static_cast<std::uint8_t>(format::Activity::waiting_for_message) &&
+               format::activity_of(memory.participant(member)) ==
+                   format::Activity::waiting_for_message &&
                memory.is_alive(member);
     };
     for (Position position = low; before(position, end) && position - low < memory.capacity();

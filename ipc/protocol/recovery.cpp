@@ -49,6 +49,11 @@ Lease after_loss(Lease word) {
     }
 }
 
+/// How many members a message at `state` is for; the end of the channel is for all of them.
+int readers_of(const ChannelMemory& memory, SlotState state) {
+    return state.phase() == Phase::closed ? static_cast<int>(memory.participants_used()) : 1;
+}
+
 /// Everything of one group that needs looking at; whether something is in flight or due soon.
 bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     Group& group = memory.group(index);
@@ -91,7 +96,7 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     }
     if (state.is_at(end)) available = true;
     if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
-    if (available && status.is_active()) wake_group(memory, index, 1);
+    if (available && status.is_active()) wake_group(memory, index, readers_of(memory, state));
     return in_flight;
 }
 
@@ -180,7 +185,7 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
         if (!before(state.position(next), next)) {
             in_flight |= state.phase() == Phase::claimed;
-            wake_group(memory, i, 1);
+            wake_group(memory, i, readers_of(memory, state));
         }
     }
 

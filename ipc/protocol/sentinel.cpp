@@ -89,16 +89,41 @@ os::Nanoseconds SentinelDuty::next_tick() {
     const bool free = seen.is_vacant() || seen.participant() == participant_ ||
                       is_stale(seen, now) || seen.participant() >= memory_.participants_used();
     mine_ = free && take(seen, false);
-    if (mine_ && look_closely()) fast_until_ = now + fast_grace;
-    const bool fast = mine_ && word_.is_fast();
-    next_ = tick_after(now, fast);
-    if (mine_) {
-        // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
-        const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
-        const os::Nanoseconds tick = fast ? fast_tick : slow_tick;
-        next_ = std::clamp(std::min(last, now) + tick, now, next_);
+    if (!mine_) {
+        if (next_ <= now) next_ = tick_after(now, false);
+        return next_;
     }
+    if (look_closely()) fast_until_ = now + fast_grace;
+    // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
+    const bool fast = mine_ && word_.is_fast();
+    const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
+    const os::Nanoseconds tick = fast ? fast_tick : slow_tick;
+    next_ = std::clamp(std::min(last, now) + tick, now, tick_after(now, fast));
     return next_;
+}
+
+/// When a sleeper without the duty looks at the sentinel again. Many readers take turns, about four
+/// at each slow tick: one is enough, and the others are there in case it died, too. A producer
+/// looks at each, since a reader that has the duty cannot repair what a dead producer left in the
+/// ring.
+os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) const {
+    constexpr unsigned at_a_time = 4;
+    constexpr unsigned most_turns = 10;
+    if (place_ == room_place) return tick_after(now, false);
+    unsigned readers = 0;
+    unsigned rank = 0;
+    const unsigned participants = memory_.participants_used();
+    for (unsigned i = 0; i < participants; ++i) {
+        if (i == participant_) rank = readers;
+        const format::Participant& entry = memory_.participant(i);
+        if (is_active(entry) && activity_of(entry) == format::Activity::waiting_for_message) {
+            ++readers;
+        }
+    }
+    const unsigned turns = std::clamp(readers / at_a_time, 1U, most_turns);
+    const auto coming = static_cast<unsigned>((now / slow_tick + 1) % turns);
+    const unsigned turns_before = (rank + turns - coming) % turns;
+    return tick_after(now, false) + turns_before * slow_tick;
 }
 
 void SentinelDuty::tick(bool due) {
@@ -112,7 +137,7 @@ void SentinelDuty::tick(bool due) {
                 fast_until_ = now + fast_grace;
                 if (mine_) sweep(memory_, participant_, writable_);
             }
-            next_ = tick_after(now, mine_);
+            next_ = mine_ ? tick_after(now, true) : next_look(now);
         }
         return;
     }

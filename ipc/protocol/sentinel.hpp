@@ -3,8 +3,9 @@
 // The sentinel: one parked participant of a channel that looks after the dead.
 //
 // Whoever parks takes the duty when it is vacant (or when its holder is dead or stopped ticking).
-// While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds, like
-// all other sleepers, who check only that the sentinel still ticks. It resigns when it wakes up for
+// While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds. The
+// other sleepers check only that the sentinel still ticks, every few seconds, too: all of them when
+// they are few, a few in turn when they are many. It resigns when it wakes up for
 // work; whoever is then about to take a lease while the duty is vacant wakes another sleeper for
 // it.
 
@@ -38,6 +39,7 @@ private:
     bool take(format::Sentinel seen, bool fast);
     void beat(bool fast);
     bool look_closely();
+    os::Nanoseconds next_look(os::Nanoseconds now) const;
 
     ChannelMemory& memory_;
     unsigned participant_;

@@ -229,7 +229,11 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             // First what it was woken for: a sweep takes longer than the wake-up itself.
             if (!ticked && ready(true)) return Status::ok;
             duty.tick(ticked);
-            if (ticked && memory_.is_unlinked()) memory_.mark_removed();
+            if (ticked && memory_.is_unlinked()) {
+                // Its remover died before it told anybody.
+                memory_.mark_removed();
+                wake_everyone(memory_);
+            }
             // Its own sweep, or a call for the sentinel, may have woken others here.
             asleep_still = ticked && is_announced() &&
                            parking.futex.load(std::memory_order_acquire) == expected;

@@ -22,6 +22,8 @@
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <optional>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -51,7 +53,10 @@ struct Options {
     bool kill = true;
     bool stop = true;
     unsigned stride = 1000;
-    unsigned jobs = 4;  ///< of each operation that is tested
+    /// Of each operation, for points that survivors cannot tell from one that is visible; s.
+    std::optional<unsigned> others_for;
+    std::uint64_t seed = std::random_device{}();  ///< draws which of those come first
+    unsigned jobs = 4;                            ///< of each operation that is tested
     unsigned lanes = 0;
     bool list = false;
     std::uint32_t from = 0;
@@ -224,6 +229,7 @@ struct Tally {
     std::size_t instructions = 0;
     std::size_t visible = 0;
     std::size_t points[2] = {0, 0};
+    std::size_t left_out = 0;  ///< of both
     std::size_t nearby = 0;
     std::size_t violations = 0;
     std::int64_t longest = 0;
@@ -281,7 +287,7 @@ private:
     void start(std::size_t number, const Task& task, SharedTrace* record);
     bool reap(bool block, std::vector<Task>& tasks, Tally& tally);
     void end(std::size_t number, int status, std::vector<Task>& tasks, Tally& tally);
-    std::vector<Point> points() const;
+    std::vector<Task> tasks_at(bool visible_ones) const;
     bool record(Tally& tally);
 
     const Options& options_;
@@ -407,18 +413,24 @@ bool Harness::record(Tally& tally) {
     return true;
 }
 
-std::vector<Point> Harness::points() const {
-    std::vector<Point> points;
-    const bool every = options_.every || (operation_.hot && !options_.visible);
-    for (std::uint32_t k = 0; k < trace_.address.size(); ++k) {
+/// The visible points, or the others; what comes first is last.
+std::vector<Task> Harness::tasks_at(bool visible_ones) const {
+    std::vector<Task> tasks;
+    const auto add = [&](Point point) {
+        if (options_.stop) tasks.push_back({Mode::stop, point});
+        if (options_.kill) tasks.push_back({Mode::kill, point});
+    };
+    const bool every = options_.every || operation_.hot;
+    for (auto k = static_cast<std::uint32_t>(trace_.address.size()); k-- > 0;) {
         if (k < options_.from || k > options_.to) continue;
-        if (trace_.slept[k]) points.push_back({k - 1, true});
-        const bool strided = !options_.visible && k % options_.stride == 0;
-        if (every || trace_.visible[k] || strided || k == trace_.instructions()) {
-            points.push_back({k, false});
+        const bool is_visible = trace_.visible[k] || k == trace_.instructions();
+        if (is_visible == visible_ones &&
+            (is_visible || (!options_.visible && (every || k % options_.stride == 0)))) {
+            add({k, false});
         }
+        if (trace_.slept[k] && visible_ones) add({k - 1, true});
     }
-    return points;
+    return tasks;
 }
 
 Tally Harness::test() {
@@ -427,14 +439,23 @@ Tally Harness::test() {
     tally.instructions = trace_.instructions();
     tally.visible = static_cast<std::size_t>(
         std::count(trace_.visible.begin(), trace_.visible.end(), std::uint8_t{1}));
-    std::vector<Task> tasks;
-    const auto wanted = points();
-    for (auto point = wanted.rbegin(); point != wanted.rend(); ++point) {
-        if (options_.stop) tasks.push_back({Mode::stop, *point});
-        if (options_.kill) tasks.push_back({Mode::kill, *point});
-    }
+    std::vector<Task> tasks = tasks_at(false);
+    std::shuffle(tasks.begin(), tasks.end(), std::mt19937_64(options_.seed));
+    const std::size_t others = tasks.size();
+    for (const Task& task : tasks_at(true))
+        tasks.push_back(task);
+
+    std::optional<Clock::time_point> others_until;
     std::size_t running = 0;
     while (!tasks.empty() || running != 0) {
+        if (tasks.size() <= others && options_.others_for) {
+            if (!others_until) {
+                others_until = Clock::now() + std::chrono::seconds(*options_.others_for);
+            } else if (Clock::now() > *others_until) {
+                tally.left_out += tasks.size();
+                tasks.clear();
+            }
+        }
         bool started = false;
         for (std::size_t i = 0; i < slots_.size() && !tasks.empty(); ++i) {
             if (slots_[i]->pid > 0) continue;
@@ -452,14 +473,14 @@ Tally Harness::test() {
 // ---------------------------------------------------------------------------- many operations
 
 void print_heading() {
-    std::printf("%-52s %12s %8s %8s %8s %7s %10s %8s\n", "operation", "instructions", "visible",
-                "killed", "stopped", "nearby", "violations", "wait ms");
+    std::printf("%-52s %12s %8s %8s %8s %8s %7s %10s %8s\n", "operation", "instructions", "visible",
+                "killed", "stopped", "left out", "nearby", "violations", "wait ms");
 }
 
 void print(const std::string& name, const Tally& tally) {
-    std::printf("%-52s %12zu %8zu %8zu %8zu %7zu %10zu %8lld\n", name.c_str(), tally.instructions,
-                tally.visible, tally.points[0], tally.points[1], tally.nearby, tally.violations,
-                static_cast<long long>(tally.longest / 1'000'000));
+    std::printf("%-52s %12zu %8zu %8zu %8zu %8zu %7zu %10zu %8lld\n", name.c_str(),
+                tally.instructions, tally.visible, tally.points[0], tally.points[1], tally.left_out,
+                tally.nearby, tally.violations, static_cast<long long>(tally.longest / 1'000'000));
     std::fflush(stdout);
 }
 
@@ -552,13 +573,15 @@ bool Lanes::run_all() {
             sum.visible += tally.visible;
             for (int i = 0; i < 2; ++i)
                 sum.points[i] += tally.points[i];
+            sum.left_out += tally.left_out;
             sum.nearby += tally.nearby;
             sum.violations += tally.violations;
             sum.longest = std::max(sum.longest, tally.longest);
         }
     }
     print("all", sum);
-    std::printf("%.0f s\n", std::chrono::duration<double>(Clock::now() - begin).count());
+    std::printf("%.0f s, seed %llu\n", std::chrono::duration<double>(Clock::now() - begin).count(),
+                static_cast<unsigned long long>(options_.seed));
     return sum.violations == 0 && sum.points[0] + sum.points[1] != 0;
 }
 
@@ -571,6 +594,10 @@ constexpr char usage[] =
     "  --every            every instruction of all operations\n"
     "  --visible          of all operations only those that survivors can see\n"
     "  --stride N         every Nth instead of every 1000th\n"
+    "  --others-for S     of those that survivors cannot see, as many as S seconds of each "
+    "operation\n"
+    "                     allow, drawn at random\n"
+    "  --seed N           draws them as a former run did\n"
     "  --operation TEXT   only operations whose name contains TEXT\n"
     "  --kill, --stop     only that\n"
     "  --at K, --at K-L   only after K (to L) instructions\n"
@@ -592,6 +619,10 @@ int main(int count, char** arguments) {
             options.visible = true;
         } else if (argument == "--stride") {
             options.stride = std::max(1U, static_cast<unsigned>(std::stoul(value())));
+        } else if (argument == "--others-for") {
+            options.others_for = static_cast<unsigned>(std::stoul(value()));
+        } else if (argument == "--seed") {
+            options.seed = std::stoull(value());
         } else if (argument == "--operation") {
             options.operation = value();
         } else if (argument == "--kill") {
