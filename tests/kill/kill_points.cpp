@@ -185,7 +185,9 @@ void finish(TracedChild& child, Scene& scene, const Operation& operation) {
 void run(const Operation& operation, const Task& task, const Trace& trace, Result& result,
          SharedTrace* record) {
     const auto [mode, point, attempt] = task;
+    const bool step_by_step = attempt + 1 == most_attempts;
     Scene scene(result.ledger);
+    scene.is_stepped = record != nullptr || step_by_step;
     operation.prepare(scene);
     TracedChild child([&] { operation.perform(scene); },
                       [&] {
@@ -202,14 +204,16 @@ void run(const Operation& operation, const Task& task, const Trace& trace, Resul
                                   recorded.slept[i]};
         }
         record->size = recorded.address.size();
+        scene.resume_helpers();
         finish(child, scene, operation);
         result.reached = TracedChild::Reached::exactly;
         scene.check(true, false);
         return;
     }
-    result.reached = child.advance_to(trace, point, attempt + 1 == most_attempts);
+    result.reached = child.advance_to(trace, point, step_by_step);
     const bool completed = point.instruction == trace.instructions();
     if (result.reached == TracedChild::Reached::never || (completed && mode == Mode::kill)) {
+        scene.resume_helpers();
         finish(child, scene, operation);
         scene.check(true, false);
     } else if (mode == Mode::kill) {
@@ -357,6 +361,7 @@ void Harness::end(std::size_t number, int status, std::vector<Task>& tasks, Tall
                         slot.task.mode == Mode::kill ? "killed" : "stopped",
                         slot.task.point.instruction, slot.task.point.asleep ? " (asleep)" : "",
                         result.ledger.violation.data());
+            std::fflush(stdout);
         }
     }
 }

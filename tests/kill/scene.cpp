@@ -593,12 +593,18 @@ void Scene::forget_survivors() {
     next_ = 0;
 }
 
+void Scene::resume_helpers() {
+    for (Child& helper : helpers)
+        helper.resume();
+}
+
 void Scene::nudge() {
     read_all();
     if (producer) send(*producer);
 }
 
 void Scene::go_on_beside(pid_t stopped) {
+    resume_helpers();
     if (!exists(name)) return;
     const std::string pid = "pid " + std::to_string(stopped);
     read_all();
@@ -626,6 +632,7 @@ void Scene::go_on_beside(pid_t stopped) {
 }
 
 void Scene::check(bool completed, bool killed) {
+    resume_helpers();
     if (killed) ledger.deaths += 1;
     const std::int64_t since = os::now();
     if (must_exist && completed && !exists(name)) violate("there is no channel");

@@ -85,6 +85,8 @@ public:
     bool redelivers = false;     ///< messages come more than once although nobody dies
     bool has_workers = true;     ///< the group exists
     bool sentinel_sleeps = false;  ///< a lease of the dead is noticed without its slow tick
+    bool is_stepped = false;       ///< the operation takes many times as long as it usually does
+    unsigned tries = 0;            ///< of the counterpart
     bool redrives = false;         ///< it publishes the dead letters of rejected messages again
     /// What survivors do besides, once everything is settled.
     std::function<void()> afterwards;
@@ -148,6 +150,8 @@ public:
     [[gnu::format(printf, 2, 3)]] void violate(const char* format, ...);
     /// One message more, for a child that waits for one and whose message a survivor took.
     void nudge();
+    /// Those that were stopped for the time of the operation.
+    void resume_helpers();
     /// While the child is stopped: the survivors go on, or are told who holds them up.
     void go_on_beside(pid_t stopped);
     /// The child is dead, or its operation is complete. `killed_at` is the time of the kill.
