@@ -111,7 +111,7 @@ TEST(Latency, SixtyFourIdleConsumersTogetherUseLessThanAThousandthOfACore) {
                              });
     };
     ASSERT_TRUE(test::eventually([&] { return parked() == 64; }, 30));
-    ::sleep(2);  // past the grace of a sentinel that saw the joins
+    ::sleep(5);  // past the grace of a sentinel that saw the joins, and everybody's first tick
     const auto used = [&] {
         std::int64_t sum = 0;
         for (const test::Child& consumer : consumers)

@@ -625,6 +625,43 @@ TEST(Idle, ManyReadersTakeTurnsToLookAtTheSentinel) {
     EXPECT_EQ(std::count(looked.begin(), looked.end(), true), readers) << "nobody was left out";
 }
 
+// The others may let some ticks pass: until then nobody would look.
+TEST(Idle, ASentinelOfManySleepersHandsOverWhenItLeaves) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    constexpr unsigned readers = 12;
+    std::vector<std::jthread> waiting;
+    for (unsigned i = 0; i < readers; ++i) {
+        waiting.emplace_back([&, i](const std::stop_token& stop) {
+            auto subscriber = channel.subscribe(
+                {.participant = {.name = std::to_string(i), .wait_policy = WaitPolicy::parking()}});
+            EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+        });
+    }
+    ASSERT_TRUE(all_park(name, readers));
+    const auto memory = memory_of(name);
+    const auto sentinel = [&] { return format::Sentinel{memory->header().sentinel.load()}; };
+    // Past the tick at which the sentinel sees how many rely on it, and its grace.
+    const std::int64_t tick = slow_ticks_so_far();
+    ASSERT_TRUE(eventually([&] { return slow_ticks_so_far() >= tick + 2; }));
+    std::this_thread::sleep_for(300ms);
+    for (int leaves = 0; leaves < 3; ++leaves) {
+        const format::Sentinel former = sentinel();
+        ASSERT_FALSE(former.is_vacant());
+        const auto report = inspect(name);
+        const auto entry = std::find_if(
+            report.participants.begin(), report.participants.end(),
+            [&](const auto& participant) { return participant.index == former.participant(); });
+        ASSERT_NE(entry, report.participants.end());
+        waiting[std::stoul(entry->name)].request_stop();
+        EXPECT_TRUE(eventually(
+            [&] {
+                return !sentinel().is_vacant() && sentinel().participant() != former.participant();
+            },
+            1));
+    }
+}
+
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

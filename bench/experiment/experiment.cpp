@@ -47,40 +47,56 @@ void summarise(Result& result, const Details& details) {
         result.details[name] = median(std::move(all));
 }
 
-/// What each round is divided by. Of floors the best in that round, since another one may be the
-/// best when the processors are near each other than when they are distant.
-std::vector<double> base_of(const Report& report, const Result& reference) {
-    std::vector<double> base = reference.values;
-    if (!report.experiment->reference.empty()) return base;
+/// The best floor of each round, since another one may be the best when the processors are near
+/// each other than when they are distant; empty when there is none.
+std::vector<double> best_floors(const Report& report) {
+    std::vector<double> best;
     for (const Result& result : report.results) {
         if (result.candidate->role != Role::floor) continue;
-        for (std::size_t round = 0; round < std::min(result.values.size(), base.size()); ++round) {
-            if (is_better(*report.experiment, result.values[round], base[round]))
-                base[round] = result.values[round];
+        for (std::size_t round = 0; round < result.values.size(); ++round) {
+            if (round == best.size()) {
+                best.push_back(result.values[round]);
+            } else if (is_better(*report.experiment, result.values[round], best[round])) {
+                best[round] = result.values[round];
+            }
         }
     }
-    return base;
+    return best;
+}
+
+std::vector<double> ratios_to(const std::vector<double>& base, const Result& result) {
+    std::vector<double> ratios;
+    for (std::size_t round = 0; round < std::min(result.values.size(), base.size()); ++round) {
+        if (base[round] > 0) ratios.push_back(result.values[round] / base[round]);
+    }
+    return ratios;
+}
+
+/// A floor that something beats is none.
+void check_floors(Report& report, const std::vector<double>& floors) {
+    for (const Result& result : report.results) {
+        if (result.candidate->role == Role::floor) continue;
+        const std::vector<double> ratios = ratios_to(floors, result);
+        if (ratios.empty()) continue;
+        const double ratio = median(ratios);
+        if ((report.experiment->higher_is_better ? 1 / ratio : ratio) < floor_tolerance) {
+            report.remarks.push_back(fmt::format(
+                "{} beats the best floor: that is not a floor here", result.candidate->name));
+        }
+    }
 }
 
 void compare(Report& report) {
     const Result* reference = find_reference(report);
     if (reference == nullptr) return;
     report.reference = reference->candidate->name;
-    const std::vector<double> base = base_of(report, *reference);
-    const bool is_floor = reference->candidate->role == Role::floor;
+    const std::vector<double> floors = best_floors(report);
+    const bool is_named = !report.experiment->reference.empty();
     for (Result& result : report.results) {
-        for (std::size_t round = 0; round < std::min(result.values.size(), base.size()); ++round) {
-            if (base[round] > 0) result.ratios.push_back(result.values[round] / base[round]);
-        }
+        result.ratios = ratios_to(is_named ? reference->values : floors, result);
         result.ratio = median(result.ratios);
-        if (!is_floor || result.candidate->role == Role::floor || result.ratios.empty()) continue;
-        const double distance =
-            report.experiment->higher_is_better ? 1 / result.ratio : result.ratio;
-        if (distance < floor_tolerance) {
-            report.remarks.push_back(fmt::format(
-                "{} beats the best floor: that is not a floor here", result.candidate->name));
-        }
     }
+    check_floors(report, floors);
 }
 
 /// One measurement; what goes wrong becomes the candidate's state.

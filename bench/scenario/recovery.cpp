@@ -18,6 +18,7 @@
 #include "bench/transport/channel.hpp"
 #include "bench/transport/message.hpp"
 #include "ipc/os/clock.hpp"
+#include "ipc/protocol/sentinel.hpp"
 
 namespace ipc::bench {
 namespace {
@@ -86,6 +87,7 @@ Measurement recovery(Waiting waiting, const Effort& effort) {
 }
 
 Measurement idle_consumers(std::size_t consumers, const Effort& effort) {
+    constexpr std::chrono::nanoseconds tick(protocol::slow_tick);
     const OwnChannel<M> channel(
         {.capacity = 64, .max_participants = static_cast<std::uint32_t>(consumers + 8)});
     const Shared<double> share;
@@ -110,7 +112,8 @@ Measurement idle_consumers(std::size_t consumers, const Effort& effort) {
         };
         while (asleep() != consumers)
             std::this_thread::sleep_for(10ms);
-        std::this_thread::sleep_for(2s);
+        // Past the first tick, which is everybody's; then two whole ones.
+        std::this_thread::sleep_for(3 * tick / 2);
         const auto used = [&] {
             std::int64_t sum = 0;
             for (const std::size_t process : processes)
@@ -119,11 +122,11 @@ Measurement idle_consumers(std::size_t consumers, const Effort& effort) {
         };
         const std::int64_t before = used();
         const std::int64_t start = os::now();
-        std::this_thread::sleep_for(std::max<std::chrono::nanoseconds>(effort.measure, 1s));
+        std::this_thread::sleep_for(std::max(effort.measure, 2 * tick));
         *share =
             100 * static_cast<double>(used() - before) / static_cast<double>(os::now() - start);
     });
-    team.run(effort.limit() + 2s, effort.interrupted);
+    team.run(effort.limit() + 4 * tick, effort.interrupted);
     return {.value = *share};
 }
 

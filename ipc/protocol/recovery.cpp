@@ -49,9 +49,9 @@ Lease after_loss(Lease word) {
     }
 }
 
-/// How many members a message at `state` is for; the end of the channel is for all of them.
-int readers_of(const ChannelMemory& memory, SlotState state) {
-    return state.phase() == Phase::closed ? static_cast<int>(memory.participants_used()) : 1;
+/// A message is for one member of a group, the end of the channel for all of them.
+void wake_for(ChannelMemory& memory, unsigned group, bool is_end) {
+    wake_group(memory, group, is_end ? static_cast<int>(memory.participants_used()) : 1);
 }
 
 /// Everything of one group that needs looking at; whether something is in flight or due soon.
@@ -96,7 +96,11 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     }
     if (state.is_at(end)) available = true;
     if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
-    if (available && status.is_active()) wake_group(memory, index, readers_of(memory, state));
+    if (available && status.is_active()) {
+        // Before that, those who wait for others to settle would wake in vain at each sweep.
+        wake_for(memory, index,
+                 state.phase() == Phase::closed && is_finished(memory, index, end, no_participant));
+    }
     return in_flight;
 }
 
@@ -185,7 +189,7 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
         if (!before(state.position(next), next)) {
             in_flight |= state.phase() == Phase::claimed;
-            wake_group(memory, i, readers_of(memory, state));
+            wake_for(memory, i, state.phase() == Phase::closed);
         }
     }
 

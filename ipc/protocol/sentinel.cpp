@@ -45,9 +45,9 @@ SentinelDuty::~SentinelDuty() {
         // Whoever became a holder just now may have called this sentinel, which slept no more.
         // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (!anything_in_flight(memory_)) return;
+        if (!has_others_rest_ && !anything_in_flight(memory_)) return;
     }
-    // Others may still hold leases: hand over, if anybody sleeps.
+    // Others may still hold leases, or rely on the sweep: hand over, if anybody sleeps.
     call_sentinel(memory_);
 }
 
@@ -93,6 +93,7 @@ os::Nanoseconds SentinelDuty::next_tick() {
         if (next_ <= now) next_ = tick_after(now, false);
         return next_;
     }
+    has_others_rest_ = turns().all > 1;
     if (look_closely()) fast_until_ = now + fast_grace;
     // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
     const bool fast = mine_ && word_.is_fast();
@@ -102,14 +103,9 @@ os::Nanoseconds SentinelDuty::next_tick() {
     return next_;
 }
 
-/// When a sleeper without the duty looks at the sentinel again. Many readers take turns, about four
-/// at each slow tick: one is enough, and the others are there in case it died, too. A producer
-/// looks at each, since a reader that has the duty cannot repair what a dead producer left in the
-/// ring.
-os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) const {
+SentinelDuty::Turns SentinelDuty::turns() const {
     constexpr unsigned at_a_time = 4;
-    constexpr unsigned most_turns = 10;
-    if (place_ == room_place) return tick_after(now, false);
+    constexpr unsigned most = 10;
     unsigned readers = 0;
     unsigned rank = 0;
     const unsigned participants = memory_.participants_used();
@@ -120,10 +116,19 @@ os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) const {
             ++readers;
         }
     }
-    const unsigned turns = std::clamp(readers / at_a_time, 1U, most_turns);
-    const auto coming = static_cast<unsigned>((now / slow_tick + 1) % turns);
-    const unsigned turns_before = (rank + turns - coming) % turns;
-    return tick_after(now, false) + turns_before * slow_tick;
+    const unsigned all = std::clamp(readers / at_a_time, 1U, most);
+    return {.mine = rank % all, .all = all};
+}
+
+/// When a sleeper without the duty looks at the sentinel again. Many readers take turns, four or
+/// more at each slow tick: one is enough, and the others are there in case it died, too. A producer
+/// looks at each, since a reader that has the duty cannot repair what a dead producer left in the
+/// ring.
+os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) const {
+    if (place_ == room_place) return tick_after(now, false);
+    const auto [mine, all] = turns();
+    const auto coming = static_cast<unsigned>((now / slow_tick + 1) % all);
+    return tick_after(now, false) + (mine + all - coming) % all * slow_tick;
 }
 
 void SentinelDuty::tick(bool due) {
@@ -135,6 +140,7 @@ void SentinelDuty::tick(bool due) {
                 !memory_.is_alive(seen.participant())) {
                 mine_ = take(seen, true);
                 fast_until_ = now + fast_grace;
+                has_others_rest_ = turns().all > 1;
                 if (mine_) sweep(memory_, participant_, writable_);
             }
             next_ = mine_ ? tick_after(now, true) : next_look(now);
@@ -142,6 +148,7 @@ void SentinelDuty::tick(bool due) {
         return;
     }
     if (now < next_) return;
+    has_others_rest_ = turns().all > 1;
     const bool in_flight = sweep(memory_, participant_, writable_);
     if (in_flight) fast_until_ = now + fast_grace;
     if (now < fast_until_) {

@@ -39,6 +39,12 @@ private:
     bool take(format::Sentinel seen, bool fast);
     void beat(bool fast);
     bool look_closely();
+    /// Of the readers that wait, when they are many: which turns there are, and whose this one is.
+    struct Turns {
+        unsigned mine;
+        unsigned all;
+    };
+    Turns turns() const;
     os::Nanoseconds next_look(os::Nanoseconds now) const;
 
     ChannelMemory& memory_;
@@ -49,6 +55,7 @@ private:
     format::Sentinel word_ = format::Sentinel::vacant();
     os::Nanoseconds next_ = 0;
     os::Nanoseconds fast_until_ = 0;
+    bool has_others_rest_ = false;  ///< sleepers may let some ticks pass, since it has the duty
 };
 
 /// Slow part of watch_over.

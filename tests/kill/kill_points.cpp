@@ -291,6 +291,9 @@ private:
     void start(std::size_t number, const Task& task, SharedTrace* record);
     bool reap(bool block, std::vector<Task>& tasks, Tally& tally);
     void end(std::size_t number, int status, std::vector<Task>& tasks, Tally& tally);
+    bool is_visible(std::uint32_t instruction) const {
+        return trace_.visible[instruction] != 0 || instruction == trace_.instructions();
+    }
     std::vector<Task> tasks_at(bool visible_ones) const;
     bool record(Tally& tally);
 
@@ -428,9 +431,8 @@ std::vector<Task> Harness::tasks_at(bool visible_ones) const {
     const bool every = options_.every || operation_.hot;
     for (auto k = static_cast<std::uint32_t>(trace_.address.size()); k-- > 0;) {
         if (k < options_.from || k > options_.to) continue;
-        const bool is_visible = trace_.visible[k] || k == trace_.instructions();
-        if (is_visible == visible_ones &&
-            (is_visible || (!options_.visible && (every || k % options_.stride == 0)))) {
+        if (is_visible(k) == visible_ones &&
+            (visible_ones || (!options_.visible && (every || k % options_.stride == 0)))) {
             add({k, false});
         }
         if (trace_.slept[k] && visible_ones) add({k - 1, true});
@@ -457,8 +459,9 @@ Tally Harness::test() {
             if (!others_until) {
                 others_until = Clock::now() + std::chrono::seconds(*options_.others_for);
             } else if (Clock::now() > *others_until) {
-                tally.left_out += tasks.size();
-                tasks.clear();
+                tally.left_out += std::erase_if(tasks, [&](const Task& task) {
+                    return !task.point.asleep && !is_visible(task.point.instruction);
+                });
             }
         }
         bool started = false;

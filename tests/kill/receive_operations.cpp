@@ -168,9 +168,9 @@ std::vector<Operation> receive_operations() {
                  scene.helpers.back().resume();
                  scene.wait_until_parked(scene.helpers.back());
              }
-             publish_one(scene);
              // A child that is stepped may be slower each time: its last try has no competitor.
              if (scene.is_stepped && ++scene.tries > 3) scene.helpers.back().stop();
+             publish_one(scene);
          }},
         {"receive, group, while another member sleeps on", false,
          [](Scene& scene) {
