@@ -12,6 +12,8 @@
 #include <csignal>
 #include <cstdint>
 #include <fstream>
+#include <latch>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
@@ -626,18 +628,21 @@ TEST(Idle, ManyReadersTakeTurnsToLookAtTheSentinel) {
 }
 
 // The others may let some ticks pass: until then nobody would look.
-TEST(Idle, ASentinelOfManySleepersHandsOverWhenItLeaves) {
+TEST(Idle, ASentinelOfManySleepersHandsOverWhenItWakes) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
     constexpr unsigned readers = 12;
+    std::latch done(1);
     std::vector<std::jthread> waiting;
     for (unsigned i = 0; i < readers; ++i) {
         waiting.emplace_back([&, i](const std::stop_token& stop) {
             auto subscriber = channel.subscribe(
                 {.participant = {.name = std::to_string(i), .wait_policy = WaitPolicy::parking()}});
             EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+            done.wait();  // a reader that detaches wakes everybody
         });
     }
+    const std::shared_ptr<void> at_the_end(nullptr, [&](void*) { done.count_down(); });
     ASSERT_TRUE(all_park(name, readers));
     const auto memory = memory_of(name);
     const auto sentinel = [&] { return format::Sentinel{memory->header().sentinel.load()}; };
