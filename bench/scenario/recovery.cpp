@@ -62,7 +62,9 @@ Measurement recovery(Waiting waiting, const Effort& effort) {
         auto member = channel.open().join("workers", membership(waiting));
         auto message = member.receive();
         times->received = os::now();
-        if (!message || message.attempt() != 2) throw std::runtime_error("not the dead's message");
+        if (!message || !message->is(1) || message.attempt() != 2) {
+            throw std::runtime_error("not the dead's message");
+        }
         require(message.ack());
     });
     team.add("director", effort.cpu(0), [&] {

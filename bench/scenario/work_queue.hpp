@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstdint>
 #include <stdexcept>
+#include <vector>
 
 #include "bench/experiment/experiment.hpp"
 #include "bench/scenario/one_way.hpp"
@@ -71,8 +72,9 @@ Measurement work_queue(T& transport, std::size_t senders, std::size_t members,
         });
     }
     for (std::size_t i = 0; i < members; ++i) {
-        team.add("member", effort.cpu(senders + i), [&] {
+        team.add("member", effort.cpu(senders + i), [&, senders] {
             typename T::Receiver receiver(transport);
+            std::vector<std::uint64_t> last_of(senders + 1);  // by producer, in its numbers
             team.meet();
             M message;
             std::uint64_t count = 0;
@@ -82,6 +84,9 @@ Measurement work_queue(T& transport, std::size_t senders, std::size_t members,
                 const std::uint64_t sequence = message.word[0];
                 if (!message.is(sequence)) throw std::runtime_error("a message is damaged");
                 if (sequence == last_sequence) break;
+                std::uint64_t& last_one = last_of.at(sequence >> 48);
+                if (sequence <= last_one) throw std::runtime_error("a message is out of order");
+                last_one = sequence;
                 ++count;
                 sum += sequence;
             }
