@@ -627,44 +627,84 @@ TEST(Idle, ManyReadersTakeTurnsToLookAtTheSentinel) {
     EXPECT_EQ(std::count(looked.begin(), looked.end(), true), readers) << "nobody was left out";
 }
 
+/// Readers of one channel that sleep, past the tick at which the sentinel sees how many rely on it.
+class ManySleepers {
+public:
+    ManySleepers() {
+        for (unsigned i = 0; i < readers; ++i) {
+            waiting_.emplace_back([&, i](const std::stop_token& stop) {
+                auto subscriber =
+                    channel_.subscribe({.participant = {.name = std::to_string(i),
+                                                        .wait_policy = WaitPolicy::parking()}});
+                EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+                done_.wait();  // a reader that detaches wakes everybody
+            });
+        }
+        EXPECT_TRUE(all_park(name_, readers));
+        wait_for_ticks(2);
+    }
+    ~ManySleepers() { done_.count_down(); }
+    ManySleepers(const ManySleepers&) = delete;
+    ManySleepers& operator=(const ManySleepers&) = delete;
+
+    static constexpr unsigned readers = 12;
+
+    static void wait_for_ticks(int count) {
+        const std::int64_t tick = slow_ticks_so_far();
+        EXPECT_TRUE(eventually([&] { return slow_ticks_so_far() >= tick + count; }));
+        std::this_thread::sleep_for(300ms);
+    }
+    format::Sentinel sentinel() const {
+        return format::Sentinel{memory_->header().sentinel.load()};
+    }
+    /// Which of the readers has the duty.
+    std::optional<unsigned> reader_with_duty() const {
+        for (const auto& participant : inspect(name_).participants) {
+            if (!sentinel().is_vacant() && participant.index == sentinel().participant()) {
+                return static_cast<unsigned>(std::stoul(participant.name));
+            }
+        }
+        return std::nullopt;
+    }
+    void interrupt(unsigned reader) { waiting_[reader].request_stop(); }
+
+private:
+    const ChannelName name_;
+    Channel<> channel_ = Channel<>::create(name_);
+    std::shared_ptr<protocol::ChannelMemory> memory_ = memory_of(name_);
+    std::latch done_{1};
+    std::vector<std::jthread> waiting_;
+};
+
 // The others may let some ticks pass: until then nobody would look.
 TEST(Idle, ASentinelOfManySleepersHandsOverWhenItWakes) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    constexpr unsigned readers = 12;
-    std::latch done(1);
-    std::vector<std::jthread> waiting;
-    for (unsigned i = 0; i < readers; ++i) {
-        waiting.emplace_back([&, i](const std::stop_token& stop) {
-            auto subscriber = channel.subscribe(
-                {.participant = {.name = std::to_string(i), .wait_policy = WaitPolicy::parking()}});
-            EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
-            done.wait();  // a reader that detaches wakes everybody
-        });
-    }
-    const std::shared_ptr<void> at_the_end(nullptr, [&](void*) { done.count_down(); });
-    ASSERT_TRUE(all_park(name, readers));
-    const auto memory = memory_of(name);
-    const auto sentinel = [&] { return format::Sentinel{memory->header().sentinel.load()}; };
-    // Past the tick at which the sentinel sees how many rely on it, and its grace.
-    const std::int64_t tick = slow_ticks_so_far();
-    ASSERT_TRUE(eventually([&] { return slow_ticks_so_far() >= tick + 2; }));
-    std::this_thread::sleep_for(300ms);
+    ManySleepers sleepers;
     for (int leaves = 0; leaves < 3; ++leaves) {
-        const format::Sentinel former = sentinel();
-        ASSERT_FALSE(former.is_vacant());
-        const auto report = inspect(name);
-        const auto entry = std::find_if(
-            report.participants.begin(), report.participants.end(),
-            [&](const auto& participant) { return participant.index == former.participant(); });
-        ASSERT_NE(entry, report.participants.end());
-        waiting[std::stoul(entry->name)].request_stop();
+        const auto former = sleepers.reader_with_duty();
+        ASSERT_TRUE(former);
+        sleepers.interrupt(*former);
         EXPECT_TRUE(eventually(
             [&] {
-                return !sentinel().is_vacant() && sentinel().participant() != former.participant();
+                const auto next = sleepers.reader_with_duty();
+                return next && next != former;
             },
             1));
     }
+}
+
+// Those that remain may rest as they chose to while they were many.
+TEST(Idle, ASentinelHandsOverAlsoWhenMostOfManySleepersLeftBefore) {
+    ManySleepers sleepers;
+    const auto former = sleepers.reader_with_duty();
+    ASSERT_TRUE(former);
+    const unsigned last = *former == 0 ? 1 : 0;
+    for (unsigned reader = 0; reader < ManySleepers::readers; ++reader) {
+        if (reader != *former && reader != last) sleepers.interrupt(reader);
+    }
+    ManySleepers::wait_for_ticks(1);
+    ASSERT_EQ(sleepers.reader_with_duty(), former);
+    sleepers.interrupt(*former);
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 1));
 }
 
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {

@@ -101,7 +101,7 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
 void wake_if_finished(ChannelMemory& memory, unsigned group) {
     const Position end = for_each_lease(memory, group, [](Position, Lease) {});
     if (is_closed_at(memory.ring(), end)) {
-        wake_group(memory, group, static_cast<int>(memory.participants_used()));
+        wake_group(memory, group, all_sleepers);
     }
 }
 

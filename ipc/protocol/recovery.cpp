@@ -49,9 +49,9 @@ Lease after_loss(Lease word) {
     }
 }
 
-/// A message is for one member of a group, the end of the channel for all of them.
-void wake_for(ChannelMemory& memory, unsigned group, bool is_end) {
-    wake_group(memory, group, is_end ? static_cast<int>(memory.participants_used()) : 1);
+/// How many members to wake: a message is for one of them, the end of the channel for all.
+int members_for(bool is_end) {
+    return is_end ? all_sleepers : 1;
 }
 
 /// Everything of one group that needs looking at; whether something is in flight or due soon.
@@ -97,9 +97,10 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     if (state.is_at(end)) available = true;
     if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
     if (available && status.is_active()) {
-        // Before that, those who wait for others to settle would wake in vain at each sweep.
-        wake_for(memory, index,
-                 state.phase() == Phase::closed && is_finished(memory, index, end, no_participant));
+        // Not before it is finished: who waits for others to settle would wake at each sweep.
+        const bool is_end =
+            state.phase() == Phase::closed && is_finished(memory, index, end, no_participant);
+        wake_group(memory, index, members_for(is_end));
     }
     return in_flight;
 }
@@ -189,7 +190,7 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
         if (!before(state.position(next), next)) {
             in_flight |= state.phase() == Phase::claimed;
-            wake_for(memory, i, state.phase() == Phase::closed);
+            wake_group(memory, i, members_for(state.phase() == Phase::closed));
         }
     }
 

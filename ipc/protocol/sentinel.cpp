@@ -1,7 +1,6 @@
 #include "ipc/protocol/sentinel.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "ipc/os/futex.hpp"
 #include "ipc/os/membarrier.hpp"
@@ -45,19 +44,22 @@ SentinelDuty::~SentinelDuty() {
         // Whoever became a holder just now may have called this sentinel, which slept no more.
         // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
-        if (!has_others_rest_ && !anything_in_flight(memory_)) return;
+        const bool is_relied_on = os::now() < others_rest_until_;
+        if (!is_relied_on && !anything_in_flight(memory_)) return;
     }
-    // Others may still hold leases, or rely on the sweep: hand over, if anybody sleeps.
+    // Others may still hold leases, or rely on the ticks: hand over, if anybody sleeps.
     call_sentinel(memory_);
 }
 
 bool SentinelDuty::take(Sentinel seen, bool fast) {
-    const Sentinel next = Sentinel::make(participant_, place_, fast, to_heartbeat(os::now()));
+    const os::Nanoseconds now = os::now();
+    const Sentinel next = Sentinel::make(participant_, place_, fast, to_heartbeat(now));
     if (!memory_.header().sentinel.compare_exchange_strong(seen.bits, next.bits,
                                                            std::memory_order_acq_rel)) {
         return false;
     }
     word_ = next;
+    turns_at(now);  // notes whether others rest
     return true;
 }
 
@@ -93,7 +95,6 @@ os::Nanoseconds SentinelDuty::next_tick() {
         if (next_ <= now) next_ = tick_after(now, false);
         return next_;
     }
-    has_others_rest_ = turns().all > 1;
     if (look_closely()) fast_until_ = now + fast_grace;
     // A tick that nobody slept through is made up for: sleeps may be shorter than a tick.
     const bool fast = mine_ && word_.is_fast();
@@ -103,7 +104,7 @@ os::Nanoseconds SentinelDuty::next_tick() {
     return next_;
 }
 
-SentinelDuty::Turns SentinelDuty::turns() const {
+SentinelDuty::Turns SentinelDuty::turns_at(os::Nanoseconds now) {
     constexpr unsigned at_a_time = 4;
     constexpr unsigned most = 10;
     unsigned readers = 0;
@@ -117,6 +118,8 @@ SentinelDuty::Turns SentinelDuty::turns() const {
         }
     }
     const unsigned all = std::clamp(readers / at_a_time, 1U, most);
+    // Remembered, since those that rest do so still when most others have left.
+    if (all > 1) others_rest_until_ = now + most * slow_tick;
     return {.mine = rank % all, .all = all};
 }
 
@@ -124,9 +127,9 @@ SentinelDuty::Turns SentinelDuty::turns() const {
 /// more at each slow tick: one is enough, and the others are there in case it died, too. A producer
 /// looks at each, since a reader that has the duty cannot repair what a dead producer left in the
 /// ring.
-os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) const {
+os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) {
     if (place_ == room_place) return tick_after(now, false);
-    const auto [mine, all] = turns();
+    const auto [mine, all] = turns_at(now);
     const auto coming = static_cast<unsigned>((now / slow_tick + 1) % all);
     return tick_after(now, false) + (mine + all - coming) % all * slow_tick;
 }
@@ -140,7 +143,6 @@ void SentinelDuty::tick(bool due) {
                 !memory_.is_alive(seen.participant())) {
                 mine_ = take(seen, true);
                 fast_until_ = now + fast_grace;
-                has_others_rest_ = turns().all > 1;
                 if (mine_) sweep(memory_, participant_, writable_);
             }
             next_ = mine_ ? tick_after(now, true) : next_look(now);
@@ -148,7 +150,6 @@ void SentinelDuty::tick(bool due) {
         return;
     }
     if (now < next_) return;
-    has_others_rest_ = turns().all > 1;
     const bool in_flight = sweep(memory_, participant_, writable_);
     if (in_flight) fast_until_ = now + fast_grace;
     if (now < fast_until_) {
@@ -169,7 +170,7 @@ void call_sentinel(ChannelMemory& memory) {
         if (word.is_fast() || word.place() > memory.groups_used()) return;
         format::Parking& parking = parking_at(memory, word.place());
         parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), duty_bit);
+        os::futex_wake(parking.futex, all_sleepers, duty_bit);
         return;
     }
     // Nobody has the duty: wake one sleeper, who takes it before it sleeps again.

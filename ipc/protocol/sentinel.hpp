@@ -44,8 +44,8 @@ private:
         unsigned mine;
         unsigned all;
     };
-    Turns turns() const;
-    os::Nanoseconds next_look(os::Nanoseconds now) const;
+    Turns turns_at(os::Nanoseconds now);
+    os::Nanoseconds next_look(os::Nanoseconds now);
 
     ChannelMemory& memory_;
     unsigned participant_;
@@ -55,7 +55,7 @@ private:
     format::Sentinel word_ = format::Sentinel::vacant();
     os::Nanoseconds next_ = 0;
     os::Nanoseconds fast_until_ = 0;
-    bool has_others_rest_ = false;  ///< sleepers may let some ticks pass, since it has the duty
+    os::Nanoseconds others_rest_until_ = 0;  ///< until then, sleepers may let ticks pass
 };
 
 /// Slow part of watch_over.

@@ -90,16 +90,15 @@ void wake_producers(ChannelMemory& memory, std::uint64_t count) {
     // One that waits for its region would swallow the wake meant for another that waits for a slot.
     if ((seen & Announcement::region_wanted) != 0) {
         word.fetch_and(~Announcement::region_wanted, std::memory_order_acq_rel);
-        count = std::numeric_limits<int>::max();
+        count = all_sleepers;
     }
-    wake_at(memory.header().room,
-            static_cast<int>(std::min<std::uint64_t>(count, std::numeric_limits<int>::max())));
+    wake_at(memory.header().room, static_cast<int>(std::min<std::uint64_t>(count, all_sleepers)));
 }
 
 void wake_everyone(ChannelMemory& memory) {
     const auto wake_all = [](format::Parking& parking) {
         parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), news_bit);
+        os::futex_wake(parking.futex, all_sleepers, news_bit);
     };
     wake_all(memory.header().room);
     const unsigned used = memory.groups_used();
@@ -193,7 +192,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
     format::Parking& parking = parking_at(memory_, place_);
     const auto wake_self = [&parking] {
         parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, std::numeric_limits<int>::max(), news_bit);
+        os::futex_wake(parking.futex, all_sleepers, news_bit);
     };
     std::optional<std::stop_callback<decltype(wake_self)>> on_stop;
     if (stop.stop_possible()) on_stop.emplace(stop, wake_self);

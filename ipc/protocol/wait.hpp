@@ -25,6 +25,7 @@
 // costs one system call; a lost one would be a lost wake-up, which is why it is cleared only when
 // FUTEX_WAKE found nobody, and only if it did not change since it was seen.
 
+#include <limits>
 #include <stop_token>
 
 #include "ipc/os/clock.hpp"
@@ -46,6 +47,9 @@ constexpr unsigned place_of_group(unsigned group) {
     return group + 1;
 }
 format::Parking& parking_at(const ChannelMemory& memory, unsigned place);
+
+/// As many as sleep at a place.
+constexpr int all_sleepers = std::numeric_limits<int>::max();
 
 /// Wakes readers after a publish: one of each group that announced sleepers (`count` for a batch).
 IPC_API void wake_readers(ChannelMemory& memory, int count);
