@@ -9,8 +9,10 @@
 #include <string>
 
 #include "ipc/base/error.hpp"
+#include "ipc/format/copy.hpp"
 #include "ipc/os/clock.hpp"
 #include "ipc/os/process.hpp"
+#include "ipc/os/processor.hpp"
 #include "ipc/os/shared_object.hpp"
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/lifecycle.hpp"
@@ -38,10 +40,9 @@ constexpr std::size_t most_leases = 64;
 constexpr Position most_looks_for_age = 1024;
 
 /// Asks for memory that is read soon. Who watches many channels finds each in nobody's cache.
-void prefetch(const void* address, std::size_t size) {
-    constexpr std::size_t step = 64;
-    for (std::size_t at = 0; at < size; at += step)
-        __builtin_prefetch(static_cast<const std::byte*>(address) + at);
+void fetch_all(const void* address, std::size_t size) {
+    for (std::size_t at = 0; at < size; at += format::cache_line)
+        os::fetch(static_cast<const std::byte*>(address) + at);
 }
 
 std::optional<ParticipantReport> report_participant(const ChannelMemory& memory, unsigned index,
@@ -403,9 +404,9 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
     report.first = preamble.first_position;
 
     if (memory.participants_used() > 0) {
-        prefetch(&memory.participant(0), memory.participants_used() * sizeof(Participant));
+        fetch_all(&memory.participant(0), memory.participants_used() * sizeof(Participant));
     }
-    if (memory.groups_used() > 0) prefetch(&memory.group(0), sizeof(Group));
+    if (memory.groups_used() > 0) fetch_all(&memory.group(0), sizeof(Group));
     report.participants.reserve(memory.participants_used());
     for (unsigned i = 0; i < memory.participants_used(); ++i) {
         const Participant& entry = memory.participant(i);
@@ -419,7 +420,7 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
     }
     report.groups.reserve(memory.groups_used());
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
-        if (i + 1 < memory.groups_used()) prefetch(&memory.group(i + 1), sizeof(Group));
+        if (i + 1 < memory.groups_used()) fetch_all(&memory.group(i + 1), sizeof(Group));
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;
         report.groups.push_back(
