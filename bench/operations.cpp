@@ -32,7 +32,9 @@ void require(bool condition) {
     if (!condition) throw std::runtime_error("an operation failed");
 }
 
-// Each operation is a class: made once, then called again and again.
+// Each operation is a class: made once, then called again and again. What has to be done before
+// and is not its matter is in prepare(), for so many `calls` at once: it is left out of the time,
+// but not of --repeat.
 
 /// With a channel that is gone in the end.
 class OnChannel {
@@ -136,6 +138,51 @@ struct SharedToGroupTwice : OnChannel {
     ipc::Producer<Message> producer = channel.producer();
 };
 
+/// Received and released, without the sending.
+struct Receive : OnChannel {
+    static constexpr int calls = 256;
+    void prepare() {
+        for (int i = 0; i < calls; ++i)
+            require(bool(producer.try_send(message)));
+    }
+    void operator()() {
+        const auto received = subscriber.try_receive();
+        require(received->words[0] == 1);
+    }
+    ipc::Consumer<Message> subscriber = channel.subscribe();
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
+
+/// A member takes a lease.
+struct Claim : OnChannel {
+    static constexpr int calls = 256;
+    Claim() { held.reserve(calls); }
+    void prepare() {
+        for (auto& received : held)
+            require(bool(received.ack()));
+        held.clear();
+        for (int i = 0; i < calls; ++i)
+            require(bool(producer.try_send(message)));
+    }
+    void operator()() { require(bool(held.emplace_back(member.try_receive()))); }
+    ipc::Consumer<Message> member = channel.join("group", {.ack = ipc::Ack::manual});
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+    std::vector<ipc::Message<Message>> held;
+};
+
+/// ... and acknowledges.
+struct Settle : Claim {
+    void prepare() {
+        held.clear();
+        Claim::prepare();
+        for (int i = 0; i < calls; ++i)
+            Claim::operator()();
+        next = 0;
+    }
+    void operator()() { require(bool(held[next++].ack())); }
+    std::size_t next = 0;
+};
+
 template <int groups>
 struct SendToIdleGroups : OnChannel {
     SendToIdleGroups() {
@@ -172,18 +219,43 @@ using Repeat = void (*)(std::uint64_t count);
 std::map<std::string, Repeat, std::less<>> repeats;
 
 template <class Operation>
-void add(const char* name) {
-    benchmark::RegisterBenchmark(name, [](benchmark::State& state) {
-        Operation operation;
+concept Prepared = requires(Operation& operation) {
+    operation.prepare();
+};
+
+template <class Operation>
+void measure(benchmark::State& state) {
+    Operation operation;
+    if constexpr (Prepared<Operation>) {
+        while (state.KeepRunningBatch(Operation::calls)) {
+            state.PauseTiming();
+            operation.prepare();
+            state.ResumeTiming();
+            for (int i = 0; i < Operation::calls; ++i)
+                operation();
+        }
+    } else {
         for (auto _ : state)
             operation();
-        state.SetItemsProcessed(state.iterations());
-    });
-    repeats[name] = [](std::uint64_t count) {
-        Operation operation;
-        for (std::uint64_t i = 0; i < count; ++i)
-            operation();
-    };
+    }
+    state.SetItemsProcessed(state.iterations());
+}
+
+template <class Operation>
+void repeat(std::uint64_t count) {
+    Operation operation;
+    for (std::uint64_t i = 0; i < count; ++i) {
+        if constexpr (Prepared<Operation>) {
+            if (i % Operation::calls == 0) operation.prepare();
+        }
+        operation();
+    }
+}
+
+template <class Operation>
+void add(const char* name) {
+    benchmark::RegisterBenchmark(name, measure<Operation>);
+    repeats[name] = repeat<Operation>;
 }
 
 void add_all() {
@@ -195,6 +267,9 @@ void add_all() {
     add<BatchToSubscriber>("batch_of_16_to_subscriber");
     add<SharedToGroup>("shared_to_group_with_ack");
     add<SharedToGroupTwice>("shared_to_group_given_back");
+    add<Receive>("receive");
+    add<Claim>("claim");
+    add<Settle>("settle");
     add<SendToIdleGroups<1>>("send_to_1_idle_group");
     add<SendToIdleGroups<64>>("send_to_64_idle_groups");
     add<SubscribeAndLeave>("subscribe_and_leave");
@@ -207,12 +282,12 @@ void add_all() {
 int main(int argc, char** argv) {
     add_all();
     if (argc == 4 && std::string_view(argv[1]) == "--repeat") {
-        const auto repeat = repeats.find(std::string_view(argv[2]));
-        if (repeat == repeats.end()) {
+        const auto found = repeats.find(std::string_view(argv[2]));
+        if (found == repeats.end()) {
             std::fprintf(stderr, "ipc-microbench: no operation %s\n", argv[2]);
             return 2;
         }
-        repeat->second(std::strtoull(argv[3], nullptr, 10));
+        found->second(std::strtoull(argv[3], nullptr, 10));
         return 0;
     }
     benchmark::Initialize(&argc, argv);

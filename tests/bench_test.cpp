@@ -7,10 +7,12 @@
 #include <cmath>
 #include <csignal>
 #include <cstdint>
+#include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
+#include <type_traits>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -20,6 +22,7 @@
 #include "bench/experiment/experiment.hpp"
 #include "bench/report/chart.hpp"
 #include "bench/report/table.hpp"
+#include "bench/scenario/latency.hpp"
 #include "bench/scenario/one_way.hpp"
 #include "bench/scenario/ping_pong.hpp"
 #include "bench/statistics/histogram.hpp"
@@ -54,7 +57,7 @@ TEST(BenchHistogram, QuantilesHaveThreeSignificantDigits) {
             const auto found = static_cast<double>(histogram.quantile(fraction));
             EXPECT_NEAR(found, exact, 1 + exact * 0.001) << scale << " " << fraction;
         }
-        EXPECT_EQ(histogram.max(), values.back());
+        EXPECT_EQ(histogram.quantile(1), values.back());
         EXPECT_EQ(histogram.total(), values.size());
     }
 }
@@ -69,7 +72,7 @@ TEST(BenchHistogram, MergedCountsAsOne) {
     low.merge(high);
     EXPECT_EQ(low.quantile(0.5), 100U);
     EXPECT_EQ(low.quantile(0.99), 198U);
-    EXPECT_EQ(low.max(), 200U);
+    EXPECT_EQ(low.quantile(1), 200U);
     EXPECT_EQ(Histogram().quantile(0.5), 0U);
 }
 
@@ -215,6 +218,23 @@ TEST(BenchTable, QuantitiesHaveThreeSignificantDigits) {
     EXPECT_EQ(quantity(9.96e3, "1/s"), "9.96 k/s");
 }
 
+TEST(BenchTable, APercentileThatHardlyAnyEventExceededIsLeftOut) {
+    Experiment experiment;
+    experiment.unit = "ns";
+    experiment.candidates = {{"ours", Role::ours, [](const Effort&) {
+                                  auto latency = std::make_shared<Histogram>();
+                                  for (std::uint64_t i = 1; i <= 100; ++i)
+                                      latency->add(i);
+                                  return Measurement{.value = 7, .latency = latency};
+                              }}};
+    std::string text;
+    for (const std::string& line : table(run(experiment, {}, 1)))
+        text += line + "\n";
+    EXPECT_THAT(text, HasSubstr("90.0 ns"));
+    EXPECT_THAT(text, ::testing::Not(HasSubstr("99.0 ns")));
+    EXPECT_THAT(text, HasSubstr("100 ns")) << "the maximum is one that was";
+}
+
 // ---- scenarios notice what is wrong
 
 /// Damages the third message.
@@ -251,6 +271,22 @@ struct Losing : T {
     };
 };
 
+/// Takes its time.
+template <class T>
+struct Slow : T {
+    using T::T;
+    struct Sender : T::Sender {
+        explicit Sender(Slow& transport) : T::Sender(transport) {}
+        void send(const typename T::Message& message) {
+            std::this_thread::sleep_for(200us);
+            T::Sender::send(message);
+        }
+    };
+    struct Receiver : T::Receiver {
+        explicit Receiver(Slow& transport) : T::Receiver(transport) {}
+    };
+};
+
 Effort a_moment() {
     return {.warm_up = 2ms, .measure = 200ms, .grace = 60s, .cpus = {Team::any_cpu}};
 }
@@ -276,6 +312,23 @@ TEST(BenchScenario, EveryMessageIsCheckedForContentAndOrder) {
     Queue there(Waiting::busy);
     Damaging<Queue> back(Waiting::busy);
     EXPECT_THROW((void)ping_pong(there, back, a_moment()), TeamFailure);
+}
+
+TEST(BenchScenario, WhoCannotKeepUpWithARateIsTold) {
+    using Queue = BoostSpscQueue<Message<32>>;
+    const auto sent = [](auto transport, std::chrono::nanoseconds period) {
+        const auto make = [] {
+            return std::make_unique<typename decltype(transport)::type>(Waiting::busy);
+        };
+        const Pace pace = {.period = period, .asleep = true};
+        return latency<typename decltype(transport)::type>(make, pace, {}, a_moment())
+            .details.at("sent");
+    };
+    EXPECT_EQ(sent(std::type_identity<Queue>{}, 5ms), 1);
+    // It stops after twice the time of the schedule, with one message in 200 us instead of 20.
+    const double slowly = sent(std::type_identity<Slow<Queue>>{}, 20us);
+    EXPECT_GT(slowly, 0);
+    EXPECT_LT(slowly, 0.3);
 }
 
 // ---- the program

@@ -27,17 +27,11 @@ const char* word(Result::State state) {
     return "";
 }
 
-Json percentiles(const Histogram& latency) {
+Json summary(const Histogram& latency) {
     Json json;
     json["count"] = latency.total();
-    for (const auto& [name, fraction] : {std::pair("p50", 0.5),
-                                         {"p90", 0.9},
-                                         {"p99", 0.99},
-                                         {"p99.9", 0.999},
-                                         {"p99.99", 0.9999}}) {
-        json[name] = latency.quantile(fraction);
-    }
-    json["max"] = latency.max();
+    for (const Percentile& percentile : percentiles)
+        json[percentile.name] = latency.quantile(percentile.fraction);
     return json;
 }
 
@@ -70,7 +64,7 @@ Json candidate(const Result& result) {
         json["ratios"] = result.ratios;
     }
     if (result.latency != nullptr) {
-        json["latency_ns"] = percentiles(*result.latency);
+        json["latency_ns"] = summary(*result.latency);
         json["latency_curve"] = curve(*result.latency);
     }
     if (!result.details.empty()) json["details"] = result.details;

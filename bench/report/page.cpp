@@ -9,6 +9,7 @@
 
 #include "bench/report/chart.hpp"
 #include "bench/report/table.hpp"
+#include "bench/statistics/histogram.hpp"
 
 namespace ipc::bench {
 namespace {
@@ -284,7 +285,6 @@ std::string spread_of(const Json& candidate) {
 }
 
 std::string table_of(const Json& experiment) {
-    static constexpr std::array percentiles = {"p50", "p90", "p99", "p99.9", "p99.99", "max"};
     const Json& candidates = experiment.at("candidates");
     const auto unit = text_of(experiment, "unit");
     bool latency = false;
@@ -296,7 +296,10 @@ std::string table_of(const Json& experiment) {
             details.insert(name);
     }
     std::vector<std::string> head = {"ratio", "candidate", "median"};
-    if (latency) head.insert(head.end(), percentiles.begin(), percentiles.end());
+    if (latency) {
+        for (const Percentile& percentile : percentiles)
+            head.emplace_back(percentile.name);
+    }
     head.insert(head.end(), details.begin(), details.end());
     head.emplace_back("rounds");
     std::string result = "<table>\n" + row(head, "th");
@@ -317,10 +320,11 @@ std::string table_of(const Json& experiment) {
         cells.push_back(fmt::format("<span class=\"{}\">{}</span>", role, name));
         cells.push_back(quantity(candidate.at("median"), unit));
         if (latency) {
-            for (const char* percentile : percentiles) {
-                cells.push_back(candidate.contains("latency_ns")
-                                    ? quantity(candidate.at("latency_ns").at(percentile), "ns")
-                                    : "");
+            const Json times = candidate.value("latency_ns", Json::object());
+            const auto events = times.value("count", std::uint64_t{0});
+            for (const Percentile& percentile : percentiles) {
+                const bool is_shown = events > 0 && percentile.is_sound(events);
+                cells.push_back(is_shown ? quantity(times.at(percentile.name), "ns") : "");
             }
         }
         for (const std::string& name_of_detail : details) {

@@ -82,8 +82,8 @@ std::vector<std::string> table(const Report& report) {
                     [](const Result& result) { return result.latency != nullptr; });
     std::vector<Table::Column> columns = {{"RATIO"}, {"CANDIDATE", Table::Align::left}, {"MEDIAN"}};
     if (latency) {
-        for (const char* name : {"P50", "P90", "P99", "P99.9", "P99.99", "MAX"})
-            columns.push_back({name});
+        for (const Percentile& percentile : percentiles)
+            columns.push_back({upper_case(percentile.name)});
     }
     const std::set<std::string> details = detail_names(report);
     for (const std::string& name : details)
@@ -100,11 +100,13 @@ std::vector<std::string> table(const Report& report) {
         std::vector<std::string> cells = {ratio(report, result), name,
                                           quantity(result.value, experiment.unit)};
         if (latency) {
-            for (const double fraction : {0.5, 0.9, 0.99, 0.999, 0.9999, 1.0}) {
+            const Histogram* times = result.latency.get();
+            for (const Percentile& percentile : percentiles) {
+                const bool is_shown = times != nullptr && percentile.is_sound(times->total());
                 cells.push_back(
-                    result.latency == nullptr
-                        ? ""
-                        : quantity(static_cast<double>(result.latency->quantile(fraction)), "ns"));
+                    is_shown
+                        ? quantity(static_cast<double>(times->quantile(percentile.fraction)), "ns")
+                        : "");
             }
         }
         for (const std::string& key : details) {

@@ -88,7 +88,8 @@ void receive_at(const Pace& pace, std::chrono::nanoseconds warm_up, typename T::
         i = i + 1;
 }
 
-/// The value is the median, in ns, over all pairs. `make` makes a transport.
+/// The value is the median, in ns, over all pairs; `sent` the part of the schedule that was sent
+/// before the sender gave up. `make` makes a transport.
 template <Transport T, class Make>
 Measurement latency(const Make& make, const Pace& pace, const Company& company,
                     const Effort& effort) {
@@ -125,6 +126,12 @@ Measurement latency(const Make& make, const Pace& pace, const Company& company,
     for (const auto& flow : flows)
         measurement.latency->merge((*flow)->latency);
     measurement.value = static_cast<double>(measurement.latency->quantile(0.5));
+    const auto due_before = [&](std::chrono::nanoseconds time) {
+        return (time + pace.period - std::chrono::nanoseconds(1)) / pace.period;
+    };
+    const auto due = due_before(effort.warm_up + effort.measure) - due_before(effort.warm_up);
+    measurement.details["sent"] = static_cast<double>(measurement.latency->total()) /
+                                  static_cast<double>(due * static_cast<long>(company.pairs));
     return measurement;
 }
 

@@ -33,11 +33,11 @@ public:
     }
 
     std::uint64_t total() const { return total_; }
-    std::uint64_t max() const { return max_; }
 
     /// The smallest value such that at least `fraction` of all values are not above it, to within
-    /// its bucket; 0 when there are none.
+    /// its bucket; 0 when there are none. Of 1 the maximum.
     std::uint64_t quantile(double fraction) const {
+        if (fraction >= 1) return max_;
         // Rounded up, so that p99.9 of 100 values is their maximum.
         const double exact = fraction * static_cast<double>(total_);
         auto rank = static_cast<std::uint64_t>(exact);
@@ -69,6 +69,20 @@ private:
     std::uint64_t total_ = 0;
     std::uint64_t max_ = 0;
 };
+
+/// One of those that reports show.
+struct Percentile {
+    const char* name;
+    double fraction;
+
+    /// False when so few events lie above that chance decides.
+    constexpr bool is_sound(std::uint64_t events) const {
+        constexpr double fewest_above = 5;
+        return fraction >= 1 || static_cast<double>(events) * (1 - fraction) >= fewest_above;
+    }
+};
+constexpr std::array<Percentile, 6> percentiles = {
+    {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"p99.99", 0.9999}, {"max", 1}}};
 
 static_assert(Histogram::bucket_of((std::uint64_t{1} << Histogram::value_bits) - 1) ==
               Histogram::buckets - 1);
