@@ -87,12 +87,15 @@ public:
     }
     Position position() const override { return next_; }
     Status poll(Received& out, bool /*reserve*/) override {
-        if (!has_news(false) && !is_gone()) {
+        const Slot& slot = ring_.at(next_);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
+        if (!state.is_ready_at(next_)) {
+            if (has_news(false) || is_gone()) return try_receive(out);
             ++empty_looks_;
             return Status::empty;
         }
         if (std::exchange(empty_looks_, 0U) >= looks_of_a_wait) fetch_ahead();
-        return try_receive(out);
+        return accept(slot, state, out) ? Status::ok : look(out);
     }
 
 protected:
