@@ -1,9 +1,9 @@
 // Costs of single operations within one process, for regressions. One thread plays both sides, so
-// that nothing but instructions and the first-level cache is measured; how fast messages travel
+// that nothing but instructions and the nearest caches is measured; how fast messages travel
 // between processes is ipc-bench's question.
 //
 //   ipc-microbench [OPTION OF GOOGLE BENCHMARK...]
-//   ipc-microbench --repeat OPERATION COUNT      that many times and nothing else, for callgrind
+//   ipc-microbench --repeat OPERATION COUNT      that many times, for callgrind
 
 #include <unistd.h>
 
@@ -33,8 +33,8 @@ void require(bool condition) {
 }
 
 // Each operation is a class: made once, then called again and again. What has to be done before
-// and is not its matter is in prepare(), for so many `calls` at once: it is left out of the time,
-// but not of --repeat.
+// and is not its matter is in prepare(), for so many `calls` at once. It is left out of the time
+// but for starting and stopping the clock, and not left out of --repeat.
 
 /// With a channel that is gone in the end.
 class OnChannel {
@@ -140,7 +140,7 @@ struct SharedToGroupTwice : OnChannel {
 
 /// Received and released, without the sending.
 struct Receive : OnChannel {
-    static constexpr int calls = 256;
+    static constexpr int calls = 512;
     void prepare() {
         for (int i = 0; i < calls; ++i)
             require(bool(producer.try_send(message)));
@@ -153,9 +153,9 @@ struct Receive : OnChannel {
     ipc::Producer<Message> producer = channel.exclusive_producer();
 };
 
-/// A member takes a lease.
+/// A member takes a lease while it holds others, and moves the message to them.
 struct Claim : OnChannel {
-    static constexpr int calls = 256;
+    static constexpr int calls = 512;
     Claim() { held.reserve(calls); }
     void prepare() {
         for (auto& received : held)
@@ -170,7 +170,7 @@ struct Claim : OnChannel {
     std::vector<ipc::Message<Message>> held;
 };
 
-/// ... and acknowledges.
+/// ... and acknowledges them.
 struct Settle : Claim {
     void prepare() {
         held.clear();

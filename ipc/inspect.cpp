@@ -40,7 +40,7 @@ constexpr std::size_t most_leases = 64;
 constexpr Position most_looks_for_age = 1024;
 
 /// Asks for memory that is read soon. Who watches many channels finds each in nobody's cache.
-void fetch_all(const void* address, std::size_t size) {
+[[gnu::always_inline]] inline void fetch_all(const void* address, std::size_t size) {
     for (std::size_t at = 0; at < size; at += format::cache_line)
         os::fetch(static_cast<const std::byte*>(address) + at);
 }

@@ -324,11 +324,10 @@ TEST(BenchScenario, WhoCannotKeepUpWithARateIsTold) {
         return latency<typename decltype(transport)::type>(make, pace, {}, a_moment())
             .details.at("sent");
     };
-    EXPECT_EQ(sent(std::type_identity<Queue>{}, 5ms), 1);
-    // It stops after twice the time of the schedule, with one message in 200 us instead of 20.
-    const double slowly = sent(std::type_identity<Slow<Queue>>{}, 20us);
-    EXPECT_GT(slowly, 0);
-    EXPECT_LT(slowly, 0.3);
+    EXPECT_GT(sent(std::type_identity<Queue>{}, 5ms), 0.75);
+    // A message takes 200 us and more.
+    EXPECT_LT(sent(std::type_identity<Slow<Queue>>{}, 150us), 0.95) << "late, not given up";
+    EXPECT_LT(sent(std::type_identity<Slow<Queue>>{}, 20us), 0.2) << "given up";
 }
 
 // ---- the program

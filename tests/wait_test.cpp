@@ -631,23 +631,16 @@ TEST(Idle, ManyReadersTakeTurnsToLookAtTheSentinel) {
 class ManySleepers {
 public:
     ManySleepers() {
-        for (unsigned i = 0; i < readers; ++i) {
-            waiting_.emplace_back([&, i](const std::stop_token& stop) {
-                auto subscriber =
-                    channel_.subscribe({.participant = {.name = std::to_string(i),
-                                                        .wait_policy = WaitPolicy::parking()}});
-                EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
-                done_.wait();  // a reader that detaches wakes everybody
-            });
-        }
+        for (unsigned i = 0; i < readers; ++i)
+            sleep_as(subscribe(i));
         EXPECT_TRUE(all_park(name_, readers));
         wait_for_ticks(2);
     }
-    ~ManySleepers() { done_.count_down(); }
-    ManySleepers(const ManySleepers&) = delete;
-    ManySleepers& operator=(const ManySleepers&) = delete;
 
     static constexpr unsigned readers = 12;
+    /// One more, in the first of all places, that does not sleep at first.
+    static constexpr unsigned late = readers;
+    void late_one_sleeps() { sleep_as(std::move(late_)); }
 
     static void wait_for_ticks(int count) {
         const std::int64_t tick = slow_ticks_so_far();
@@ -657,6 +650,7 @@ public:
     format::Sentinel sentinel() const {
         return format::Sentinel{memory_->header().sentinel.load()};
     }
+    std::size_t parked() const { return count_parked(name_); }
     /// Which of the readers has the duty.
     std::optional<unsigned> reader_with_duty() const {
         for (const auto& participant : inspect(name_).participants) {
@@ -669,11 +663,25 @@ public:
     void interrupt(unsigned reader) { waiting_[reader].request_stop(); }
 
 private:
+    Consumer<> subscribe(unsigned reader) const {
+        return channel_.subscribe({.participant = {.name = std::to_string(reader),
+                                                   .wait_policy = WaitPolicy::parking()}});
+    }
+    void sleep_as(Consumer<> subscriber) {
+        waiting_.emplace_back(
+            [&, subscriber = std::move(subscriber)](const std::stop_token& stop) mutable {
+                EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+                done_.wait();  // a reader that detaches wakes everybody
+            });
+    }
+
     const ChannelName name_;
     Channel<> channel_ = Channel<>::create(name_);
     std::shared_ptr<protocol::ChannelMemory> memory_ = memory_of(name_);
+    Consumer<> late_ = subscribe(late);
     std::latch done_{1};
     std::vector<std::jthread> waiting_;
+    std::shared_ptr<void> at_the_end_{nullptr, [this](void*) { done_.count_down(); }};
 };
 
 // The others may let some ticks pass: until then nobody would look.
@@ -688,7 +696,7 @@ TEST(Idle, ASentinelOfManySleepersHandsOverWhenItWakes) {
                 const auto next = sleepers.reader_with_duty();
                 return next && next != former;
             },
-            1));
+            2));
     }
 }
 
@@ -704,7 +712,25 @@ TEST(Idle, ASentinelHandsOverAlsoWhenMostOfManySleepersLeftBefore) {
     ManySleepers::wait_for_ticks(1);
     ASSERT_EQ(sleepers.reader_with_duty(), former);
     sleepers.interrupt(*former);
-    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 1));
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 2));
+}
+
+// One that was not there when they were many was told by its predecessor.
+TEST(Idle, ASentinelHandsOverForSleepersThatItNeverSawBeMany) {
+    ManySleepers sleepers;
+    const auto former = sleepers.reader_with_duty();
+    ASSERT_TRUE(former);
+    const unsigned last = *former == 0 ? 1 : 0;
+    for (unsigned reader = 0; reader < ManySleepers::readers; ++reader) {
+        if (reader != *former && reader != last) sleepers.interrupt(reader);
+    }
+    ManySleepers::wait_for_ticks(1);
+    sleepers.late_one_sleeps();
+    ASSERT_TRUE(eventually([&] { return sleepers.parked() == 3; }));
+    sleepers.interrupt(*former);
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == ManySleepers::late; }, 2));
+    sleepers.interrupt(ManySleepers::late);
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 2));
 }
 
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {

@@ -323,8 +323,8 @@ std::string table_of(const Json& experiment) {
             const Json times = candidate.value("latency_ns", Json::object());
             const auto events = times.value("count", std::uint64_t{0});
             for (const Percentile& percentile : percentiles) {
-                const bool is_shown = events > 0 && percentile.is_sound(events);
-                cells.push_back(is_shown ? quantity(times.at(percentile.name), "ns") : "");
+                cells.push_back(
+                    percentile.is_sound(events) ? quantity(times.at(percentile.name), "ns") : "");
             }
         }
         for (const std::string& name_of_detail : details) {

@@ -34,6 +34,7 @@ struct Company {
 
 struct Flow {
     std::atomic<std::int64_t> start = 0;
+    std::atomic<std::int64_t> sent_in_time = 0;  ///< before the end of the schedule
     Histogram latency;
 };
 
@@ -52,6 +53,7 @@ void send_at(const Pace& pace, const Effort& effort, typename T::Sender& sender,
     const std::int64_t period = pace.period.count();
     const std::int64_t warm_up = effort.warm_up.count();
     const std::int64_t span = warm_up + effort.measure.count();
+    std::int64_t in_time = 0;
     for (std::int64_t since_start = 0; since_start < span; since_start += period) {
         if (pace.asleep) {
             sleep_until(start + since_start);
@@ -61,9 +63,13 @@ void send_at(const Pace& pace, const Effort& effort, typename T::Sender& sender,
         }
         message.write(static_cast<std::uint64_t>(since_start / period));
         sender.send(message);
+        if (since_start < warm_up) continue;
+        const std::int64_t now = os::now();
+        if (now < start + span + period) ++in_time;
         // Too slow for this rate: enough was seen.
-        if (since_start > warm_up && os::now() > start + 2 * span) break;
+        if (now > start + 2 * span) break;
     }
+    flow.sent_in_time = in_time;
     message.write(last_sequence);
     sender.send(message);
 }
@@ -89,7 +95,7 @@ void receive_at(const Pace& pace, std::chrono::nanoseconds warm_up, typename T::
 }
 
 /// The value is the median, in ns, over all pairs; `sent` the part of the schedule that was sent
-/// before the sender gave up. `make` makes a transport.
+/// in its time. `make` makes a transport.
 template <Transport T, class Make>
 Measurement latency(const Make& make, const Pace& pace, const Company& company,
                     const Effort& effort) {
@@ -123,15 +129,19 @@ Measurement latency(const Make& make, const Pace& pace, const Company& company,
     team.run(effort.limit() + effort.measure, effort.interrupted);
     Measurement measurement;
     measurement.latency = std::make_shared<Histogram>();
-    for (const auto& flow : flows)
+    std::int64_t in_time = 0;
+    for (const auto& flow : flows) {
         measurement.latency->merge((*flow)->latency);
+        in_time += (*flow)->sent_in_time;
+    }
     measurement.value = static_cast<double>(measurement.latency->quantile(0.5));
     const auto due_before = [&](std::chrono::nanoseconds time) {
         return (time + pace.period - std::chrono::nanoseconds(1)) / pace.period;
     };
     const auto due = due_before(effort.warm_up + effort.measure) - due_before(effort.warm_up);
-    measurement.details["sent"] = static_cast<double>(measurement.latency->total()) /
-                                  static_cast<double>(due * static_cast<long>(company.pairs));
+    measurement.details["sent"] =
+        static_cast<double>(in_time) /
+        static_cast<double>(due * static_cast<std::int64_t>(company.pairs));
     return measurement;
 }
 

@@ -75,10 +75,11 @@ struct Percentile {
     const char* name;
     double fraction;
 
-    /// False when so few events lie above that chance decides.
+    /// False when so few of the events lie above that chance decides, or there are none.
     constexpr bool is_sound(std::uint64_t events) const {
-        constexpr double fewest_above = 5;
-        return fraction >= 1 || static_cast<double>(events) * (1 - fraction) >= fewest_above;
+        constexpr double fewest_above = 5 - 1e-6;  // 1 - 0.9 is less than 0.1
+        if (fraction >= 1) return events > 0;
+        return static_cast<double>(events) * (1 - fraction) >= fewest_above;
     }
 };
 constexpr std::array<Percentile, 6> percentiles = {

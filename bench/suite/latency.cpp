@@ -33,8 +33,8 @@ Experiment experiment(const std::string& id, const std::string& title) {
     result.explanation =
         "The time from when a message should have been sent, by the schedule, until it was "
         "received: what delays the sender counts as well. SENT is the part of the schedule that "
-        "was "
-        "sent: a candidate with less than 1 cannot keep up, and its times say no more than that. ";
+        "was sent in its time: a candidate well below 1 cannot keep up, and its times say no more "
+        "than that. ";
     result.unit = "ns";
     result.higher_is_better = false;
     return result;

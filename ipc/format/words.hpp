@@ -181,11 +181,13 @@ struct Announcement {
 
 /// Sentinel: | heartbeat in ms : 40 | fast : 1 | group + 1 (0: producers) : 11 | participant : 12
 /// |. Who looks after the dead while parked, and on which futex it sleeps; `vacant` when nobody
-/// does.
+/// does: then it has, in place of the heartbeat, until when some sleepers may let ticks pass.
 struct Sentinel {
     std::uint64_t bits;
 
-    static constexpr Sentinel vacant() { return {no_participant}; }
+    static constexpr Sentinel vacant(std::uint64_t rest_until_ms = 0) {
+        return {rest_until_ms << 24 | no_participant};
+    }
     static constexpr Sentinel make(unsigned participant, unsigned place, bool fast,
                                    std::uint64_t heartbeat_ms) {
         return {heartbeat_ms << 24 | std::uint64_t{fast} << 23 |
@@ -196,6 +198,7 @@ struct Sentinel {
     constexpr unsigned place() const { return static_cast<unsigned>(bits >> 12 & 0x7FF); }
     constexpr bool is_fast() const { return (bits >> 23 & 1) != 0; }
     constexpr std::uint64_t heartbeat_ms() const { return bits >> 24; }
+    constexpr std::uint64_t rest_until_ms() const { return bits >> 24; }
 };
 
 /// Deadline of a lease or a delay: | milliseconds : 40 | lap : 16 | generation : 8 |. It counts

@@ -32,13 +32,18 @@ os::Nanoseconds tick_after(os::Nanoseconds now, bool fast) {
     return fast ? now + fast_tick : (now / slow_tick + 1) * slow_tick;
 }
 
+/// Sleepers that take turns let at most so many ticks pass but one.
+constexpr unsigned most_turns = 10;
+constexpr os::Nanoseconds longest_rest = most_turns * slow_tick;
+
 }  // namespace
 
 SentinelDuty::~SentinelDuty() {
     if (!mine_) return;
     auto expected = word_.bits;
     const bool resigned = memory_.header().sentinel.compare_exchange_strong(
-        expected, Sentinel::vacant().bits, std::memory_order_acq_rel);
+        expected, Sentinel::vacant(to_heartbeat(others_rest_until_)).bits,
+        std::memory_order_acq_rel);
     if (!resigned) return;
     if (!word_.is_fast()) {
         // Whoever became a holder just now may have called this sentinel, which slept no more.
@@ -59,7 +64,14 @@ bool SentinelDuty::take(Sentinel seen, bool fast) {
         return false;
     }
     word_ = next;
-    turns_at(now);  // notes whether others rest
+    if (!mine_) {
+        // What its predecessor knew. One that is dead, or stopped, told nobody.
+        const auto told = static_cast<os::Nanoseconds>(seen.rest_until_ms()) * 1'000'000;
+        const os::Nanoseconds latest = now + longest_rest;
+        others_rest_until_ =
+            std::max(others_rest_until_, seen.is_vacant() ? std::min(told, latest) : latest);
+    }
+    note_rest(turns(), now);
     return true;
 }
 
@@ -104,9 +116,8 @@ os::Nanoseconds SentinelDuty::next_tick() {
     return next_;
 }
 
-SentinelDuty::Turns SentinelDuty::turns_at(os::Nanoseconds now) {
+SentinelDuty::Turns SentinelDuty::turns() const {
     constexpr unsigned at_a_time = 4;
-    constexpr unsigned most = 10;
     unsigned readers = 0;
     unsigned rank = 0;
     const unsigned participants = memory_.participants_used();
@@ -117,10 +128,13 @@ SentinelDuty::Turns SentinelDuty::turns_at(os::Nanoseconds now) {
             ++readers;
         }
     }
-    const unsigned all = std::clamp(readers / at_a_time, 1U, most);
-    // Remembered, since those that rest do so still when most others have left.
-    if (all > 1) others_rest_until_ = now + most * slow_tick;
+    const unsigned all = std::clamp(readers / at_a_time, 1U, most_turns);
     return {.mine = rank % all, .all = all};
+}
+
+/// Those that rest do so still when most others have left.
+void SentinelDuty::note_rest(Turns turns, os::Nanoseconds now) {
+    if (turns.all > 1) others_rest_until_ = std::max(others_rest_until_, now + longest_rest);
 }
 
 /// When a sleeper without the duty looks at the sentinel again. Many readers take turns, four or
@@ -129,7 +143,9 @@ SentinelDuty::Turns SentinelDuty::turns_at(os::Nanoseconds now) {
 /// ring.
 os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) {
     if (place_ == room_place) return tick_after(now, false);
-    const auto [mine, all] = turns_at(now);
+    const Turns turns = this->turns();
+    note_rest(turns, now);
+    const auto [mine, all] = turns;
     const auto coming = static_cast<unsigned>((now / slow_tick + 1) % all);
     return tick_after(now, false) + (mine + all - coming) % all * slow_tick;
 }

@@ -44,7 +44,8 @@ private:
         unsigned mine;
         unsigned all;
     };
-    Turns turns_at(os::Nanoseconds now);
+    Turns turns() const;
+    void note_rest(Turns turns, os::Nanoseconds now);
     os::Nanoseconds next_look(os::Nanoseconds now);
 
     ChannelMemory& memory_;
@@ -55,7 +56,7 @@ private:
     format::Sentinel word_ = format::Sentinel::vacant();
     os::Nanoseconds next_ = 0;
     os::Nanoseconds fast_until_ = 0;
-    os::Nanoseconds others_rest_until_ = 0;  ///< until then, sleepers may let ticks pass
+    os::Nanoseconds others_rest_until_ = 0;  ///< until then, some sleepers may let ticks pass
 };
 
 /// Slow part of watch_over.

@@ -91,10 +91,10 @@ public:
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(next_)) {
             if (has_news(false) || is_gone()) return try_receive(out);
-            ++empty_looks_;
+            ++empty_polls_;
             return Status::empty;
         }
-        if (std::exchange(empty_looks_, 0U) >= looks_of_a_wait) fetch_ahead();
+        if (std::exchange(empty_polls_, 0U) >= polls_of_a_wait) fetch_ahead();
         return accept(slot, state, out) ? Status::ok : look(out);
     }
 
@@ -104,7 +104,7 @@ protected:
 private:
     /// So many looks in vain: messages are as far apart as in an exchange of questions and answers.
     /// In a stream, what is fetched too soon would be taken from a producer that is about to write.
-    static constexpr unsigned looks_of_a_wait = 2;
+    static constexpr unsigned polls_of_a_wait = 2;
 
     /// Before this message is even read: the lines of the next two slots, as they are. The producer
     /// touched them last (Touching).
@@ -143,7 +143,7 @@ private:
     Position oldest_;     ///< the oldest message still held, else next_
     Position published_;  ///< the low-water mark as last stored
     std::uint64_t step_;
-    unsigned empty_looks_ = 0;          ///< since the last message that came during a wait
+    unsigned empty_polls_ = 0;          ///< since the last message that a poll found
     std::uint64_t early_ = 0;           ///< released before an older one
     std::vector<bool> released_early_;  ///< by position within a lap
 };
