@@ -39,7 +39,7 @@ using tools::Failure;
 constexpr const char* examples =
     "  ipc-bench ping-pong                              round trips, beside their floors\n"
     "  ipc-bench ping-pong throughput --only 'ipc|spsc' two questions, some of the candidates\n"
-    "  ipc-bench throughput --rounds 20 --seconds 1     better figures on a busy machine\n"
+    "  ipc-bench throughput --rounds 20 --seconds 1     figures that vary less\n"
     "  ipc-bench all --output results.json              everything, also for programs\n"
     "  ipc-bench page results.json results.html         the same as a page with plots\n"
     "\n"
@@ -49,7 +49,8 @@ constexpr const char* examples =
     "  median of the ratios within the rounds, to the candidate that has 1, or to the best floor\n"
     "  of the round. ROUNDS says how far the lowest and the highest round are from the median.\n"
     "  P50 to MAX come from single events, each timed with a clock that takes some 20 ns itself.\n"
-    "  SLEEPS: how often the measuring side slept, for each event.\n"
+    "  SLEEPS: how often the measuring side slept, for each event. SENT: the part of a schedule\n"
+    "  that was sent in its time. GROUPS: how many the publisher had.\n"
     "  A floor is what the machine itself takes: storing and polling cache lines, copying, or\n"
     "  sleeping on a futex, with nothing else. Figures mean little while others use the machine.\n";
 

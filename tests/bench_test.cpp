@@ -393,7 +393,7 @@ TEST_P(BenchCommand, MeasuresAndChecks) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, BenchCommand,
-                         ::testing::Values(Case{"ping-pong", 8}, Case{"latency", 5},
+                         ::testing::Values(Case{"ping-pong", 10}, Case{"latency", 5},
                                            Case{"wake-up", 1}, Case{"throughput", 9},
                                            Case{"zero-copy", 5}, Case{"work-queue", 4},
                                            Case{"fan-out", 3}, Case{"recovery", 1},

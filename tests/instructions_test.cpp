@@ -56,7 +56,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Bound{"exclusive_to_lossy_subscriber", 1000},
                       Bound{"batch_of_16_to_subscriber", 6000},
                       Bound{"shared_to_group_with_ack", 900},
-                      Bound{"shared_to_group_given_back", 3500}, Bound{"send_to_1_idle_group", 200},
+                      Bound{"shared_to_group_given_back", 3500}, Bound{"receive", 500},
+                      Bound{"claim", 900}, Bound{"settle", 900}, Bound{"send_to_1_idle_group", 200},
                       Bound{"send_to_64_idle_groups", 200}, Bound{"subscribe_and_leave", 36'000},
                       Bound{"join_and_leave", 36'000}, Bound{"inspect", 13'000}),
     [](const auto& test) { return std::string(test.param.operation); });

@@ -379,8 +379,9 @@ std::string machine_line(const Json& results) {
     if (const auto revision = text_of(machine, "revision"); !revision.empty()) {
         line += ", revision " + revision;
     }
-    line += fmt::format(". {}. {} rounds of {:g} s for each figure.", text_of(machine, "date"),
-                        settings.at("rounds").get<int>(), settings.at("seconds").get<double>());
+    line +=
+        fmt::format(". {}. At most {} rounds, of {:g} s in most cases.", text_of(machine, "date"),
+                    settings.at("rounds").get<int>(), settings.at("seconds").get<double>());
     return line;
 }
 
@@ -425,10 +426,11 @@ std::string page(const Json& results) {
     body +=
         "<p>All candidates of a table were measured once in each round, one after the other, in "
         "processes pinned to processors. <b>ratio</b> is the median of the ratios within the "
-        "rounds, to the candidate that has 1: a floor, where there is one, which is what the "
-        "machine itself takes. <b>median</b> is over the rounds; <b>rounds</b> says how far the "
+        "rounds, to the candidate that has 1, or to the best floor of the round; a floor is what "
+        "the machine itself takes. <b>median</b> is over the rounds; <b>rounds</b> says how far "
+        "the "
         "lowest and the highest of them are from it. Plots of medians show the ratio times the "
-        "median of the candidate that has 1.</p>\n";
+        "median of that candidate, or of the floor with the best one.</p>\n";
     if (results.at("machine").at("processors") <= 2) {
         body +=
             "<p class=\"warning\">This machine has two processors. Whatever involves more than one "

@@ -57,8 +57,8 @@ Experiment round_trips() {
     result.id = "zero_copy.ping_pong";
     result.title = "Ping-pong without copies, both sides polling: one round trip";
     result.explanation =
-        "Messages are written and read where they are, in 64 MiB of shared memory; each side "
-        "touches one word of each. So the time should not depend on the size. Compared with "
+        "Messages are written and read where they are, in up to 64 MiB of shared memory; each "
+        "side touches one word of each. So the time hardly depends on the size. Compared with "
         "messages of 32 bytes, which are copied.";
     result.unit = "ns";
     result.higher_is_better = false;
