@@ -102,12 +102,12 @@ protected:
     bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
 
 private:
-    /// So many looks in vain: messages are as far apart as in an exchange of questions and answers.
-    /// In a stream, what is fetched too soon would be taken from a producer that is about to write.
+    /// After so many empty polls, messages are as far apart as questions and answers. In a stream,
+    /// what is fetched too soon would be taken from a producer that is about to write.
     static constexpr unsigned polls_of_a_wait = 2;
 
-    /// Before this message is even read: the lines of the next two slots, as they are. The producer
-    /// touched them last (Touching).
+    /// Before this message is even read: the first lines of the next two slots, as they are. The
+    /// producer touched them last (Touching).
     [[gnu::always_inline]] void fetch_ahead() const {
         os::fetch(&ring_.at(next_ + 1));
         os::fetch(&ring_.at(next_ + 2));
