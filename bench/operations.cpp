@@ -138,35 +138,36 @@ struct SharedToGroupTwice : OnChannel {
     ipc::Producer<Message> producer = channel.producer();
 };
 
-/// Received and released, without the sending.
-struct Receive : OnChannel {
+/// With messages that wait, one for each call.
+struct OnFilledChannel : OnChannel {
     static constexpr int calls = 512;
     void prepare() {
         for (int i = 0; i < calls; ++i)
             require(bool(producer.try_send(message)));
     }
+    ipc::Producer<Message> producer = channel.exclusive_producer();
+};
+
+/// Received and released, without the sending.
+struct Receive : OnFilledChannel {
     void operator()() {
         const auto received = subscriber.try_receive();
         require(received->words[0] == 1);
     }
     ipc::Consumer<Message> subscriber = channel.subscribe();
-    ipc::Producer<Message> producer = channel.exclusive_producer();
 };
 
 /// A member takes a lease while it holds others, and moves the message to them.
-struct Claim : OnChannel {
-    static constexpr int calls = 512;
+struct Claim : OnFilledChannel {
     Claim() { held.reserve(calls); }
     void prepare() {
         for (auto& received : held)
             require(bool(received.ack()));
         held.clear();
-        for (int i = 0; i < calls; ++i)
-            require(bool(producer.try_send(message)));
+        OnFilledChannel::prepare();
     }
     void operator()() { require(bool(held.emplace_back(member.try_receive()))); }
     ipc::Consumer<Message> member = channel.join("group", {.ack = ipc::Ack::manual});
-    ipc::Producer<Message> producer = channel.exclusive_producer();
     std::vector<ipc::Message<Message>> held;
 };
 

@@ -237,55 +237,49 @@ TEST(BenchTable, APercentileThatHardlyAnyEventExceededIsLeftOut) {
 
 // ---- scenarios notice what is wrong
 
-/// Damages the third message.
-template <class T>
-struct Damaging : T {
+/// A transport with something else in place of sending.
+template <class T, class Send>
+struct With : T {
     using T::T;
     struct Sender : T::Sender {
-        explicit Sender(Damaging& transport) : T::Sender(transport) {}
+        explicit Sender(With& transport) : T::Sender(transport) {}
         void send(const typename T::Message& message) {
-            auto copy = message;
-            if (++count == 3) copy.word[1] ^= 1;
-            T::Sender::send(copy);
+            change(static_cast<typename T::Sender&>(*this), message);
         }
-        int count = 0;
+        Send change;
     };
     struct Receiver : T::Receiver {
-        explicit Receiver(Damaging& transport) : T::Receiver(transport) {}
+        explicit Receiver(With& transport) : T::Receiver(transport) {}
     };
 };
 
-/// Loses the third message.
-template <class T>
-struct Losing : T {
-    using T::T;
-    struct Sender : T::Sender {
-        explicit Sender(Losing& transport) : T::Sender(transport) {}
-        void send(const typename T::Message& message) {
-            if (++count != 3) T::Sender::send(message);
-        }
-        int count = 0;
-    };
-    struct Receiver : T::Receiver {
-        explicit Receiver(Losing& transport) : T::Receiver(transport) {}
-    };
+struct DamageTheThird {
+    void operator()(auto& sender, auto message) {
+        if (++count == 3) message.word[1] ^= 1;
+        sender.send(message);
+    }
+    int count = 0;
 };
+template <class T>
+using Damaging = With<T, DamageTheThird>;
 
-/// Takes its time.
-template <class T>
-struct Slow : T {
-    using T::T;
-    struct Sender : T::Sender {
-        explicit Sender(Slow& transport) : T::Sender(transport) {}
-        void send(const typename T::Message& message) {
-            std::this_thread::sleep_for(200us);
-            T::Sender::send(message);
-        }
-    };
-    struct Receiver : T::Receiver {
-        explicit Receiver(Slow& transport) : T::Receiver(transport) {}
-    };
+struct LoseTheThird {
+    void operator()(auto& sender, const auto& message) {
+        if (++count != 3) sender.send(message);
+    }
+    int count = 0;
 };
+template <class T>
+using Losing = With<T, LoseTheThird>;
+
+struct TakeTime {
+    void operator()(auto& sender, const auto& message) {
+        std::this_thread::sleep_for(200us);
+        sender.send(message);
+    }
+};
+template <class T>
+using Slow = With<T, TakeTime>;
 
 Effort a_moment() {
     return {.warm_up = 2ms, .measure = 200ms, .grace = 60s, .cpus = {Team::any_cpu}};

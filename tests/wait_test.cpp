@@ -647,20 +647,34 @@ public:
         EXPECT_TRUE(eventually([&] { return slow_ticks_so_far() >= tick + count; }));
         std::this_thread::sleep_for(300ms);
     }
-    format::Sentinel sentinel() const {
-        return format::Sentinel{memory_->header().sentinel.load()};
-    }
     std::size_t parked() const { return count_parked(name_); }
     /// Which of the readers has the duty.
     std::optional<unsigned> reader_with_duty() const {
+        const format::Sentinel word{memory_->header().sentinel.load()};
         for (const auto& participant : inspect(name_).participants) {
-            if (!sentinel().is_vacant() && participant.index == sentinel().participant()) {
+            if (participant.index == word.participant()) {
                 return static_cast<unsigned>(std::stoul(participant.name));
             }
         }
         return std::nullopt;
     }
     void interrupt(unsigned reader) { waiting_[reader].request_stop(); }
+
+    struct Two {
+        unsigned sentinel;
+        unsigned other;
+    };
+    /// Of those that sleep all leave but two, before the sentinel looks around once more.
+    std::optional<Two> leave_two() {
+        const auto sentinel = reader_with_duty();
+        if (!sentinel) return std::nullopt;
+        const Two two = {.sentinel = *sentinel, .other = *sentinel == 0 ? 1U : 0U};
+        for (unsigned reader = 0; reader < readers; ++reader) {
+            if (reader != two.sentinel && reader != two.other) interrupt(reader);
+        }
+        wait_for_ticks(1);
+        return two;
+    }
 
 private:
     Consumer<> subscribe(unsigned reader) const {
@@ -703,34 +717,24 @@ TEST(Idle, ASentinelOfManySleepersHandsOverWhenItWakes) {
 // Those that remain may rest as they chose to while they were many.
 TEST(Idle, ASentinelHandsOverAlsoWhenMostOfManySleepersLeftBefore) {
     ManySleepers sleepers;
-    const auto former = sleepers.reader_with_duty();
-    ASSERT_TRUE(former);
-    const unsigned last = *former == 0 ? 1 : 0;
-    for (unsigned reader = 0; reader < ManySleepers::readers; ++reader) {
-        if (reader != *former && reader != last) sleepers.interrupt(reader);
-    }
-    ManySleepers::wait_for_ticks(1);
-    ASSERT_EQ(sleepers.reader_with_duty(), former);
-    sleepers.interrupt(*former);
-    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 2));
+    const auto remaining = sleepers.leave_two();
+    ASSERT_TRUE(remaining);
+    ASSERT_EQ(sleepers.reader_with_duty(), remaining->sentinel);
+    sleepers.interrupt(remaining->sentinel);
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == remaining->other; }, 2));
 }
 
 // One that was not there when they were many was told by its predecessor.
 TEST(Idle, ASentinelHandsOverForSleepersThatItNeverSawBeMany) {
     ManySleepers sleepers;
-    const auto former = sleepers.reader_with_duty();
-    ASSERT_TRUE(former);
-    const unsigned last = *former == 0 ? 1 : 0;
-    for (unsigned reader = 0; reader < ManySleepers::readers; ++reader) {
-        if (reader != *former && reader != last) sleepers.interrupt(reader);
-    }
-    ManySleepers::wait_for_ticks(1);
+    const auto remaining = sleepers.leave_two();
+    ASSERT_TRUE(remaining);
     sleepers.late_one_sleeps();
     ASSERT_TRUE(eventually([&] { return sleepers.parked() == 3; }));
-    sleepers.interrupt(*former);
+    sleepers.interrupt(remaining->sentinel);
     EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == ManySleepers::late; }, 2));
     sleepers.interrupt(ManySleepers::late);
-    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == last; }, 2));
+    EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == remaining->other; }, 2));
 }
 
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {

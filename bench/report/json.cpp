@@ -1,7 +1,6 @@
 #include "bench/report/json.hpp"
 
 #include <string>
-#include <utility>
 
 #include "bench/system/machine.hpp"
 

@@ -1,7 +1,6 @@
 #include "bench/report/page.hpp"
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
@@ -428,9 +427,8 @@ std::string page(const Json& results) {
         "processes pinned to processors. <b>ratio</b> is the median of the ratios within the "
         "rounds, to the candidate that has 1, or to the best floor of the round; a floor is what "
         "the machine itself takes. <b>median</b> is over the rounds; <b>rounds</b> says how far "
-        "the "
-        "lowest and the highest of them are from it. Plots of medians show the ratio times the "
-        "median of that candidate, or of the floor with the best one.</p>\n";
+        "the lowest and the highest of them are from it. Plots of medians show the ratio times "
+        "the median of that candidate, or of the floor with the best one.</p>\n";
     if (results.at("machine").at("processors") <= 2) {
         body +=
             "<p class=\"warning\">This machine has two processors. Whatever involves more than one "

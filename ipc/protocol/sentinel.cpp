@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "ipc/os/futex.hpp"
 #include "ipc/os/membarrier.hpp"
 #include "ipc/protocol/wait.hpp"
 
@@ -145,9 +144,8 @@ os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) {
     if (place_ == room_place) return tick_after(now, false);
     const Turns turns = this->turns();
     note_rest(turns, now);
-    const auto [mine, all] = turns;
-    const auto coming = static_cast<unsigned>((now / slow_tick + 1) % all);
-    return tick_after(now, false) + (mine + all - coming) % all * slow_tick;
+    const auto coming = static_cast<unsigned>((now / slow_tick + 1) % turns.all);
+    return tick_after(now, false) + (turns.mine + turns.all - coming) % turns.all * slow_tick;
 }
 
 void SentinelDuty::tick(bool due) {
@@ -184,9 +182,7 @@ void call_sentinel(ChannelMemory& memory) {
     const Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
     if (!word.is_vacant()) {
         if (word.is_fast() || word.place() > memory.groups_used()) return;
-        format::Parking& parking = parking_at(memory, word.place());
-        parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, all_sleepers, duty_bit);
+        wake_all_at(parking_at(memory, word.place()), duty_bit);
         return;
     }
     // Nobody has the duty: wake one sleeper, who takes it before it sleeps again.

@@ -95,15 +95,16 @@ void wake_producers(ChannelMemory& memory, std::uint64_t count) {
     wake_at(memory.header().room, static_cast<int>(std::min<std::uint64_t>(count, all_sleepers)));
 }
 
+void wake_all_at(format::Parking& parking, std::uint32_t bits) {
+    parking.futex.fetch_add(1, std::memory_order_release);  // EDGE wake
+    os::futex_wake(parking.futex, all_sleepers, bits);
+}
+
 void wake_everyone(ChannelMemory& memory) {
-    const auto wake_all = [](format::Parking& parking) {
-        parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, all_sleepers, news_bit);
-    };
-    wake_all(memory.header().room);
+    wake_all_at(memory.header().room, news_bit);
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i)
-        wake_all(memory.group(i).parking);
+        wake_all_at(memory.group(i).parking, news_bit);
 }
 
 void announce_refusal(ChannelMemory& memory) {
@@ -190,10 +191,7 @@ bool Waiter::is_announced() const {
 Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
     format::Parking& parking = parking_at(memory_, place_);
-    const auto wake_self = [&parking] {
-        parking.futex.fetch_add(1, std::memory_order_release);
-        os::futex_wake(parking.futex, all_sleepers, news_bit);
-    };
+    const auto wake_self = [&parking] { wake_all_at(parking, news_bit); };
     std::optional<std::stop_callback<decltype(wake_self)>> on_stop;
     if (stop.stop_possible()) on_stop.emplace(stop, wake_self);
 

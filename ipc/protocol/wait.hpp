@@ -60,6 +60,8 @@ IPC_API void wake_producers(ChannelMemory& memory, std::uint64_t count);
 /// Wakes everyone: the channel was closed, removed, or an entry changed.
 void wake_everyone(ChannelMemory& memory);
 
+/// Wakes all at one place for whom one of `bits` counts, announced or not.
+void wake_all_at(format::Parking& parking, std::uint32_t bits);
 /// Wakes one sleeper at a place; false when none slept there.
 bool wake_one_at(ChannelMemory& memory, unsigned place);
 /// Withdraws the channel's announcement once no group announces a sleeper any more.
