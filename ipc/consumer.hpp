@@ -226,6 +226,7 @@ private:
     }
 
     template <class Action>
+        reader_->memory()->check_fork();
     Outcome settle(Action&& action) {
         if (reader_ == nullptr || peeked_) return Status::not_leased;
         struct Reference {  // dropped also when the action throws
@@ -392,6 +393,7 @@ private:
         Message<T>& message = places_[index].message;
         const protocol::Received& received = message.received_;
         // What is handed out already, and no sample, has nothing left to do here.
+        message.reader_->memory()->check_fork();
         if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
             return true;
         return message.reader_->hand_out(message.received_);

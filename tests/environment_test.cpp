@@ -395,6 +395,47 @@ TEST(Fork, SettlingAMessageInTheChildIsRefusedAndLeavesItToTheParent) {
     }
 }
 
+TEST(Fork, AcknowledgingASubscribersMessageInTheChildIsRefusedAndMakesNoRoom) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto subscriber = channel.subscribe();
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("the parent's"));
+    auto message = subscriber.try_receive();
+    Child child([&] { require_error([&] { (void)message.ack(); }, Errc::forked); });
+    EXPECT_EQ(child.wait(), 0);
+    EXPECT_EQ(producer.try_send("over it").status(), Status::full);
+    EXPECT_EQ(message.text(), "the parent's");
+    EXPECT_TRUE(message.ack());
+    EXPECT_TRUE(producer.try_send("next"));
+}
+
+TEST(Fork, IteratingABatchInTheChildIsRefusedAndLeavesItsMessagesToTheParent) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto member = channel.join("workers", {.ack = Ack::manual});
+    auto producer = channel.producer();
+    for (const char* text : {"a", "b", "c", "d"})
+        ASSERT_TRUE(producer.send(text));
+    auto batch = member.try_receive_batch(4);
+    ASSERT_EQ(batch.size(), 4U);
+    auto at = batch.begin();
+    const auto refused_in_a_child = [&](auto action) {
+        Child child([&] { require_error(action, Errc::forked); });
+        EXPECT_EQ(child.wait(), 0);
+    };
+    refused_in_a_child([&] { ++at; });
+    refused_in_a_child([&] { (void)batch.begin(); });
+    refused_in_a_child([&] { (void)batch.ack_all(); });
+    std::string seen;
+    for (; at != batch.end(); ++at) {
+        seen += at->text();
+        EXPECT_TRUE(at->ack());
+    }
+    EXPECT_EQ(seen, "abcd");
+    EXPECT_EQ(inspect(name).find_group("workers")->in_flight, 0U);
+}
+
 TEST(Fork, FollowedByTheDeathOfTheParentReleasesWhatItHeldThoughTheChildLives) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 2});

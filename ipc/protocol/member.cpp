@@ -176,7 +176,6 @@ void Member::release(Received& message) {
 }
 
 Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
-    memory_->check_fork();
     if (has_ended()) {
         lose();
         return Status::lease_lost;
@@ -203,7 +202,6 @@ Status Member::nack(Received& message, std::uint64_t delay_ms) {
 }
 
 Status Member::reject(Received& message) {
-    memory_->check_fork();
     if (has_ended()) {
         lose();
         return Status::lease_lost;

@@ -25,7 +25,6 @@ public:
     Position position() const override { return next_to_take(); }
 
     Status ack(Received& message) override {
-        memory_->check_fork();
         if (has_ended()) [[unlikely]] {
             lose();
             return Status::lease_lost;
