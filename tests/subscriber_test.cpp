@@ -382,6 +382,21 @@ TEST(SubscriberStart, TheLastCapacityMinusStepMessagesStayReadable) {
     }
 }
 
+TEST(SubscriberRelease, OfWhatALongMessageWaitedForMakesRoomInTheRegionAtOnce) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64, .region_size = 8192});
+    auto reader = channel.subscribe();
+    auto producer = channel.producer();
+    send_to(producer, 0, 1, 10);
+    send_to(producer, 1, 2, 8000);
+    auto in_a_slot = reader.try_receive();
+    auto in_the_region = reader.try_receive();
+    ASSERT_TRUE(in_a_slot && in_the_region);
+    in_the_region.release();
+    in_a_slot.release();
+    EXPECT_TRUE(producer.try_loan(8000));
+}
+
 TEST(SubscriberStart, ARegionThatIsSmallerRetainsWhatItHolds) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 64, .region_size = 16384});

@@ -61,14 +61,20 @@ void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
     ++next_;
 }
 
-void Subscriber::release_out_of_order(Position position) {
-    released_early_[position & ring_.mask] = true;
+void Subscriber::release_out_of_order(const Received& message) {
+    released_early_[message.position & ring_.mask] = true;
     ++early_;
+    early_in_region_ = early_in_region_ || message.in_region;
+    const Position former = oldest_;
     while (oldest_ != next_ && released_early_[oldest_ & ring_.mask]) {
         released_early_[oldest_ & ring_.mask] = false;
         --early_;
         ++oldest_;
     }
+    // What one in a region waited for may itself be in a slot, and give no occasion.
+    if (oldest_ == former || !early_in_region_) return;
+    early_in_region_ = early_ != 0;
+    publish_position();
 }
 
 void Subscriber::publish_position() {

@@ -69,7 +69,7 @@ public:
         if (message.position == oldest_ && early_ == 0) [[likely]] {
             ++oldest_;
         } else {
-            release_out_of_order(message.position);
+            release_out_of_order(message);
         }
     }
     /// Moves the mark when it is time. A few large messages fill a region long before a step of
@@ -136,7 +136,7 @@ private:
     }
     Status look(Received& out);
     void pass_over(std::atomic<std::uint64_t>& counter);
-    void release_out_of_order(Position position);
+    void release_out_of_order(const Received& message);
     void publish_position();
 
     Position next_;
@@ -145,6 +145,7 @@ private:
     std::uint64_t step_;
     unsigned empty_polls_ = 0;          ///< since the last message that a poll found
     std::uint64_t early_ = 0;           ///< released before an older one
+    bool early_in_region_ = false;      ///< perhaps one of these
     std::vector<bool> released_early_;  ///< by position within a lap
 };
 
