@@ -257,7 +257,8 @@ private:
     void pass_on_wake();
     Region& region();
 
-    std::shared_ptr<ChannelMemory> memory_;
+    /// Aligned, so that handles of different threads have no line in common.
+    alignas(format::line) std::shared_ptr<ChannelMemory> memory_;
     os::Mapping data_;
     Ring ring_;
     Participant* self_;

@@ -151,7 +151,8 @@ protected:
                                 std::memory_order_release);  // EDGE settle
     }
 
-    std::shared_ptr<ChannelMemory> memory_;
+    /// Aligned, so that handles of different threads have no line in common.
+    alignas(format::line) std::shared_ptr<ChannelMemory> memory_;
     Ring ring_;
     Group* group_;
     Participant* self_;
