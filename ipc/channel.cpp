@@ -28,8 +28,8 @@ std::string name_of_producer(const protocol::ChannelMemory& memory, unsigned ind
 namespace protocol {
 
 std::optional<Origin> origin_of(const Received& message) {
-    if (message.extension == 0 || message.data == nullptr) return std::nullopt;
-    const auto found = find_origin({message.data, message.extension});
+    if (message.extension == 0) return std::nullopt;
+    const auto found = find_origin(message.extension_headers());
     if (!found) return std::nullopt;
     return Origin{.channel = found->channel,
                   .channel_id = found->channel_id,
@@ -85,6 +85,7 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
     memory_->check_fork();
     const protocol::ChannelMemory& memory = *memory_;
     const protocol::Ring ring = memory.ring();
+    const protocol::MessageShape shape = protocol::shape_of(memory);
     const Position tail = protocol::find_tail(memory);
     Position position = protocol::oldest_whole(memory, tail);
     position = later_of(position, tail - memory.capacity());  // whatever the limit says
@@ -96,21 +97,19 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
         const SlotState state{slot.state.load(std::memory_order_acquire)};
         if (!state.is_ready_at(position)) continue;
         protocol::Received received;
-        if (!protocol::locate_payload(memory, memory.layout().slot_size - format::slot_header_size,
-                                      slot, state, received)) {
-            continue;
-        }
+        if (!protocol::locate_payload(memory, shape, slot, state, received)) continue;
         PeekedMessage message;
         message.position = position;
         message.published_at =
             std::chrono::nanoseconds(slot.publish_time.load(std::memory_order_relaxed));
-        copy.resize(received.length + 8);
-        format::copy_out(copy.data(), received.data, received.length);
+        const auto whole = received.whole();
+        copy.resize(whole.size() + 8);
+        format::copy_out(copy.data(), whole.data(), whole.size());
         if (!protocol::was_whole(memory, position))
             continue;  // overwritten meanwhile: not retained any more
-        received.data = copy.data();
+        received.body = copy.data() + received.extension;
         message.origin = protocol::origin_of(received);
-        message.body.assign(copy.begin() + received.extension, copy.begin() + received.length);
+        message.body.assign(received.body, received.body + received.size);
         message.producer = name_of_producer(memory, state.producer());
         messages.push_back(std::move(message));
     }

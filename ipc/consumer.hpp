@@ -131,16 +131,14 @@ public:
     /// ok | empty | timed_out | closed | interrupted | removed
     Status status() const noexcept { return status_; }
 
-    std::span<const std::byte> bytes() const noexcept {
-        return {received_.data + received_.extension, size()};
-    }
+    std::span<const std::byte> bytes() const noexcept { return received_.bytes(); }
     std::string_view text() const noexcept {
-        return {reinterpret_cast<const char*>(received_.data) + received_.extension, size()};
+        return {reinterpret_cast<const char*>(received_.body), size()};
     }
-    std::size_t size() const noexcept { return received_.length - received_.extension; }
+    std::size_t size() const noexcept { return received_.size; }
 
     const T& operator*() const noexcept requires(!is_bytes<T>) {
-        return *reinterpret_cast<const T*>(received_.data + received_.extension);
+        return *reinterpret_cast<const T*>(received_.body);
     }
     const T* operator->() const noexcept requires(!is_bytes<T>) { return &**this; }
 
@@ -226,9 +224,9 @@ private:
     }
 
     template <class Action>
-        reader_->memory()->check_fork();
     Outcome settle(Action&& action) {
         if (reader_ == nullptr || peeked_) return Status::not_leased;
+        reader_->memory()->check_fork();
         struct Reference {  // dropped also when the action throws
             protocol::Reader& reader;
             ~Reference() { reader.drop(); }
@@ -393,9 +391,9 @@ private:
         Message<T>& message = places_[index].message;
         const protocol::Received& received = message.received_;
         // What is handed out already, and no sample, has nothing left to do here.
-        message.reader_->memory()->check_fork();
         if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
             return true;
+        message.reader_->memory()->check_fork();
         return message.reader_->hand_out(message.received_);
     }
 

@@ -105,7 +105,8 @@ private:
 /// process dies, messages it published stay, and one it was writing is skipped.
 ///
 /// Statuses: ok; full (try_) or timed_out: no room, since a reliable group is behind; closed;
-/// interrupted; removed; too_large: longer than the channel's inline_size and region_size allow.
+/// interrupted; removed; too_large: longer than the channel's inline_size and region_size allow;
+/// wrong_size: bytes for a channel of a type (OpenOptions::any_type) that is not of their size.
 template <Carriable T = std::byte>
 class Producer {
 public:

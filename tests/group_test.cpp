@@ -619,6 +619,40 @@ TEST(DeadLetter, GoesThroughWhileItsWorkersOnlyWait) {
     waiting.join();
 }
 
+// Opening the target takes long: here, until much memory is reserved for the new participant.
+TEST(DeadLetter, IsTheRejectedMessageEvenIfTheGroupEndsWhileTheTargetIsOpened) {
+    const ChannelName dead("dead");
+    for (int round = 0; round < 5; ++round) {
+        const ChannelName name;
+        auto letters = Channel<>::create(dead, {.region_size = 64 << 20});
+        auto reader = letters.subscribe();
+        auto channel = Channel<>::create(name, {.capacity = 4});
+        auto producer = channel.producer();
+        GroupOptions options = manual;
+        options.dead_letter = dead;
+        auto worker = channel.join("workers", options);
+        ASSERT_TRUE(producer.send("rejected"));
+        {
+            const std::jthread ending([&] {
+                Inspector inspector(name);
+                const auto deadline = std::chrono::steady_clock::now() + 10s;
+                for (;;) {
+                    const auto report = inspector.sample();
+                    const GroupReport* workers = report.find_group("workers");
+                    if (workers->dead_pending != 0 || workers->settled != 0) break;
+                    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+                }
+                channel.remove_group("workers");
+                send_numbers(producer, 0, 8);
+            });
+            (void)worker.receive().reject();
+        }
+        while (auto letter = reader.try_receive())
+            EXPECT_EQ(letter.text(), "rejected");
+        remove(dead);
+    }
+}
+
 TEST(DeadLetter, CyclesAreRefusedAndLeaveNoGroupBehind) {
     const ChannelName a("a");
     const ChannelName b("b");

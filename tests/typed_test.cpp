@@ -1,5 +1,6 @@
 // Typed channels: messages of one trivially copyable type.
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -18,6 +19,8 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/refusal.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -122,6 +125,62 @@ TYPED_TEST(TypedChannel, OpensWithItsOwnTypeOnly) {
     }
 }
 
+TYPED_TEST(TypedChannel, RefusesMessagesOfAnotherSizeEvenFromWhoOpensItAsBytes) {
+    using T = TypeParam;
+    const ChannelName name;
+    auto channel = Channel<T>::create(name, {.capacity = 8, .region_size = 1 << 16});
+    auto reader = channel.subscribe();
+    auto producer = Channel<>::open(name, {.any_type = true}).producer();
+    for (const std::size_t size : {sizeof(T) - 1, sizeof(T) + 1, sizeof(T) + 8, 3 * sizeof(T)}) {
+        const std::string bytes(size, 'x');
+        EXPECT_EQ(producer.send_for(bytes, 1s).status(), Status::wrong_size);
+        const std::string_view batch[] = {bytes, bytes};
+        const BatchSent sent = producer.send_batch_for(batch, 1s);
+        EXPECT_EQ(sent.status(), Status::wrong_size);
+        EXPECT_EQ(sent.count(), 0U);
+        auto loan = producer.try_loan(size);
+        ASSERT_TRUE(loan);
+        EXPECT_EQ(std::move(loan).try_publish().status(), Status::wrong_size);
+    }
+    EXPECT_EQ(reader.try_receive().status(), Status::empty);
+    const T value = make<T>(1);
+    const auto* bytes = reinterpret_cast<const std::byte*>(&value);
+    EXPECT_TRUE(producer.send(std::span(bytes, sizeof(T))));
+    auto message = reader.try_receive();
+    ASSERT_TRUE(message);
+    EXPECT_TRUE(same(*message, value));
+}
+
+TYPED_TEST(TypedChannel, PassesOverAMessageThatIsNotOfItsSizeWhoeverReads) {
+    using T = TypeParam;
+    const ChannelName name;
+    auto channel = Channel<T>::create(name, {.capacity = 8});
+    auto subscriber = channel.subscribe();
+    auto lossy = channel.subscribe({.delivery = Delivery::lossy});
+    auto member = channel.join("workers");
+    {
+        TornProducer damaged(name);
+        for (const std::size_t size : {sizeof(T) - 1, sizeof(T) + 1}) {
+            const Position position = damaged.claim();
+            // The shortest slot has room for 40 bytes. The rest of a longer text is never written.
+            damaged.write(position, std::string(std::min<std::size_t>(size, 40), 'x'),
+                          std::uint64_t{size - std::min<std::size_t>(size, 40)} << 32);
+            damaged.make_ready(position);
+        }
+    }
+    const T value = make<T>(2);
+    ASSERT_TRUE(channel.producer().send(value));
+    for (Consumer<T>* reader : {&subscriber, &lossy, &member}) {
+        auto message = reader->try_receive();
+        ASSERT_TRUE(message);
+        EXPECT_EQ(message.size(), sizeof(T));
+        EXPECT_TRUE(same(*message, value));
+    }
+    for (const GroupReport& group : inspect(name).groups)
+        EXPECT_EQ(group.not_understood, 2U) << group.name;
+    EXPECT_EQ(channel.peek({}, 10).size(), 1U);
+}
+
 TEST(TypedProducer, SendsWaitsAndBatchesLikeAnyOther) {
     const ChannelName name;
     auto channel = Channel<Tick>::create(name, {.capacity = 4});
@@ -211,6 +270,59 @@ TEST(TypedValues, DeadLettersKeepTheirValue) {
     EXPECT_EQ(*letter, tick);
     ASSERT_TRUE(letter.origin());
     EXPECT_EQ(letter.origin()->channel, name.str());
+}
+
+TEST(TypedValues, AreNoDeadLettersOfAChannelForValuesOfAnotherSize) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto letters = Channel<Big>::create(dead).subscribe({.delivery = Delivery::lossy});
+    auto channel = Channel<Tick>::create(name);
+    const GroupOptions options{.ack = Ack::manual, .dead_letter = dead};
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)channel.join("workers", options); }, &what), Errc::bad_options);
+    EXPECT_TRUE(contains(what, dead) && contains(what, std::to_string(sizeof(Big)))) << what;
+    // A target made later is not checked, and takes no such letter either.
+    remove(dead);
+    auto member = channel.join("workers", options);
+    auto later = Channel<Big>::create(dead);
+    auto readers = later.subscribe({.delivery = Delivery::lossy});
+    ASSERT_TRUE(channel.producer().send(Tick{1, 2.0, {}}));
+    EXPECT_TRUE(member.receive().reject());
+    EXPECT_EQ(readers.try_receive().status(), Status::empty);
+    EXPECT_EQ(inspect(name).find_group("workers")->dropped, 1U);
+}
+
+TEST(TypedValues, AreNotRedrivenIntoAChannelForValuesOfAnotherSize) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    const ChannelName other("other");
+    auto letters = Channel<>::create(dead);
+    auto wrong = Channel<Big>::create(other);
+    auto channel = Channel<Tick>::create(name);
+    auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = dead});
+    ASSERT_TRUE(channel.producer().send(Tick{1, 2.0, {}}));
+    EXPECT_TRUE(member.receive().reject());
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::type_differs);
+    EXPECT_TRUE(contains(what, other)) << what;
+    EXPECT_EQ(redrive(dead), 1U);
+    EXPECT_EQ(member.receive()->sequence, 1U);
+}
+
+TEST(TypedValues, AreNotReadAsAnotherTypeUnlessItIsOfTheSameSizeAndAlignment) {
+    const ChannelName name;
+    auto channel = Channel<Tick>::create(name);
+    struct Alike {
+        std::uint64_t words[3];
+    };
+    ASSERT_EQ(sizeof(Alike), sizeof(Tick));
+    auto alike = Channel<Alike>::open(name, {.any_type = true}).subscribe();
+    ASSERT_TRUE(channel.producer().send(Tick{5, 0, {}}));
+    EXPECT_EQ(alike.receive()->words[0], 5U);
+    EXPECT_EQ(refusal([&] { (void)Channel<Big>::open(name, {.any_type = true}); }),
+              Errc::type_differs);
+    EXPECT_EQ(refusal([&] { (void)Channel<Sixteen>::open(name, {.any_type = true}); }),
+              Errc::type_differs);
 }
 
 TEST(TypedValues, AcceptsOnlyWhatMeansTheSameInAllProcesses) {

@@ -42,7 +42,8 @@ struct OpenOptions {
     std::chrono::nanoseconds wait = std::chrono::nanoseconds::zero();
     /// Accept an object that another user owns. Such an owner can damage or truncate it at will.
     bool allow_foreign_owner = false;
-    /// Open a typed channel as bytes. For tools: nothing then checks what is sent.
+    /// Open a typed channel as bytes, or as another type of the same size and alignment. For tools:
+    /// of what is sent, only the size is then checked.
     bool any_type = false;
     /// Back the areas with 2 MiB pages where the kernel can.
     bool huge_pages = false;

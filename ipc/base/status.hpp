@@ -22,6 +22,7 @@ enum class Status : std::uint8_t {
     interrupted,  ///< a stop was requested, or a signal arrived and the handle asked to be told
     removed,      ///< the channel or the group was removed while this handle used it
     too_large,    ///< the message exceeds what the channel was created for
+    wrong_size,   ///< the message is not as long as the channel's type is large
     own_loan,     ///< waiting would never end: only this producer's own loans hold the space
     lease_lost,   ///< the lease ended (time limit, group removed): another member may have the
                   ///< message

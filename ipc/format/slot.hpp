@@ -61,6 +61,8 @@ struct Descriptor {
         return (flags() & must_understand) == 0 && (bits & always_zero) == 0;
     }
     constexpr bool is_in_region() const { return (flags() & in_region) != 0; }
+    /// Nothing but a body, in the slot.
+    constexpr bool is_plain() const { return (bits & 0xFFFF'FFFF) == 0; }
 };
 
 /// One extension header: this, then `length` bytes, padded to a multiple of 8. Unknown kinds are

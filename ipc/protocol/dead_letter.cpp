@@ -49,20 +49,23 @@ DeadLetterSink::DeadLetterSink(std::string channel, std::uint64_t channel_id, st
       group_(std::move(group)),
       target_(std::move(target)) {}
 
+bool DeadLetterSink::open() {
+    if (producer_ && !producer_->memory()->is_removed()) return true;
+    producer_.reset();
+    try {
+        auto target = open_channel(target_, {}, {.any_type = true});
+        // Never wait here: the worker goes on.
+        if (target->registry_is_locked()) return false;
+        producer_ = std::make_unique<ProducerCore>(std::move(target), false,
+                                                   ParticipantOptions{.name = "dead letters"});
+        return true;
+    } catch (const std::exception&) {
+        return false;
+    }
+}
+
 Status DeadLetterSink::publish(std::span<const std::byte> body, Position position,
                                unsigned attempts, DeadLetterReason reason) {
-    if (!producer_ || producer_->memory()->is_removed()) {
-        producer_.reset();
-        try {
-            auto target = open_channel(target_, {}, {.any_type = true});
-            // Never wait here: the worker goes on.
-            if (target->registry_is_locked()) return Status::full;
-            producer_ = std::make_unique<ProducerCore>(std::move(target), false,
-                                                       ParticipantOptions{.name = "dead letters"});
-        } catch (const std::exception&) {
-            return Status::removed;  // the message stays pending until there is a target
-        }
-    }
     alignas(8) std::byte extension[origin_extension_size] = {};
     const format::ExtensionHeader header{static_cast<std::uint16_t>(format::ExtensionKind::origin),
                                          sizeof(DeadLetterOrigin), 0};
@@ -114,6 +117,13 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
                             std::to_string(room),
                         "create " + target + " with a larger region_size");
         }
+        const std::uint32_t size = memory->preamble().type.size;
+        if (next == target && size != 0 && size != channel.preamble().type.size) {
+            throw Error(Errc::bad_options, channel.name(),
+                        "its messages are not objects of " + std::to_string(size) +
+                            " bytes, as those of channel " + target + " are",
+                        "create " + target + " for bytes, or for the same type");
+        }
         for (unsigned i = 0; i < memory->groups_used(); ++i) {
             const Group& group = memory->group(i);
             const GroupStatus status{group.status.load(std::memory_order_acquire)};
@@ -145,7 +155,7 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
             (void)member.nack(message, 0);
             break;
         }
-        const auto origin = find_origin({message.data, message.extension});
+        const auto origin = find_origin(message.extension_headers());
         const std::string to = !target.empty() ? target : origin ? origin->channel : "";
         try {
             if (to.empty()) {
@@ -159,9 +169,19 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                     std::make_unique<ProducerCore>(open_channel(to, {}, {.any_type = true}), false,
                                                    ParticipantOptions{.name = "redrive"});
             }
-            const Sent sent = producer->send(
-                message.data + message.extension, message.length - message.extension,
-                [] { return Patience{os::Deadline::after(std::chrono::seconds(5))}; });
+            // A copy, made while this group kept the message whole.
+            const auto body = message.bytes();
+            const std::vector<std::byte> copy(body.begin(), body.end());
+            if (!member.held(message)) continue;
+            const Sent sent = producer->send(copy.data(), copy.size(), [] {
+                return Patience{os::Deadline::after(std::chrono::seconds(5))};
+            });
+            if (sent.status() == Status::wrong_size) {
+                throw Error(Errc::type_differs, to,
+                            "carries objects of another size than message " +
+                                std::to_string(message.position) + " of " + dead_letter_channel,
+                            "name a target channel of bytes, or of the type it was sent to");
+            }
             if (!sent) {
                 throw Error(Errc::timed_out, to,
                             "took no dead letter: " + std::string(to_string(sent.status())),

@@ -36,7 +36,10 @@ public:
                    std::string target);
 
     bool is_configured() const { return !target_.empty(); }
-    /// ok; too_large for ever; anything else: the target is missing, full or closed now.
+    /// Opens the target where need be, which may take a while; false when it cannot be opened now.
+    bool open();
+    /// After open(). ok; too_large and wrong_size for ever; anything else: the target is full or
+    /// closed now.
     Status publish(std::span<const std::byte> body, Position position, unsigned attempts,
                    DeadLetterReason reason);
 
@@ -49,8 +52,8 @@ private:
 };
 
 /// Throws Error(bad_options) when dead letters sent from `channel` to `target` could come back to
-/// it, or when the target exists and could not hold the largest of them. A target made later is not
-/// checked: what does not fit into it is dropped and counted.
+/// it, or when the target exists and could not hold the largest of them, or carries objects of
+/// another size. A target made later is not checked: what it does not take is dropped and counted.
 void check_dead_letter_target(const ChannelMemory& channel, const std::string& target);
 
 /// Publishes dead letters again to where they come from, or to `target` if it is not empty, at most

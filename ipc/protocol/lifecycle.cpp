@@ -47,7 +47,11 @@ std::string describe(const format::Layout& layout, bool temporary) {
 
 void check_type(const ChannelMemory& memory, const MessageType& type) {
     const format::Preamble& preamble = memory.preamble();
-    if (memory.options().any_type || preamble.type == type.identity) return;
+    const bool is_alike = preamble.type.size == type.identity.size &&
+                          preamble.type.alignment == type.identity.alignment;
+    const bool asks_for_bytes = type.identity == format::TypeIdentity{};
+    if (memory.options().any_type && (asks_for_bytes || is_alike)) return;
+    if (preamble.type == type.identity) return;
     const auto show = [](const std::string& name, const format::TypeIdentity& identity) {
         return name.empty() ? std::string("bytes")
                             : name + " (" + std::to_string(identity.size) + " bytes, aligned to " +

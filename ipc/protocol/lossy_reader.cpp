@@ -105,8 +105,9 @@ Status LossyReader::try_receive(Received& out) {
         if (const Status status = peek(seen); status != Status::ok) return status;
         const std::uint32_t index = spare_buffer();
         auto& copy = buffers_[index];
-        copy.resize(seen.length / sizeof(AlignedBlock) + 1);
-        format::copy_out(copy.data(), seen.data, seen.length);
+        const auto whole = seen.whole();
+        copy.resize(whole.size() / sizeof(AlignedBlock) + 1);
+        format::copy_out(copy.data(), whole.data(), whole.size());
         spare_.push_back(index);  // until the message is this reader's for good
         if (!was_whole(*memory_, seen.position)) {
             catch_up();
@@ -115,15 +116,15 @@ Status LossyReader::try_receive(Received& out) {
         if (!move_cursor(seen.position + 1)) continue;  // another member has it
         spare_.pop_back();
         out.buffer = index;
-        out.data = copy.front().bytes;
-        out.length = seen.length;
+        out.body = copy.front().bytes + seen.extension;
+        out.size = seen.size;
         out.extension = seen.extension;
         out.position = seen.position;
         out.publish_time = seen.publish_time;
         out.received_at = 0;
         if (seen.publish_time != 0) note_sampled(out);
         out.handed = true;
-        count(1, out.length);
+        count(1, out.size);
         return Status::ok;
     }
     return Status::empty;

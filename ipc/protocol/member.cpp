@@ -1,6 +1,8 @@
 #include "ipc/protocol/member.hpp"
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include "ipc/protocol/recovery.hpp"
 
@@ -240,6 +242,30 @@ bool Member::held(const Received& message) const {
     return due == 0 || os::now_ms() < due;
 }
 
+/// Publishes the message this member holds as pending to the dead-letter channel. too_large or
+/// wrong_size: it never will be; lease_lost: the group ended; anything else: not now.
+Status Member::publish_dead_letter(Position position, Lease pending) {
+    try {
+        if (!sink_.open()) return Status::removed;
+        const Slot& slot = ring_.at(position);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        Received message;
+        const bool is_there = state.is_ready_at(position) && locate(slot, state, message);
+        const auto body = is_there ? message.bytes() : std::span<const std::byte>{};
+        // Publishing takes long enough for the group to end, and for producers to write there next:
+        // what is published is a copy, and the group still lived when that was made.
+        const std::vector<std::byte> copy(body.begin(), body.end());
+        if (has_ended()) return Status::lease_lost;
+        if (!is_there) return Status::wrong_size;
+        const bool rejected = pending.state() == LeaseState::dead_rejected;
+        return sink_.publish(
+            copy, position, pending.attempt(),
+            rejected ? DeadLetterReason::rejected : DeadLetterReason::attempts_exhausted);
+    } catch (const std::exception&) {
+        return Status::removed;  // no memory, for example
+    }
+}
+
 /// Dead-letters a message this member holds as pending: copy first, then settle, so that a death in
 /// between repeats the copy rather than loses the message. What cannot be copied now stays pending,
 /// nobody's.
@@ -247,24 +273,16 @@ void Member::bury(Position position, Lease pending) {
     auto& counters = group_->counters;
     std::atomic<std::uint64_t>* counter = &counters.dropped;
     if (sink_.is_configured()) {
-        const Slot& slot = ring_.at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};
-        Received message;
-        if (state.is_ready_at(position) && locate(slot, state, message)) {
-            const bool rejected = pending.state() == LeaseState::dead_rejected;
-            const Status status = sink_.publish(
-                {message.data + message.extension, message.length - message.extension}, position,
-                pending.attempt(),
-                rejected ? DeadLetterReason::rejected : DeadLetterReason::attempts_exhausted);
-            if (status == Status::ok) {
-                counter = &counters.dead_lettered;
-            } else if (status != Status::too_large) {
-                // A message that no room will ever be enough for is dropped; any other waits.
+        switch (publish_dead_letter(position, pending)) {
+            case Status::ok: counter = &counters.dead_lettered; break;
+            case Status::too_large:
+            case Status::wrong_size: break;
+            case Status::lease_lost: return;
+            default:
                 bury_again_ = os::now() + burial_pause;
                 give_back(*memory_, group_index_, position, pending,
                           pending.to(pending.state(), pending.attempt(), no_participant));
                 return;
-            }
         }
     }
     Lease expected = pending;

@@ -129,7 +129,7 @@ private:
         sample(slot, out);
         if (lease_limit_ms_ != 0) [[unlikely]]
             start_limit(position, mine);
-        count(1, out.length);
+        count(1, out.size);
         return true;
     }
 
@@ -170,6 +170,7 @@ private:
     void start_limit(Position position, Lease mine);
     void make_room();
     void look_around();
+    Status publish_dead_letter(Position position, Lease pending);
     void bury(Position position, Lease pending);
     bool bury_pending();
     Status give_up(Received& message, Lease next, std::uint64_t delay_ms);

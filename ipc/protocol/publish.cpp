@@ -38,10 +38,7 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive
     }
     needs_fence_ = attachment_.needs_fence;
     self_ = &memory_->participant(index_);
-    // A slot aligns its payload to 8; a type that needs more travels in the region.
-    inline_size_ = memory_->preamble().type.alignment > 8
-                       ? 0
-                       : memory_->layout().slot_size - format::slot_header_size;
+    shape_ = shape_of(*memory_);
     largest_ = format::largest_message(memory_->layout());
     const Position tail = find_tail(*memory_);
     go_on_at(tail);
@@ -257,9 +254,10 @@ void ProducerCore::pass_on_wake() {
 
 Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
                                const Patience& patience) {
+    if (!shape_.admits(size)) return Status::wrong_size;
     if (size > largest_) return Status::too_large;
     const std::size_t length = size + extension.size;
-    if (length <= inline_size_) {
+    if (length <= shape_.inline_size) {
         Slot* slot = nullptr;
         if (const Status status = claim(patience, slot); status != Status::ok) return status;
         format::copy_in(slot->payload(), extension.data, extension.size);
@@ -346,6 +344,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
 
 Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
     memory_->check_fork();
+    if (!shape_.admits(size)) return Status::wrong_size;
     ask_for_slot();
     Slot* slot = nullptr;
     if (const Status status = claim(patience, slot); status != Status::ok) return status;

@@ -24,6 +24,7 @@
 #include "ipc/format/copy.hpp"
 #include "ipc/protocol/copier.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/payload.hpp"
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sampling.hpp"
@@ -62,7 +63,9 @@ public:
     template <class Body>
     [[gnu::always_inline]] Sent try_send_inline(const Body& body) {
         memory_->check_fork();
-        if (body.size() > inline_size_) return Status::too_large;
+        if (body.size() > shape_.inline_size || !shape_.admits(body.size())) {
+            return Status::too_large;  // for this way
+        }
         Slot* slot = claim_now();
         if (slot == nullptr) return Status::full;
         write(next(), slot->payload(), body);
@@ -131,7 +134,6 @@ public:
     Status close(const Patience& patience);
 
     const std::shared_ptr<ChannelMemory>& memory() const { return memory_; }
-    std::size_t inline_size() const { return inline_size_; }
 
 private:
     template <class MakePatience, class... Word>
@@ -228,7 +230,7 @@ private:
         std::size_t written = 0;
         for (; written < most; ++written) {
             const auto body = body_of(first + written);
-            if (body.size() > inline_size_) break;
+            if (body.size() > shape_.inline_size || !shape_.admits(body.size())) break;
             Slot& slot = ring_.at(start + written);
             write(start + written, slot.payload(), body);
             mark_ready(slot, start + written, format::Descriptor::make(body.size(), 0, 0));
@@ -268,7 +270,7 @@ private:
     os::Nanoseconds asked_time_ = 0;
     Sampler sampler_;
     Touching touching_;
-    std::size_t inline_size_ = 0;
+    MessageShape shape_;
     std::size_t largest_ = 0;
     unsigned index_ = 0;
     bool exclusive_ = false;

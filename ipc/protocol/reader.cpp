@@ -11,7 +11,7 @@ Reader::Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, Rea
       group_(&memory_->group(membership.group)),
       self_(&memory_->participant(membership.attachment.index)),
       status_(membership.status),
-      inline_size_(memory_->layout().slot_size - format::slot_header_size),
+      shape_(shape_of(*memory_)),
       group_index_(membership.group),
       index_(membership.attachment.index),
       skipped_(membership.skipped),

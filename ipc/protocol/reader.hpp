@@ -105,7 +105,7 @@ protected:
     /// Finds the payload of the READY slot; false when the message is damaged or not for this
     /// version to understand.
     bool locate(const Slot& slot, SlotState state, Received& out) const {
-        return locate_payload(*memory_, inline_size_, slot, state, out);
+        return locate_payload(*memory_, shape_, slot, state, out);
     }
     void sample(const Slot& slot, Received& out) const {
         const auto time =
@@ -157,7 +157,7 @@ protected:
     Group* group_;
     Participant* self_;
     GroupStatus status_;
-    std::size_t inline_size_;
+    MessageShape shape_;
     unsigned group_index_;
     unsigned index_;
     std::uint64_t skipped_;

@@ -50,7 +50,7 @@ public:
             Received& out = *place();
             if (!read(slot, state, next, out)) [[unlikely]]
                 break;
-            bytes += out.length;
+            bytes += out.size;
         }
         const std::uint64_t taken = next - first;
         next_ = next;
@@ -126,7 +126,7 @@ private:
         if (!read(slot, state, next_, out)) [[unlikely]]
             return false;
         ++next_;
-        count(1, out.length);
+        count(1, out.size);
         return true;
     }
     /// Nothing to read, to publish or to report: what a reader that polls finds nearly always.

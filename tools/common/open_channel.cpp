@@ -41,6 +41,10 @@ void fail(const Signals& signals, const std::string& channel, Status status) {
         case Status::too_large:
             throw failure(
                 "the message is too large; create the channel with a larger --region-size");
+        case Status::wrong_size:
+            throw failure(
+                "it carries objects of one type, and the message is not as long as that; send "
+                "blocks of its size (--size)");
         default: break;
     }
     throw failure(to_string(status));
