@@ -39,49 +39,29 @@ struct Origin {
 namespace protocol {
 IPC_API std::optional<Origin> origin_of(const Received& message);
 
+/// Calls the action with the reader as what it is. The two hot kinds are final, so that their
+/// functions can be inlined.
+template <class Action>
+auto as_its_kind(Reader& reader, Action&& action) {
+    switch (reader.kind()) {
+        case ReaderKind::subscriber: return action(static_cast<Subscriber&>(reader));
+        case ReaderKind::member: return action(static_cast<Member&>(reader));
+        case ReaderKind::lossy: break;
+    }
+    return action(reader);
+}
+
 inline void release(Reader& reader, Received& message) {
-    // The two hot kinds are called directly, so that they can be inlined.
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: static_cast<Subscriber&>(reader).release(message); break;
-        case ReaderKind::member: static_cast<Member&>(reader).release(message); break;
-        case ReaderKind::lossy: reader.release(message); break;
-    }
+    as_its_kind(reader, [&](auto& kind) { kind.release(message); });
 }
-
 inline Status ack(Reader& reader, Received& message) {
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).ack(message);
-        case ReaderKind::member: return static_cast<Member&>(reader).ack(message);
-        case ReaderKind::lossy: break;
-    }
-    return reader.ack(message);
+    return as_its_kind(reader, [&](auto& kind) { return kind.ack(message); });
 }
-
 inline Status try_receive(Reader& reader, Received& message) {
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
-        case ReaderKind::member: return static_cast<Member&>(reader).try_receive(message);
-        case ReaderKind::lossy: break;
-    }
-    return reader.try_receive(message);
+    return as_its_kind(reader, [&](auto& kind) { return kind.try_receive(message); });
 }
-
 inline Status try_reserve(Reader& reader, Received& message) {
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: return static_cast<Subscriber&>(reader).try_receive(message);
-        case ReaderKind::member: return static_cast<Member&>(reader).try_reserve(message);
-        case ReaderKind::lossy: break;
-    }
-    return reader.try_reserve(message);
-}
-
-inline Status poll_soon(Reader& reader, Received& message, bool reserve) {
-    switch (reader.kind()) {
-        case ReaderKind::subscriber: return reader.poll_soon<Subscriber>(message, reserve);
-        case ReaderKind::member: return reader.poll_soon<Member>(message, reserve);
-        case ReaderKind::lossy: break;
-    }
-    return reader.poll_soon<Reader>(message, reserve);
+    return as_its_kind(reader, [&](auto& kind) { return kind.try_reserve(message); });
 }
 
 /// Takes a message that is there, or comes within a few looks, all of it inlined; else waits.
@@ -91,7 +71,10 @@ Status receive(Reader& reader, Received& message, bool reserve, MakePatience&& m
     Status status = reserve ? try_reserve(reader, message) : try_receive(reader, message);
     if (status != Status::empty) return status;
     const Patience patience = make_patience();
-    if (!patience.deadline.is_immediate()) status = poll_soon(reader, message, reserve);
+    if (!patience.deadline.is_immediate()) {
+        status = as_its_kind(reader,
+                             [&](auto& kind) { return reader.poll_soon(kind, message, reserve); });
+    }
     return status == Status::empty ? reader.receive(message, patience, reserve) : status;
 }
 }  // namespace protocol

@@ -47,7 +47,7 @@ void LossyReader::catch_up() {
     }
 }
 
-Status LossyReader::look(SlotState& state) {
+std::optional<Status> LossyReader::look(SlotState& state) {
     const Slot& slot = ring_.at(next_);
     state = {slot.state.load(std::memory_order_acquire)};  // EDGE ready
     if (state.is_ready_at(next_)) return Status::ok;
@@ -57,7 +57,7 @@ Status LossyReader::look(SlotState& state) {
     }
     if (!state.is_at(next_)) {
         catch_up();
-        return Status::full;
+        return std::nullopt;
     }
     if (state.phase() == Phase::closed) return Status::closed;
     if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) {
@@ -68,7 +68,7 @@ Status LossyReader::look(SlotState& state) {
         group_->counters.aborted.fetch_add(1, std::memory_order_relaxed);
         group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     }
-    return Status::full;
+    return std::nullopt;
 }
 
 Status LossyReader::peek(Received& out) {
@@ -76,9 +76,9 @@ Status LossyReader::peek(Received& out) {
     if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
     for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         SlotState state{};
-        const Status status = look(state);
-        if (status == Status::full) continue;
-        if (status != Status::ok) return status;
+        const std::optional<Status> status = look(state);
+        if (!status) continue;
+        if (*status != Status::ok) return *status;
         const Slot& slot = ring_.at(next_);
         out.position = next_;
         const bool located = locate(slot, state, out);

@@ -9,6 +9,7 @@
 // and no other member gets it. A member that dies after that takes the message with it: lossy is at
 // most once.
 
+#include <optional>
 #include <vector>
 
 #include "ipc/protocol/reader.hpp"
@@ -45,8 +46,9 @@ private:
     bool move_cursor(Position to);
     void catch_up();
     std::uint32_t spare_buffer();
-    /// What stands at next_: ok for a message, empty, closed, or full meaning "look again".
-    Status look(SlotState& state);
+    /// What stands at next_: ok for a message, or why there is none. Nothing when next_ moved: look
+    /// again.
+    std::optional<Status> look(SlotState& state);
 
     Position next_;
     bool shared_cursor_;

@@ -73,12 +73,12 @@ public:
         return has_news(false) || is_gone() ? take_next(out, reserve) : Status::empty;
     }
     /// Looks of one that spins, for a short while, inlined where the message is used: between READY
-    /// and its user every instruction counts. `Kind` is what this reader is.
+    /// and its user every instruction counts. `self` is this reader, as what it is.
     template <class Kind>
-    Status poll_soon(Received& out, bool reserve) {
+    Status poll_soon(Kind& self, Received& out, bool reserve) {
         Status status = Status::empty;
         waiter_.is_soon([&] {
-            status = static_cast<Kind&>(*this).poll(out, reserve);
+            status = self.poll(out, reserve);
             return status != Status::empty;
         });
         return status;

@@ -34,6 +34,8 @@ public:
         return look(out);
     }
 
+    Status try_reserve(Received& out) override { return try_receive(out); }
+
     /// Takes for a batch what is there now, `most` messages at the utmost, and returns how many. A
     /// message goes to where place() points; the last place may stay unused. They are counted as a
     /// whole: so many are uncounted if the process dies here.
