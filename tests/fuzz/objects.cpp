@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <optional>
 #include <string>
@@ -53,7 +55,23 @@ private:
     os::TransientDescriptor object_;
 };
 
+/// What a channel with a type carries: in regions, for its alignment.
+struct alignas(64) Wide {
+    std::array<std::byte, 1024> content;
+};
+
+/// Sends as many bytes of them as the channel's messages may have.
+template <class T>
+Sent try_send(Producer<T>& producer, std::size_t size) {
+    if constexpr (is_bytes<T>) {
+        return producer.try_send(std::string(size, 'x'));
+    } else {
+        return producer.try_send(T{});
+    }
+}
+
 /// A channel in which something of everything is going on, the dead included.
+template <class T>
 struct Template {
     format::Layout layout{};
     std::vector<std::byte> control;
@@ -61,15 +79,14 @@ struct Template {
 
     Template() {
         const test::ChannelName name("template");
-        auto channel = Channel<>::create(
+        auto channel = Channel<T>::create(
             name, {.capacity = 4, .region_size = 4096, .max_participants = 8, .max_groups = 4});
         auto member = channel.join("group", {.ack = Ack::manual, .max_attempts = 3});
         auto subscriber = channel.subscribe();
         auto lossy = channel.subscribe({.delivery = Delivery::lossy});
         auto producer = channel.producer();
-        for (const char* text : {"one", "two", "three"})
-            (void)producer.send(text);
-        (void)producer.send(std::string(1000, 'x'));
+        for (const std::size_t size : {3, 3, 5, 1000})
+            (void)try_send(producer, size);
         auto first = member.receive();
         auto second = member.receive();
         auto third = member.receive();
@@ -89,8 +106,9 @@ struct Template {
 };
 
 /// Lets every role use the channel, once each.
+template <class T>
 void use(const std::string& name) {
-    auto channel = Channel<>::open(name, {.any_type = true});
+    auto channel = Channel<T>::open(name, {.any_type = is_bytes<T>});
     (void)channel.peek(std::nullopt, 10);
     const auto quietly = [](auto&& action) {
         try {
@@ -100,15 +118,19 @@ void use(const std::string& name) {
         }
     };
     std::uint8_t sum = 0;
-    const auto read = [&sum](const Message<>& message) {
+    const auto read = [&sum](const Message<T>& message) {
         if (!message) return;
         for (const std::byte byte : message.bytes())
             sum ^= std::to_integer<std::uint8_t>(byte);
+        if constexpr (!is_bytes<T>) {
+            for (const std::byte byte : message->content)
+                sum ^= std::to_integer<std::uint8_t>(byte);
+        }
     };
     quietly([&] {
         auto producer = channel.producer();
-        (void)producer.try_send("text");
-        (void)producer.try_send(std::string(500, 'y'));
+        (void)try_send(producer, 4);
+        (void)try_send(producer, 500);
     });
     quietly([&] {
         auto member = channel.join("group", {.ack = Ack::manual, .max_attempts = 3});
@@ -139,11 +161,13 @@ void make_raw(const File& file, Bytes& input) {
 }
 
 /// A header that is right, over bytes that were never initialised.
+template <class T>
 void make_header_only(const File& file, Bytes& input) {
     format::Preamble preamble{};
     preamble.magic = format::magic;
     preamble.version = format::format_version;
     preamble.fingerprint = format::fingerprint();
+    preamble.type = protocol::message_type<T>().identity;
     preamble.inline_size = 8 + input.below(200);
     preamble.temporary = input.flip() ? 1 : 0;
     preamble.first_position = input.word();
@@ -158,8 +182,9 @@ void make_header_only(const File& file, Bytes& input) {
     os::set_size(file.descriptor(), preamble.layout.object_size);
 }
 
+template <class T>
 void make_damaged(const File& file, Bytes& input) {
-    static const Template original;
+    static const Template<T> original;
     const format::Layout& layout = original.layout;
     file.write(original.control.data(), original.control.size());
     file.write(original.data.data(), original.data.size(), layout.data_offset);
@@ -171,16 +196,15 @@ void make_damaged(const File& file, Bytes& input) {
     if (cut) os::set_size(file.descriptor(), layout.object_size - 1 - input.below(4096));
 }
 
-}  // namespace
-
-void damaged_objects(Input bytes) {
+template <class T>
+void use_object(Input bytes) {
     Bytes input(bytes);
     const test::ChannelName name("object");
     const File file(name);
     switch (input.below(4)) {
         case 0: make_raw(file, input); break;
-        case 1: make_header_only(file, input); break;
-        default: make_damaged(file, input); break;
+        case 1: make_header_only<T>(file, input); break;
+        default: make_damaged<T>(file, input); break;
     }
     try {
         (void)inspect(name);
@@ -192,7 +216,7 @@ void damaged_objects(Input bytes) {
     source.next(history);
     (void)tools::monitor::to_json(history, rows_of(history, {}), false);
     try {
-        use(name);
+        use<T>(name);
     } catch (const Error&) {
         // The same.
     }
@@ -202,6 +226,13 @@ void damaged_objects(Input bytes) {
     auto fresh = Channel<>::create(name, {.capacity = 1, .region_size = 0, .max_participants = 1});
     require(fresh.producer().try_send("again").status() == Status::ok,
             "a channel can be made where a damaged object was removed");
+}
+
+}  // namespace
+
+void damaged_objects(Input bytes) {
+    use_object<std::byte>(bytes);
+    use_object<Wide>(bytes);
 }
 
 }  // namespace ipc::fuzz
