@@ -90,17 +90,18 @@ struct Limit {
 /// matter.
 struct Hint {
     static constexpr unsigned position_bits = 44;
+    static constexpr unsigned version_bits = 20;
     std::uint64_t bits;
 
     static constexpr Hint none() { return {0}; }
     static constexpr Hint make(Position position, std::uint64_t version) {
-        const std::uint64_t kept = version & low_bits(20);
-        return {position << 20 | (kept == 0 ? 1 : kept)};
+        const std::uint64_t kept = version & low_bits(version_bits);
+        return {position << version_bits | (kept == 0 ? 1 : kept)};
     }
     constexpr bool is_none() const { return bits == 0; }
-    constexpr std::uint64_t version() const { return bits & low_bits(20); }
+    constexpr std::uint64_t version() const { return bits & low_bits(version_bits); }
     constexpr Position position(Position near) const {
-        return extend(bits >> 20, position_bits, near);
+        return extend(bits >> version_bits, position_bits, near);
     }
 };
 
