@@ -235,6 +235,20 @@ TEST(ChannelFormat, AnotherIsRefusedAndBothSidesAreNamed) {
     preamble = right;
 }
 
+TEST(ChannelFormat, AHeaderOfZerosIsNoChannelAndCanBeRemoved) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    {
+        const auto memory = memory_of(name);
+        memory->header().preamble.layout = {};
+        memory->header().preamble.inline_size = 0;
+    }
+    EXPECT_EQ(refusal([&] { (void)Channel<>::open(name); }), Errc::corrupt);
+    EXPECT_EQ(refusal([&] { (void)inspect(name); }), Errc::corrupt);
+    EXPECT_TRUE(remove(name));
+    EXPECT_NO_THROW((void)Channel<>::create(name));
+}
+
 TEST(ChannelName, BadOnesAreRefusedEverywhere) {
     const std::vector<std::string> bad{"",     std::string(129, 'x'),  "a/b", "../up",    "a b",
                                        "a\nb", std::string("a\0b", 3), "a:b", "\xC3\xBC", "a\x7F",

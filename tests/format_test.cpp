@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "ipc/base/error.hpp"
 #include "ipc/format/layout.hpp"
 #include "ipc/format/slot.hpp"
 #include "ipc/format/words.hpp"
@@ -35,7 +38,7 @@ TEST(PackedWords, ALeaseKeepsItsFieldsApart) {
 }
 
 TEST(PackedWords, AClearedHintIsNeverANewerOne) {
-    const Hint hint = Hint::make(17, low_bits(20));
+    const Hint hint = Hint::make(17, low_bits(Hint::version_bits));
     EXPECT_FALSE(Hint::make(17, hint.version() + 1).is_none());
     EXPECT_NE(Hint::make(17, hint.version() + 1).bits, hint.bits);
     EXPECT_FALSE(Hint::make(0, 0).is_none());
@@ -113,6 +116,68 @@ TEST(Layout, RoundsCapacityUpToAPowerOfTwo) {
     for (const auto& [asked, given] : {std::pair{1U, 1U}, {2U, 2U}, {3U, 4U}, {1000U, 1024U}}) {
         EXPECT_EQ(layout_of("x", {.capacity = asked}).capacity, given);
     }
+}
+
+Preamble whole_header(const ChannelOptions& options) {
+    Preamble preamble{};
+    preamble.magic = magic;
+    preamble.version = format_version;
+    preamble.fingerprint = fingerprint();
+    preamble.layout = layout_of("x", options);
+    preamble.inline_size = options.inline_size;
+    preamble.temporary = options.temporary ? 1 : 0;
+    return preamble;
+}
+
+Errc verdict_on(const Preamble& preamble) {
+    try {
+        check("x", preamble, ~std::uint64_t{0});
+        return {};
+    } catch (const Error& error) {
+        return static_cast<Errc>(error.code().value());
+    }
+}
+
+TEST(Header, OfEveryChannelThatCanBeMadePassesItsCheck) {
+    for (const ChannelOptions& options : {ChannelOptions{},
+                                          {.capacity = 1},
+                                          {.capacity = 1U << 24},
+                                          {.inline_size = 8},
+                                          {.region_size = 0},
+                                          {.region_size = 1},
+                                          {.max_participants = 1, .max_groups = 1},
+                                          {.temporary = true}}) {
+        EXPECT_EQ(verdict_on(whole_header(options)), Errc{});
+    }
+}
+
+TEST(Header, WithoutALayoutIsDamaged) {
+    Preamble preamble = whole_header({});
+    preamble.layout = {};
+    EXPECT_EQ(verdict_on(preamble), Errc::corrupt);
+    preamble.inline_size = 0;
+    EXPECT_EQ(verdict_on(preamble), Errc::corrupt);
+}
+
+TEST(Header, WithAnyPartOfItsLayoutDamagedIsToldSo) {
+    const Preamble whole = whole_header({});
+    for (std::size_t at = 0; at < sizeof(Layout); at += sizeof(std::uint32_t)) {
+        SCOPED_TRACE(at);
+        for (const std::uint32_t damage : {1U, 0x80000000U, ~0U, 0x1000U}) {
+            Preamble preamble = whole;
+            std::uint32_t word = 0;
+            std::memcpy(&word, reinterpret_cast<char*>(&preamble.layout) + at, sizeof word);
+            word ^= damage;
+            std::memcpy(reinterpret_cast<char*>(&preamble.layout) + at, &word, sizeof word);
+            EXPECT_EQ(verdict_on(preamble), Errc::corrupt) << damage;
+        }
+    }
+}
+
+TEST(Header, WithAnOptionThatIsNeitherSetNorClearIsDamaged) {
+    Preamble preamble = whole_header({});
+    preamble.temporary = 1U << 8;
+    EXPECT_EQ(verdict_on(preamble), Errc::corrupt);
 }
 
 }

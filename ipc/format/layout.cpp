@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <limits>
+#include <optional>
 
 #include "ipc/base/error.hpp"
 
@@ -53,6 +54,31 @@ Layout layout_of(const std::string& channel, const ChannelOptions& options) {
     return layout;
 }
 
+namespace {
+
+/// The layout that the options in a header give; nothing when they are out of range. Not an empty
+/// layout: a header of zeros would equal that.
+std::optional<Layout> recomputed(const std::string& channel, const Preamble& preamble) {
+    const Layout& layout = preamble.layout;
+    // What the options have no room for would pass as something smaller.
+    if (layout.capacity > 1U << 24 || layout.region_size > max_region_size + region_allowance) {
+        return std::nullopt;
+    }
+    ChannelOptions options;
+    options.capacity = static_cast<std::uint32_t>(layout.capacity);
+    options.inline_size = preamble.inline_size;
+    options.region_size = layout.region_size == 0 ? 0 : layout.region_size - region_allowance;
+    options.max_participants = layout.max_participants;
+    options.max_groups = layout.max_groups;
+    try {
+        return layout_of(channel, options);
+    } catch (const Error&) {
+        return std::nullopt;
+    }
+}
+
+}  // namespace
+
 void check(const std::string& channel, const Preamble& preamble, std::uint64_t object_size) {
     if (preamble.magic != magic) {
         throw Error(Errc::corrupt, channel, "the object is not a channel of this library",
@@ -77,23 +103,12 @@ void check(const std::string& channel, const Preamble& preamble, std::uint64_t o
                     "use one build of the library in all processes");
     }
     const Layout& layout = preamble.layout;
-    ChannelOptions options;
-    Layout expected{};
-    try {
-        if (layout.capacity > 1U << 24 || layout.region_size > max_region_size + region_allowance) {
-            throw Error(Errc::corrupt, channel, "impossible sizes");
-        }
-        options.capacity = static_cast<std::uint32_t>(layout.capacity);
-        options.inline_size = preamble.inline_size;
-        options.region_size = layout.region_size == 0 ? 0 : layout.region_size - region_allowance;
-        options.max_participants = layout.max_participants;
-        options.max_groups = layout.max_groups;
-        expected = layout_of(channel, options);
-    } catch (const Error&) {
-        expected = {};
-    }
-    if (expected != layout) {
+    if (recomputed(channel, preamble) != layout) {
         throw Error(Errc::corrupt, channel, "the header's table of areas is damaged",
+                    "remove the channel and create it again");
+    }
+    if (preamble.temporary > 1) {
+        throw Error(Errc::corrupt, channel, "the header's options are damaged",
                     "remove the channel and create it again");
     }
     if (object_size < layout.object_size) {
