@@ -362,6 +362,54 @@ TEST(SubscriberStart, APositionThatIsGoneStartsAtTheOldestAndSaysHowManyWereMiss
     }
 }
 
+TEST(SubscriberStart, APositionThatNoMessageHasYetStartsAfterTheNewestHoweverFarItIs) {
+    const Position end = ~Position{0};
+    for (const Position first : {Position{0}, Position{7}, end / 2 - 3, end / 2 + 9, end - 20}) {
+        SCOPED_TRACE(first);
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 16, .first_position = first});
+        auto producer = channel.producer();
+        send_to(producer, 0, 40);
+        const Position tail = first + 40;
+        for (const Delivery delivery : {Delivery::reliable, Delivery::lossy}) {
+            for (const Position beyond :
+                 {Position{0}, Position{1}, Position{1} << 44, end / 2 - 40}) {
+                auto reader =
+                    channel.subscribe({.delivery = delivery, .from = Start::at(tail + beyond)});
+                EXPECT_EQ(reader.position(), tail) << beyond;
+                EXPECT_EQ(reader.skipped(), 0U) << beyond;
+            }
+        }
+    }
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto producer = channel.producer();
+    send_to(producer, 0, 40);
+    for (const Position far : {end, end - 1, end / 2 + 1, end / 2 + 41, end / 2 + 42}) {
+        auto reader = channel.subscribe({.from = Start::at(far)});
+        EXPECT_EQ(reader.position(), 40U) << far;
+        EXPECT_EQ(reader.skipped(), 0U) << far;
+        auto member = channel.join(std::to_string(far), {.from = Start::at(far)});
+        EXPECT_EQ(member.position(), 40U) << far;
+        EXPECT_EQ(member.skipped(), 0U) << far;
+    }
+}
+
+TEST(SubscriberStart, APositionBeforeTheFirstOfTheChannelIsGone) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16, .first_position = 1000});
+    auto producer = channel.producer();
+    for (const Position sent : {Position{4}, Position{40}}) {
+        send_to(producer, sent == 4 ? 0 : 4, sent);
+        const Position oldest = inspect(name).oldest_retained;
+        for (const Position early : {Position{0}, Position{999}, Position{1000}}) {
+            auto reader = channel.subscribe({.from = Start::at(early)});
+            EXPECT_EQ(reader.position(), oldest);
+            EXPECT_EQ(reader.skipped(), oldest - early);
+        }
+    }
+}
+
 TEST(SubscriberStart, TheLastCapacityMinusStepMessagesStayReadable) {
     for (const bool exclusive : {false, true}) {
         for (const std::uint32_t capacity : {1U, 2U, 4U, 16U, 32U, 256U}) {

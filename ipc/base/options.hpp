@@ -102,7 +102,7 @@ struct Start {
     /// At the oldest message still retained.
     static constexpr Start earliest() { return {.kind = Kind::earliest}; }
     /// At one position; if that is gone already, at the oldest retained, and `skipped()` says how
-    /// many positions were missed.
+    /// many positions were missed. A position that no message has yet: after the newest.
     static constexpr Start at(Position position) {
         return {.kind = Kind::position, .position = position};
     }

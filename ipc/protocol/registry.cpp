@@ -231,12 +231,12 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     if (options.from.kind == Start::Kind::latest) {
         start = later_of(find_tail(memory), oldest);
     } else if (options.from.kind == Start::Kind::position) {
-        const Position asked = options.from.position;
-        if (before(asked, oldest)) {
-            membership.skipped = oldest - asked;
-            group.counters.skipped.fetch_add(membership.skipped, relaxed);
-        }
-        start = earlier_of(later_of(asked, oldest), later_of(find_tail(memory), oldest));
+        const Position tail = later_of(find_tail(memory), oldest);
+        const StartingPoint point =
+            start_at(options.from.position, memory.preamble().first_position, oldest, tail);
+        start = point.position;
+        membership.skipped = point.skipped;
+        group.counters.skipped.fetch_add(point.skipped, relaxed);
     }
     // `low` may be laps behind by now. Every word becomes "settled before start"; a producer that
     // moves the mark meanwhile does so by CAS from an older value, and not beyond start.

@@ -4,6 +4,8 @@
 // after it saw p claimed), so "claimed" is monotone along the ring and the tail is found by
 // bisection from any position that is not beyond it.
 
+#include <algorithm>
+
 #include "ipc/protocol/channel_memory.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -20,6 +22,22 @@ inline bool is_taken(const Ring& ring, Position position) {
     const Position at = state.position(position);
     if (at == position) return state.phase() != Phase::closed && state.phase() != Phase::free;
     return before(position, at);
+}
+
+struct StartingPoint {
+    Position position;
+    std::uint64_t skipped;  ///< positions asked for but gone
+};
+
+/// Where somebody starts who asked for a position: at the oldest if that is gone, at the tail if no
+/// message has it yet. Counted from the channel's first position, so that every value is one or the
+/// other: by distance alone, one far beyond the tail would look gone.
+constexpr StartingPoint start_at(Position asked, Position first, Position oldest, Position tail) {
+    // Also as a number: it was never there, and comes only once the numbers start again.
+    const bool is_before_first = asked < first && before(asked, first);
+    const std::uint64_t place = asked - first;
+    if (is_before_first || place < oldest - first) return {oldest, oldest - asked};
+    return {first + std::min(place, tail - first), 0};
 }
 
 /// Exact at some moment during the call. O(log capacity).

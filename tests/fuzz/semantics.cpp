@@ -442,7 +442,9 @@ void Session::check_start(const Start& start, std::int64_t position, std::uint64
             require(at_oldest && skipped == 0, "earliest starts at the oldest message kept");
             return;
         case Start::Kind::position: {
-            const std::int64_t asked = relative(start.position);
+            std::int64_t asked = relative(start.position);
+            // Before the first only by going around: that comes after everything.
+            if (asked < 0 && start.position >= first_) asked = tail();
             if (position == std::min(asked, tail())) {
                 require(skipped == 0, "what was not missed is not counted");
             } else {
