@@ -24,6 +24,13 @@ inline std::uint64_t now_ms() noexcept {
     return static_cast<std::uint64_t>(now()) / 1'000'000;
 }
 
+/// Nanoseconds on CLOCK_REALTIME: to tell people and other hosts when something was.
+inline std::int64_t wall_clock() noexcept {
+    timespec time;
+    ::clock_gettime(CLOCK_REALTIME, &time);
+    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
+}
+
 /// From `then` until `now`, ns; 0 when `then` is no time, or later: what comes from shared memory
 /// may be anything.
 inline Nanoseconds elapsed(Nanoseconds then, Nanoseconds now) noexcept {

@@ -126,9 +126,7 @@ std::shared_ptr<ChannelMemory> try_create(const std::string& name, const Channel
     preamble.temporary = options.temporary ? 1 : 0;
     preamble.creator_pid = ::getpid();
     preamble.creator_uid = ::geteuid();
-    preamble.created_at = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                              std::chrono::system_clock::now().time_since_epoch())
-                              .count();
+    preamble.created_at = os::wall_clock();
     type.name.copy(preamble.type_name, sizeof preamble.type_name - 1);
 
     return about(name, "creating", [&]() -> std::shared_ptr<ChannelMemory> {
@@ -268,12 +266,8 @@ bool remove_if_dead(const std::string& name) {
     const RegistryLock lock = RegistryLock::take(*memory);
     if (is_anyone_alive(*memory)) return false;
     // A channel nobody attached to yet may have been created a moment ago.
-    const auto now = std::chrono::duration_cast<std::chrono::nanoseconds>(
-                         std::chrono::system_clock::now().time_since_epoch())
-                         .count();
-    if (memory->participants_used() == 0 && now - memory->preamble().created_at < 10'000'000'000) {
-        return false;
-    }
+    const os::Nanoseconds age = os::elapsed(memory->preamble().created_at, os::wall_clock());
+    if (memory->participants_used() == 0 && age < 10'000'000'000) return false;
     tidy(*memory, nullptr);
     for (unsigned i = 0; i < memory->groups_used(); ++i) {
         const GroupStatus status{memory->group(i).status.load(std::memory_order_acquire)};

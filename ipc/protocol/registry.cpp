@@ -27,12 +27,6 @@ using format::role_of;
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::chrono::seconds registry_patience{10};
 
-std::int64_t wall_clock() {
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
-
 /// Recovers everything of the dead, so that their entries can be reused.
 void tidy_completely(ChannelMemory& memory) {
     const unsigned used = memory.participants_used();
@@ -91,7 +85,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.pid.store(process.pid, relaxed);
     entry.pid_namespace.store(process.pid_namespace, relaxed);
     entry.start_time.store(process.start_time, relaxed);
-    entry.attached_at.store(wall_clock(), relaxed);
+    entry.attached_at.store(os::wall_clock(), relaxed);
     format::store_name(entry.name, name.empty() ? os::process_name(process.pid) : name);
     entry.held.store(0, relaxed);
     entry.received_at.store(0, relaxed);
@@ -209,7 +203,7 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     if (leases) settle_range(memory, index, low - memory.capacity(), low);
     group.max_attempts.store(options.max_attempts, relaxed);
     group.lease_limit_ms.store(static_cast<std::uint32_t>(options.lease_limit.count()), relaxed);
-    group.created_at.store(wall_clock(), relaxed);
+    group.created_at.store(os::wall_clock(), relaxed);
     format::store_name(group.name, name);
     format::store_name(group.dead_letter, options.dead_letter);
     reset_counters(group);

@@ -111,8 +111,6 @@ public:
     Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
                 const std::stop_token& stop, Position position, bool for_region = false);
 
-    const WaitPolicy& policy() const { return policy_; }
-
 private:
     Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
     Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
