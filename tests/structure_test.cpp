@@ -1,5 +1,6 @@
 // Creation, attaching, leaving and removal, raced by many processes and killed at random instants.
 
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -59,6 +60,29 @@ void expect_whole(const std::string& name) {
     }
     EXPECT_FALSE(inspect(name).removed);
 }
+
+/// Counts how often a file is opened.
+class OpenWatch {
+public:
+    explicit OpenWatch(const std::string& path) : events_(::inotify_init1(IN_NONBLOCK)) {
+        require(events_ >= 0 && ::inotify_add_watch(events_, path.c_str(), IN_OPEN) >= 0,
+                "the file is watched");
+    }
+    ~OpenWatch() { ::close(events_); }
+    OpenWatch(const OpenWatch&) = delete;
+    OpenWatch& operator=(const OpenWatch&) = delete;
+
+    int count() {
+        inotify_event event{};
+        while (::read(events_, &event, sizeof event) == sizeof event)
+            ++count_;
+        return count_;
+    }
+
+private:
+    int events_;
+    int count_ = 0;
+};
 
 std::uint64_t seed_of_this_run() {
     const std::uint64_t seed = std::random_device{}();
@@ -382,6 +406,32 @@ TEST(Removal, KilledAtRandomLeavesNoChannelOrAWholeOne) {
         auto again = Channel<>::open_or_create(name);
         expect_whole(name);
     }
+}
+
+TEST(Removal, OfADamagedObjectSparesAChannelThatTakesItsNameMeanwhile) {
+    const ChannelName name;
+    const std::string file = "ipc." + name.str();
+    { auto channel = Channel<>::create(name); }
+    const auto damaged = memory_of(name);
+    damaged->header().preamble.layout = {};
+    // Another is about to remove it.
+    auto lock = protocol::RegistryLock::take(*damaged);
+    OpenWatch opens(os::shared_memory_directory() + "/" + file);
+    std::atomic<bool> has_returned{false};
+    bool has_removed = true;
+    std::thread remover([&] {
+        has_removed = remove(name);
+        has_returned = true;
+    });
+    // Once to look at it; again only when it was found to be no channel.
+    EXPECT_TRUE(eventually([&] { return opens.count() >= 2 || has_returned; }));
+    EXPECT_FALSE(has_returned) << "did not wait for the other";
+    os::unlink_object(file);
+    auto channel = Channel<>::create(name);
+    { const auto given_up = std::move(lock); }
+    remover.join();
+    EXPECT_FALSE(has_removed) << "somebody else removed it";
+    expect_whole(name);
 }
 
 TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoWait) {

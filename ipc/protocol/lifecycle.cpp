@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include "ipc/os/process.hpp"
@@ -241,8 +242,42 @@ void unlink_locked(ChannelMemory& memory) {
     wake_everyone(memory);
 }
 
+namespace {
+
+/// Takes the name away from an object that cannot be opened as a channel, if it still bears it:
+/// there is nobody to tell, only the name is in the way. The object's registry lock, as for a
+/// channel: a name gets another meaning only after somebody removed what it meant, and who does
+/// that holds the lock. Of what is no file there is none, so that between the last look and the
+/// removal of a link or a FIFO its name may come to mean a channel, if another removes it as well.
+bool remove_unreadable(const std::string& name, const os::ObjectStatus& unreadable) {
+    const std::string file = object_name(name);
+    const auto is_it = [&](const os::ObjectStatus& status) {
+        return status.identity == unreadable.identity;
+    };
+    std::optional<RegistryLock> lock;
+    if (unreadable.regular) {
+        lock = RegistryLock::take(name, [&] {
+            auto object = os::open_object(file, true);
+            if (!object || !is_it(os::status_of(object->get()))) {
+                throw Error(Errc::removed, name, "it was removed in the meantime");
+            }
+            return std::move(*object);
+        });
+    }
+    return about(name, "removing", [&] {
+        const auto status = os::status_of_name(file);
+        return status && is_it(*status) && os::unlink_object(file);
+    });
+}
+
+}  // namespace
+
 bool remove_channel(const std::string& name) {
     const std::string file = object_name(name);
+    // Looked at before it is opened: what turns out to be damaged is this object, or one that came
+    // since and stays.
+    const auto found = about(name, "removing", [&] { return os::status_of_name(file); });
+    if (!found) return false;
     std::shared_ptr<ChannelMemory> memory;
     try {
         memory = try_open(name, Access::take_part, {.allow_foreign_owner = true});
@@ -256,8 +291,12 @@ bool remove_channel(const std::string& name) {
         if (error.code() == Errc::removed) return false;
         if (error.code() != Errc::corrupt && error.code() != Errc::incompatible) throw;
     }
-    // Not a channel we can read, so there is nobody to tell: only the name is in the way.
-    return about(name, "removing", [&] { return os::unlink_object(file); });
+    try {
+        return remove_unreadable(name, *found);
+    } catch (const Error& error) {
+        if (error.code() != Errc::removed) throw;
+        return false;
+    }
 }
 
 bool remove_if_dead(const std::string& name) {

@@ -38,7 +38,7 @@ std::shared_ptr<ChannelMemory> watch_channel(const std::string& name, bool allow
 void unlink_locked(ChannelMemory& memory);
 
 /// Removes a channel, or a damaged or foreign object of that name this user may remove; false when
-/// there is none.
+/// there is none, or another removed it at the same time. What took the name since then keeps it.
 bool remove_channel(const std::string& name);
 
 /// Removes the channel if no participant lives and no durable group exists.

@@ -253,18 +253,22 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
 }  // namespace
 
 RegistryLock RegistryLock::take(const ChannelMemory& memory) {
-    auto lock = about(memory.name(), "locking the registry", [&] {
-        return os::hold([&] { return memory.open_again(true); }, format::registry_lock_byte,
-                        os::Deadline::after(registry_patience));
-    });
-    if (!lock) {
-        throw Error(Errc::timed_out, memory.name(),
-                    "another process has held the registry for 10 s",
-                    "look for a stopped process that attaches to this channel");
-    }
+    RegistryLock lock = take(memory.name(), [&] { return memory.open_again(true); });
     if (!memory.name_still_means_this()) {
         throw Error(Errc::removed, memory.name(), "it was removed in the meantime",
                     "open it again");
+    }
+    return lock;
+}
+
+RegistryLock RegistryLock::take(const std::string& channel,
+                                const std::function<os::TransientDescriptor()>& open) {
+    auto lock = about(channel, "locking the registry", [&] {
+        return os::hold(open, format::registry_lock_byte, os::Deadline::after(registry_patience));
+    });
+    if (!lock) {
+        throw Error(Errc::timed_out, channel, "another process has held the registry for 10 s",
+                    "look for a stopped process that attaches to this channel");
     }
     return RegistryLock(std::move(lock));
 }

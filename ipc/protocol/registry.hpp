@@ -6,6 +6,7 @@
 //
 // EDGE registry: the lock is the kernel's, so its holder sees all that former holders did.
 
+#include <functional>
 #include <string>
 
 #include "ipc/os/lock.hpp"
@@ -19,6 +20,10 @@ public:
     /// Waits at most 10 s, then throws Error(timed_out). Throws Error(removed) when the channel's
     /// name no longer means this object.
     static RegistryLock take(const ChannelMemory& memory);
+    /// The same of an object that need not be a channel; the caller checks what its name means.
+    /// `open` opens the object anew, for writing.
+    static RegistryLock take(const std::string& channel,
+                             const std::function<os::TransientDescriptor()>& open);
     /// Empty when another holds it, or the channel was removed.
     static RegistryLock try_take(const ChannelMemory& memory) noexcept;
 
