@@ -1106,6 +1106,16 @@ TEST(GroupPolicies, AMismatchIsRefusedAndShowsBothSides) {
     EXPECT_EQ(report_of(name, "workers").members, 2U);
 }
 
+TEST(GroupPolicies, AMismatchIsRefusedWhateverTheDeadLetterChannelIsCalled) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)channel.join("workers", {.dead_letter = "nowhere"}); }, &what),
+              Errc::options_differ);
+    EXPECT_TRUE(contains(what, "dead letters to 'nowhere'")) << what;
+}
+
 TEST(GroupPolicies, LossyGroupsHaveNoLeasesToAskFor) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

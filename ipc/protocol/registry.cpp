@@ -105,37 +105,48 @@ void make_group_resident(const ChannelMemory& memory, unsigned index) {
     });
 }
 
-std::uint32_t flags_of(const GroupOptions& options) {
-    return (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0) |
-           (options.lifetime == Lifetime::durable ? GroupStatus::durable : 0) |
-           (options.ack == Ack::manual ? GroupStatus::manual_ack : 0);
+/// What a group and all its members agree on, as its entry keeps it.
+struct Policies {
+    std::uint32_t flags;
+    std::uint32_t max_attempts;
+    std::uint32_t lease_limit_ms;
+    std::string dead_letter;
+    bool operator==(const Policies&) const = default;
+};
+
+Policies policies_of(const GroupOptions& options) {
+    return {.flags = (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0) |
+                     (options.lifetime == Lifetime::durable ? GroupStatus::durable : 0) |
+                     (options.ack == Ack::manual ? GroupStatus::manual_ack : 0),
+            .max_attempts = options.max_attempts,
+            .lease_limit_ms = static_cast<std::uint32_t>(options.lease_limit.count()),
+            .dead_letter = options.dead_letter};
 }
 
-std::string describe(std::uint32_t flags, std::uint32_t max_attempts, std::uint32_t limit_ms,
-                     const std::string& dead_letter) {
-    return std::string(flags & GroupStatus::reliable ? "reliable" : "lossy") +
-           (flags & GroupStatus::durable ? ", durable" : ", ephemeral") +
-           (flags & GroupStatus::manual_ack ? ", manual ack" : ", automatic ack") +
-           ", max_attempts " + std::to_string(max_attempts) + ", lease_limit " +
-           std::to_string(limit_ms) + " ms, dead letters to " +
-           (dead_letter.empty() ? "nowhere" : dead_letter);
+Policies policies_of(const Group& group) {
+    return {.flags = GroupStatus{group.status.load(std::memory_order_acquire)}.flags(),
+            .max_attempts = group.max_attempts.load(relaxed),
+            .lease_limit_ms = group.lease_limit_ms.load(relaxed),
+            .dead_letter = format::load_name(group.dead_letter)};
+}
+
+std::string describe(const Policies& policies) {
+    return std::string(policies.flags & GroupStatus::reliable ? "reliable" : "lossy") +
+           (policies.flags & GroupStatus::durable ? ", durable" : ", ephemeral") +
+           (policies.flags & GroupStatus::manual_ack ? ", manual ack" : ", automatic ack") +
+           ", max_attempts " + std::to_string(policies.max_attempts) + ", lease_limit " +
+           std::to_string(policies.lease_limit_ms) + " ms, dead letters to " +
+           (policies.dead_letter.empty() ? "nowhere" : "'" + policies.dead_letter + "'");
 }
 
 void check_same_policies(const ChannelMemory& memory, const Group& group, const std::string& name,
-                         std::uint32_t flags, const GroupOptions& options) {
-    const GroupStatus status{group.status.load(std::memory_order_acquire)};
-    const std::string have =
-        describe(status.flags(), group.max_attempts.load(relaxed),
-                 group.lease_limit_ms.load(relaxed), format::load_name(group.dead_letter));
-    const std::string want =
-        describe(flags, options.max_attempts,
-                 static_cast<std::uint32_t>(options.lease_limit.count()), options.dead_letter);
-    if (have != want) {
-        throw Error(
-            Errc::options_differ, memory.name(),
-            "group " + name + " exists with other policies: " + have + "; asked for " + want,
-            "join with the group's policies, or remove the group first");
-    }
+                         const Policies& wanted) {
+    const Policies have = policies_of(group);
+    if (have == wanted) return;
+    throw Error(Errc::options_differ, memory.name(),
+                "group " + name + " exists with other policies: " + describe(have) +
+                    "; asked for " + describe(wanted),
+                "join with the group's policies, or remove the group first");
 }
 
 /// An entry nobody uses: neither a group nor members of a former one.
@@ -190,22 +201,23 @@ void reset_counters(Group& group) {
 /// before the group becomes active, so that an ephemeral group is never seen without its first
 /// member.
 template <class Announce>
-void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, const std::string& name,
-                const GroupOptions& options, Membership& membership, Announce&& announce) {
+void form_group(ChannelMemory& memory, unsigned index, const Policies& policies,
+                const std::string& name, const Start& from, Membership& membership,
+                Announce&& announce) {
     Group& group = memory.group(index);
     const std::uint32_t incarnation =
         GroupStatus{group.status.load(std::memory_order_acquire)}.incarnation() + 1;
-    const bool reliable = (flags & GroupStatus::reliable) != 0;
-    const bool leases = reliable && (flags & GroupStatus::anonymous) == 0;
+    const bool reliable = (policies.flags & GroupStatus::reliable) != 0;
+    const bool leases = reliable && (policies.flags & GroupStatus::anonymous) == 0;
 
     // The conservative low-water mark: nothing that is whole now may be overwritten.
     const Position low = oldest_whole(memory, memory.header().tail.load(std::memory_order_acquire));
     if (leases) settle_range(memory, index, low - memory.capacity(), low);
-    group.max_attempts.store(options.max_attempts, relaxed);
-    group.lease_limit_ms.store(static_cast<std::uint32_t>(options.lease_limit.count()), relaxed);
+    group.max_attempts.store(policies.max_attempts, relaxed);
+    group.lease_limit_ms.store(policies.lease_limit_ms, relaxed);
     group.created_at.store(os::wall_clock(), relaxed);
     format::store_name(group.name, name);
-    format::store_name(group.dead_letter, options.dead_letter);
+    format::store_name(group.dead_letter, policies.dead_letter);
     reset_counters(group);
     group.start.store(low, relaxed);
     group.cursor.store(low, relaxed);
@@ -217,17 +229,17 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     group.dead_pending.store(format::Hint::none().bits, relaxed);
     group.next_due.store(~std::uint64_t{0}, relaxed);
     // EDGE gate: a producer that sees the gate sees its low-water mark.
-    group.status.store(GroupStatus::make(incarnation, flags, GroupState::forming).bits,
+    group.status.store(GroupStatus::make(incarnation, policies.flags, GroupState::forming).bits,
                        std::memory_order_release);
     const Position oldest = announce_gate(memory);
 
     Position start = oldest;
-    if (options.from.kind == Start::Kind::latest) {
+    if (from.kind == Start::Kind::latest) {
         start = later_of(find_tail(memory), oldest);
-    } else if (options.from.kind == Start::Kind::position) {
+    } else if (from.kind == Start::Kind::position) {
         const Position tail = later_of(find_tail(memory), oldest);
         const StartingPoint point =
-            start_at(options.from.position, memory.preamble().first_position, oldest, tail);
+            start_at(from.position, memory.preamble().first_position, oldest, tail);
         start = point.position;
         membership.skipped = point.skipped;
         group.counters.skipped.fetch_add(point.skipped, relaxed);
@@ -240,7 +252,7 @@ void form_group(ChannelMemory& memory, unsigned index, std::uint32_t flags, cons
     group.cursor.store(start, relaxed);
     membership.start = start;
     membership.group = index;
-    membership.status = GroupStatus::make(incarnation, flags, GroupState::active);
+    membership.status = GroupStatus::make(incarnation, policies.flags, GroupState::active);
     try {
         announce(incarnation);
     } catch (...) {
@@ -316,7 +328,6 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
                       FunctionRef<void()> check) {
     memory.check_fork();
     check_group_name(memory.name(), name);
-    const std::uint32_t flags = flags_of(options);
     const auto refuse = [&](const char* what, const char* remedy) {
         throw Error(Errc::bad_options, memory.name(), "group " + name + ": " + what, remedy);
     };
@@ -332,13 +343,14 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         refuse("lease_limit is out of range", "choose 0 to 49 days");
     }
 
+    const Policies policies = policies_of(options);
     const RegistryLock lock = RegistryLock::take(memory);
     tidy_completely(memory);
     Membership membership;
     if (const int found = find_group(memory, name); found >= 0) {
         membership.group = static_cast<unsigned>(found);
         const Group& group = memory.group(membership.group);
-        check_same_policies(memory, group, name, flags, options);
+        check_same_policies(memory, group, name, policies);
         check();
         make_group_resident(memory, membership.group);
         membership.status = {group.status.load(std::memory_order_acquire)};
@@ -349,15 +361,16 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         return membership;
     }
     const unsigned index = find_free_group(memory);
-    form_group(memory, index, flags, name, options, membership, [&](std::uint32_t incarnation) {
-        // The group is seen before others are looked at: of two joins that exclude each other, at
-        // least one finds the other's group.
-        std::atomic_thread_fence(std::memory_order_seq_cst);
-        check();
-        make_group_resident(memory, index);
-        membership.attachment =
-            fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
-    });
+    form_group(
+        memory, index, policies, name, options.from, membership, [&](std::uint32_t incarnation) {
+            // The group is seen before others are looked at: of two joins that exclude each other,
+            // at least one finds the other's group.
+            std::atomic_thread_fence(std::memory_order_seq_cst);
+            check();
+            make_group_resident(memory, index);
+            membership.attachment =
+                fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
+        });
     return membership;
 }
 
@@ -366,16 +379,16 @@ Membership join_alone(ChannelMemory& memory, const SubscribeOptions& options) {
     const RegistryLock lock = RegistryLock::take(memory);
     tidy_completely(memory);
     const unsigned index = find_free_group(memory);
-    const std::uint32_t flags =
-        GroupStatus::anonymous |
-        (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0);
+    Policies policies{};
+    policies.flags = GroupStatus::anonymous |
+                     (options.delivery == Delivery::reliable ? GroupStatus::reliable : 0);
     Membership membership;
-    form_group(memory, index, flags, "", {.from = options.from}, membership,
-               [&](std::uint32_t incarnation) {
-                   make_group_resident(memory, index);
-                   membership.attachment = fill_entry(memory, Role::subscriber, index, incarnation,
-                                                      options.participant.name);
-               });
+    form_group(
+        memory, index, policies, "", options.from, membership, [&](std::uint32_t incarnation) {
+            make_group_resident(memory, index);
+            membership.attachment =
+                fill_entry(memory, Role::subscriber, index, incarnation, options.participant.name);
+        });
     return membership;
 }
 
