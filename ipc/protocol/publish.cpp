@@ -96,13 +96,17 @@ bool ProducerCore::look_for_room(bool thorough) {
         }
     }
     limit_ = refresh_limit(*memory_, position, thorough, gate_);
-    if (!before(position, limit_)) return false;
-    // On a channel that is always full this is the only room there is for the mark.
+    return before(position, limit_) && !close_in_its_place();
+}
+
+/// Gives the room that was found for a message to the mark that ends the channel, when that was
+/// asked for: on a channel that is always full there is no other. Whether it did.
+bool ProducerCore::close_in_its_place() {
     const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &
                         format::Announcement::close_requested) != 0;
-    if (!exclusive_ || !asked) return true;
-    install_closed(ring_.at(position));
-    return false;
+    if (!exclusive_ || !asked) return false;
+    install_closed(ring_.at(next()));
+    return true;
 }
 
 void ProducerCore::install_closed(Slot& slot) {

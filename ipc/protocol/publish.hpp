@@ -244,6 +244,7 @@ private:
     void heed(std::uint64_t announcement);
     void close_as_asked();
     bool look_for_room(bool thorough);
+    bool close_in_its_place();
     void install_closed(Slot& slot);
     bool is_closed();
     Slot* claim_shared(Phase install, bool thorough);
