@@ -25,6 +25,7 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/pattern.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -382,6 +383,52 @@ TEST(Loan, WaitsForReadersToGiveSpaceBack) {
     borrowing.join();
     EXPECT_EQ(member.try_receive().text(), "inline");
     EXPECT_TRUE(member.try_receive().text() == pattern(8000, 2));
+}
+
+// A member moves its group's mark once a step, or when somebody is refused or sleeps.
+TEST(Loan, FindsSpaceThatAMemberMadeAndDidNotPublish) {
+    for (const WaitPolicy policy :
+         {WaitPolicy::parking(), WaitPolicy::adaptive(), WaitPolicy::spinning()}) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 256, .region_size = 8192});
+        auto member = channel.join("workers", {.ack = Ack::manual});
+        auto producer = channel.producer({.wait_policy = policy});
+        const auto fill_and_settle = [&] {
+            ASSERT_TRUE(producer.send(pattern(8000)));
+            ASSERT_TRUE(member.receive().ack());
+        };
+        fill_and_settle();
+        const auto start = Clock::now();
+        EXPECT_TRUE(producer.send_for(pattern(8000), 20s));
+        EXPECT_LT(Clock::now() - start, 2s);
+        ASSERT_TRUE(member.receive().ack());
+        for (const auto patience : {0ns, 1000ns, 1000000ns}) {
+            EXPECT_TRUE(producer.loan_for(8000, patience)) << patience.count();
+            fill_and_settle();
+        }
+        EXPECT_TRUE(producer.try_loan(8000));
+    }
+}
+
+TEST(Loan, ALookForSpaceMovesNoMarkOfReadersThatAreNotThereYet) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 256, .region_size = 8192});
+    auto member = channel.join("workers", {.ack = Ack::manual});
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("inline"));
+    ASSERT_TRUE(producer.send("inline"));
+    ASSERT_TRUE(producer.send(pattern(8000)));
+    const auto memory = memory_of(name);
+    const auto mark = [&] { return memory->group(0).low_water_mark(std::memory_order_acquire); };
+    ASSERT_TRUE(member.receive().ack());
+    ASSERT_EQ(mark(), 0U);
+    EXPECT_EQ(producer.try_loan(8000).status(), Status::full);
+    EXPECT_EQ(producer.loan_for(8000, 1ms).status(), Status::timed_out);
+    EXPECT_EQ(mark(), 0U);
+    ASSERT_TRUE(member.receive().ack());
+    ASSERT_TRUE(member.receive().ack());
+    EXPECT_TRUE(producer.try_loan(8000));
+    EXPECT_EQ(mark(), 3U);
 }
 
 TEST(Loan, CanBeMadeShorterAndNotLonger) {

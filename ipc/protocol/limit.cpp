@@ -35,6 +35,24 @@ void move_low_water_marks(ChannelMemory& memory) {
     }
 }
 
+/// For who needs all marks at `needed`. A mark gets there only once the last word in its way is
+/// settled, so that the words before, which members may be writing, are left alone until then.
+void move_low_water_marks_to(ChannelMemory& memory, Position needed) {
+    const unsigned used = memory.groups_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (!status.gates() || status.has(GroupStatus::anonymous)) continue;
+        const format::LowWater mark{group.low_water.load(std::memory_order_relaxed)};
+        if (!before(mark.position(needed), needed)) continue;
+        const Position last = needed - 1;
+        const Lease word{memory.lease(i, last).load(std::memory_order_relaxed)};
+        if (is_taken_or_done(memory, word, last) && word.state() == LeaseState::settled) {
+            advance_low_water(memory, i);
+        }
+    }
+}
+
 /// One attempt to go from `seen` to `goal`. On success what the caller writes next is ordered after
 /// the raise (EDGE limit).
 bool install(ChannelMemory& memory, Limit seen, Position goal) {
@@ -82,7 +100,7 @@ bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known) {
         if (!known.allows(target, seen)) known = {gate(memory, target), seen.epoch()};
         if (before(known.position, target)) {
             if (moved) return false;
-            move_low_water_marks(memory);
+            move_low_water_marks_to(memory, target - memory.capacity());
             moved = true;
         } else if (install(memory, seen, target)) {
             return true;

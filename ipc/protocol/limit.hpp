@@ -40,7 +40,9 @@ struct KnownGate {
 /// else's diligence.
 Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known);
 
-/// Raises the limit to `target` at least, giving up retention; false while a gate forbids it.
+/// Raises the limit to `target` at least, giving up retention; false while a gate forbids it. Moves
+/// low-water marks itself as soon as that helps, so that each call finds what there is; meant to be
+/// repeated while members work.
 bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known);
 
 /// Called by a joiner whose entry gates already: from here on every producer that raises the limit

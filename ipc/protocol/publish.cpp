@@ -208,15 +208,6 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
         return slot != nullptr || closed_;
     };
     const auto found = [&] { return closed_ ? Status::closed : Status::ok; };
-    // Who cannot wait looks thoroughly at once. Who can leaves it to the readers at first, which
-    // make room for many messages together: a look at what they are writing costs them more than
-    // the one slot that it may find, and so does asking them. One that spins for long does both.
-    int looks = 0;
-    const auto ready = [&](bool thorough) {
-        const bool is_turn = !thorough && ++looks % looks_per_thorough_one == 0;
-        if (look(thorough || is_turn)) return true;
-        return is_turn && ask_for_room() && look(true);
-    };
     Status status = why_not(patience);
     if (look(status != Status::ok)) return found();
     os::Nanoseconds pause = claim_pause;
@@ -227,26 +218,34 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        status = wait(ready, deadline, patience.stop, false);
+        status = wait(look, deadline, patience.stop, false);
         if (status == Status::timed_out && !patience.deadline.passed()) {
             status = Status::ok;
             continue;
         }
         pass_on_wake();
         if (status == Status::ok || closed_) return found();
-        if (status == Status::timed_out) {
-            if (look(true)) return found();
-            status = patience.when_over;
-        }
+        if (status == Status::timed_out) status = patience.when_over;
     }
     if (ask_for_room() && look(true)) return found();
     return status;
 }
 
-Status ProducerCore::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+/// Until `look` returns true. Who cannot wait looks thoroughly at once. Who can leaves it to the
+/// readers at first, which make room for many messages together: a look at what they are writing
+/// costs them more than the one slot that it may find, and so does asking them. One that spins for
+/// long does both, and none gives up without a thorough look.
+Status ProducerCore::wait(FunctionRef<bool(bool)> look, os::Deadline deadline,
                           const std::stop_token& stop, bool for_region) {
+    int looks = 0;
+    const auto ready = [&](bool thorough) {
+        const bool is_turn = !thorough && ++looks % looks_per_thorough_one == 0;
+        if (look(thorough || is_turn)) return true;
+        return is_turn && ask_for_room() && look(true);
+    };
     if (waiter_->is_soon([&] { return ready(false); })) return Status::ok;
-    return waiter_->wait(ready, deadline, stop, next(), for_region);
+    const Status status = waiter_->wait(ready, deadline, stop, next(), for_region);
+    return status == Status::timed_out && look(true) ? Status::ok : status;
 }
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
@@ -272,10 +271,11 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         return sent;
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
-    if (!before(next(), limit_) && !look_for_room(true)) {
-        if (ask_for_room()) (void)look_for_room(true);
-        const Status why = why_not(patience);
-        if (why != Status::ok && !before(next(), limit_)) return why;
+    if (!before(next(), limit_) && !look_for_room(why_not(patience) != Status::ok)) {
+        if (why_not(patience) != Status::ok) {
+            (void)ask_for_room();
+            if (!look_for_room(true)) return why_not(patience);
+        }
     }
     std::uint64_t block = 0;
     std::byte* target = nullptr;
@@ -323,27 +323,28 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     // Without a region not even an empty block has a place.
     if (most == 0 || size > most) return Status::too_large;
     Status status = Status::full;
-    const auto ready = [&](bool) {
+    const auto look = [&](bool thorough) {
         status = region().allocate(size, block);
-        // The end is the stronger reason: no space of its own would help.
-        const bool refused = status == Status::full || status == Status::own_loan;
-        if (refused && is_closed()) status = Status::closed;
+        // The end is the stronger reason: no space of its own would help. Told by a search for the
+        // tail.
+        const bool ends = status == Status::own_loan || (thorough && status == Status::full);
+        if (ends && is_closed()) status = Status::closed;
         return status != Status::full;
     };
     const auto finish = [&] {
         if (status == Status::ok) data = region_->at(block);
         return status;
     };
-    if (!ready(true)) {
-        if (ask_for_room() && ready(true)) return finish();
-        if (const Status why = why_not(patience); why != Status::ok) return why;
-        const Status waited = wait(ready, patience.deadline, patience.stop, true);
+    Status why = why_not(patience);
+    if (look(why != Status::ok)) return finish();
+    if (why == Status::ok) {
+        why = wait(look, patience.deadline, patience.stop, true);
         pass_on_wake();
-        if (waited != Status::ok) {
-            return waited == Status::timed_out ? patience.when_over : waited;
-        }
+        if (why == Status::ok) return finish();
+        if (why == Status::timed_out) why = patience.when_over;
     }
-    return finish();
+    if (ask_for_room() && look(true)) return finish();
+    return why;
 }
 
 Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {

@@ -249,7 +249,7 @@ private:
     bool is_closed();
     Slot* claim_shared(Phase install, bool thorough);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
-    Status wait(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop,
+    Status wait(FunctionRef<bool(bool)> look, os::Deadline deadline, const std::stop_token& stop,
                 bool for_region);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
