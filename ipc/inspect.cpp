@@ -263,85 +263,101 @@ std::string name_of(const GroupReport& group, const std::vector<ParticipantRepor
     return "a subscriber";
 }
 
-/// The one thing that holds the channel up, if something does.
-std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
-    const auto participant = [&](int index) -> const ParticipantReport* {
-        for (const ParticipantReport& each : report.participants) {
-            if (static_cast<int>(each.index) == index) return &each;
-        }
-        return nullptr;
-    };
-    // A claimed slot in front of the readers: its owner is writing, or was stopped while it did.
-    for (const GroupReport& group : report.groups) {
-        const SlotState state{
-            memory.ring().at(group.position).state.load(std::memory_order_acquire)};
-        if (!state.is_at(group.position) || state.phase() != Phase::claimed) continue;
-        const ParticipantReport* owner = participant(static_cast<int>(state.producer()));
-        if (owner == nullptr || owner->process_state != 'T') continue;
-        return "readers wait for message " + std::to_string(group.position) + ", which stopped " +
-               "producer " + name_of(*owner) + " has claimed";
+const ParticipantReport* find_participant(const ChannelReport& report, int index) {
+    for (const ParticipantReport& each : report.participants) {
+        if (static_cast<int>(each.index) == index) return &each;
     }
-    // The same in front of the producers, a lap later.
-    const SlotState last{memory.ring().at(report.tail).state.load(std::memory_order_acquire)};
-    if (last.phase() == Phase::claimed && last.is_at(report.tail - memory.capacity())) {
-        const ParticipantReport* owner = participant(static_cast<int>(last.producer()));
-        if (owner != nullptr && owner->process_state == 'T') {
-            return "producers wait for message " + std::to_string(report.tail - memory.capacity()) +
-                   ", which stopped producer " + name_of(*owner) + " has claimed";
-        }
-    }
-    // Who holds the registry cannot be found out, only that somebody does.
-    const auto held = [&]() -> std::string {
-        return memory.registry_is_locked()
-                   ? ": another process holds the registry; look for a stopped one that attaches "
-                     "or leaves"
-                   : "";
-    };
+    return nullptr;
+}
+
+// What may hold a channel up, as a sentence; empty when it does not.
+
+/// A claim whose owner was stopped while it wrote. Who waits for it: readers at their position,
+/// producers a lap later.
+std::string find_stopped_claim(const ChannelMemory& memory, const ChannelReport& report,
+                               Position position, const char* who) {
+    const SlotState state{memory.ring().at(position).state.load(std::memory_order_acquire)};
+    if (!state.is_at(position) || state.phase() != Phase::claimed) return {};
+    const ParticipantReport* owner = find_participant(report, static_cast<int>(state.producer()));
+    if (owner == nullptr || owner->process_state != 'T') return {};
+    return std::string(who) + " wait for message " + std::to_string(position) +
+           ", which stopped producer " + name_of(*owner) + " has claimed";
+}
+
+/// Who holds the registry cannot be found out, only that somebody does.
+std::string note_on_registry(const ChannelMemory& memory) {
+    return memory.registry_is_locked()
+               ? ": another process holds the registry; look for a stopped one that attaches or "
+                 "leaves"
+               : "";
+}
+
+std::string find_forming_group(const ChannelMemory& memory, const ChannelReport& report) {
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
         const Group& group = memory.group(i);
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (status.state() == format::GroupState::forming && status.gates() &&
             !before(report.tail,
                     group.low_water_mark(std::memory_order_acquire) + report.capacity)) {
-            return "producers wait for a group that is being joined" + held();
+            return "producers wait for a group that is being joined" + note_on_registry(memory);
         }
     }
-    const GroupReport* slowest = nullptr;
-    for (const GroupReport& group : report.groups) {
+    return {};
+}
+
+/// The reliable group that is furthest behind, if it is behind by the whole ring.
+GroupReport* find_blocking_group(ChannelReport& report) {
+    GroupReport* slowest = nullptr;
+    for (GroupReport& group : report.groups) {
         if (!group.reliable) continue;
         if (slowest == nullptr || before(group.settled_below, slowest->settled_below)) {
             slowest = &group;
         }
     }
-    if (slowest == nullptr || before(report.tail, slowest->settled_below + report.capacity)) {
-        return {};
+    const bool blocks =
+        slowest != nullptr && !before(report.tail, slowest->settled_below + report.capacity);
+    return blocks ? slowest : nullptr;
+}
+
+std::string describe_blocking_group(const ChannelMemory& memory, const ChannelReport& report,
+                                    const GroupReport& group) {
+    std::string sentence = "producers wait for " + name_of(group, report.participants);
+    if (group.members == 0) {
+        return sentence + ", which has no members" +
+               (group.durable ? std::string() : note_on_registry(memory));
     }
-    for (GroupReport& group : report.groups) {
-        if (&group != slowest) continue;
-        group.blocks_producers = true;
-        std::string sentence = "producers wait for " + name_of(group, report.participants);
-        if (group.members == 0) {
-            return sentence + ", which has no members" + (group.durable ? std::string() : held());
+    if (!group.leases.empty()) {
+        const LeaseReport& lease = group.leases.front();
+        if (const ParticipantReport* member = find_participant(report, lease.member)) {
+            sentence +=
+                ": member " + name_of(*member) + " holds message " + std::to_string(lease.position);
+            if (member->last_received_ns == 0) return sentence;
+            return sentence + " for " +
+                   duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
         }
-        if (!group.leases.empty()) {
-            const LeaseReport& lease = group.leases.front();
-            if (const ParticipantReport* member = participant(lease.member)) {
-                sentence += ": member " + name_of(*member) + " holds message " +
-                            std::to_string(lease.position);
-                if (member->last_received_ns == 0) return sentence;
-                return sentence + " for " +
-                       duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
-            }
-        }
-        for (const ParticipantReport& member : report.participants) {
-            if (member.group_index == static_cast<int>(group.index) &&
-                member.process_state == 'T') {
-                return sentence + ": member " + name_of(member) + " is stopped";
-            }
-        }
-        return sentence;
     }
-    return {};
+    for (const ParticipantReport& member : report.participants) {
+        if (member.group_index == static_cast<int>(group.index) && member.process_state == 'T') {
+            return sentence + ": member " + name_of(member) + " is stopped";
+        }
+    }
+    return sentence;
+}
+
+/// The one thing that holds the channel up, if something does.
+std::string find_blocker(const ChannelMemory& memory, ChannelReport& report) {
+    std::string cause;
+    for (const GroupReport& group : report.groups) {
+        cause = find_stopped_claim(memory, report, group.position, "readers");
+        if (!cause.empty()) return cause;
+    }
+    cause = find_stopped_claim(memory, report, report.tail - memory.capacity(), "producers");
+    if (cause.empty()) cause = find_forming_group(memory, report);
+    if (!cause.empty()) return cause;
+    GroupReport* group = find_blocking_group(report);
+    if (group == nullptr) return {};
+    group->blocks_producers = true;
+    return describe_blocking_group(memory, report, *group);
 }
 
 }  // namespace
