@@ -89,7 +89,10 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
     const Position tail = protocol::find_tail(memory);
     Position position = protocol::oldest_whole(memory, tail);
     position = later_of(position, tail - memory.capacity());  // whatever the limit says
-    if (from) position = later_of(position, *from);
+    if (from) {
+        const Position first = memory.preamble().first_position;
+        position = protocol::start_at(*from, first, position, tail).position;
+    }
     std::vector<PeekedMessage> messages;
     std::vector<std::byte> copy;
     for (; before(position, tail) && messages.size() < count; ++position) {

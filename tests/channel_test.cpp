@@ -753,6 +753,7 @@ TEST(Peek, ShowsWhatIsRetainedAndTakesNothing) {
     EXPECT_EQ(channel.peek(1, 1).at(0).position, 1U);
     EXPECT_EQ(channel.peek({}, 2).size(), 2U);
     EXPECT_TRUE(channel.peek(3, 10).empty());
+    EXPECT_TRUE(channel.peek(~Position{0}, 10).empty());
     EXPECT_TRUE(channel.peek({}, 0).empty());
     EXPECT_EQ(subscriber.receive().text(), "0");
     EXPECT_EQ(channel.peek(0, 1).size(), 1U);
