@@ -14,9 +14,13 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/os/clock.hpp"
+#include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/recovery.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -916,6 +920,105 @@ TEST(LeaseLimit, RenewingKeepsTheMessage) {
     EXPECT_TRUE(message.held());
     EXPECT_TRUE(message.ack());
     EXPECT_EQ(report_of(name, "workers").expired, 0U);
+}
+
+TEST(LeaseLimit, AMessageThatWasRenewedIsLostToNoSweepThatFoundItExpiredBefore) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 60s;
+    auto worker = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto message = worker.receive();
+    const auto memory = memory_of(name);
+    auto& lease = memory->lease(0, 0);
+    protocol::Lease expired{lease.load()};
+    EXPECT_TRUE(message.renew());
+    const auto returned = expired.to(protocol::LeaseState::returned, 1, format::no_participant);
+    EXPECT_FALSE(lease.compare_exchange_strong(expired.bits, returned.bits));
+    EXPECT_TRUE(message.held());
+    EXPECT_EQ(message.attempt(), 1U);
+    EXPECT_TRUE(message.renew());
+    EXPECT_TRUE(message.ack());
+}
+
+TEST(LeaseLimit, OneThatIsOverIsNotRenewedThoughNobodyElseHasTheMessageYet) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.lease_limit = 20ms;
+    auto worker = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    auto message = worker.receive();
+    std::this_thread::sleep_for(25ms);
+    EXPECT_FALSE(message.held());
+    EXPECT_EQ(message.renew().status(), Status::lease_lost);
+}
+
+/// A lease at the moment when its owner has stored the end of a delay, as nack does, and has not
+/// given the message back yet.
+class InTheMiddleOfANack : public testing::Test {
+protected:
+    void begin(std::chrono::milliseconds limit, std::chrono::milliseconds delay) {
+        options_.lease_limit = limit;
+        giver_.emplace(channel_.join("workers", options_));
+        other_.emplace(channel_.join("workers", options_));
+        EXPECT_TRUE(channel_.producer().send("x"));
+        message_.emplace(giver_->receive());
+        ASSERT_TRUE(*message_);
+        memory_ = memory_of(name_);
+        owned_ = {memory_->lease(0, 0).load()};
+        delayed_ = owned_.to(protocol::LeaseState::delayed, 1, format::no_participant);
+        const auto due = os::now_ms() + static_cast<std::uint64_t>(delay.count());
+        memory_->deadline(0, 0) = format::DeadlineTag::make(due, delayed_).bits;
+    }
+    void sweep() { protocol::sweep(*memory_, format::no_participant, nullptr); }
+    void end() {
+        memory_->lease(0, 0) = delayed_.bits;
+        memory_->group(0).next_due = 0;
+    }
+
+    const ChannelName name_;
+    Channel<> channel_ = Channel<>::create(name_);
+    GroupOptions options_ = manual;
+    std::optional<Consumer<>> giver_;
+    std::optional<Consumer<>> other_;
+    std::optional<Message<>> message_;
+    std::shared_ptr<protocol::ChannelMemory> memory_;
+    protocol::Lease owned_{};
+    protocol::Lease delayed_{};
+};
+
+TEST_F(InTheMiddleOfANack, ASweepLeavesTheDelayAlone) {
+    begin(60s, 1h);
+    sweep();
+    end();
+    EXPECT_EQ(other_->try_receive().status(), Status::empty);
+    EXPECT_EQ(message_->ack().status(), Status::lease_lost);
+}
+
+TEST_F(InTheMiddleOfANack, AnOwnerThatIsStoppedLosesTheMessageOnceDelayAndLimitAreOver) {
+    const auto start = Clock::now();
+    begin(30ms, 100ms);
+    auto again = other_->receive_for(10s);
+    ASSERT_TRUE(again);
+    EXPECT_GE(Clock::now() - start, 129ms);
+    EXPECT_EQ(again.attempt(), 2U);
+    EXPECT_TRUE(again.ack());
+    EXPECT_EQ(message_->nack(1h).status(), Status::lease_lost);
+}
+
+TEST_F(InTheMiddleOfANack, ASweepThatSawTheLeaseBeforeLeavesTheDeadlineOfTheNextOwner) {
+    begin(60s, 1h);
+    EXPECT_TRUE(message_->nack());
+    auto again = other_->receive();
+    ASSERT_TRUE(again);
+    const std::uint64_t deadline = memory_->deadline(0, 0);
+    (void)protocol::end_of_lease(*memory_, 0, 0, owned_, 1);
+    EXPECT_EQ(memory_->deadline(0, 0), deadline);
+    EXPECT_TRUE(again.ack());
 }
 
 TEST(LeaseLimit, CountsAsAnAttempt) {

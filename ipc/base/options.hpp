@@ -117,7 +117,8 @@ struct GroupOptions {
     /// Deliveries of one message before it is dead-lettered; 0: no limit. At most 250.
     std::uint32_t max_attempts = 0;
     /// How long a member may hold a message without `renew` before it goes to another; zero: until
-    /// the member settles it or dies. Under a limit a view is trustworthy only while `held()`.
+    /// the member settles it or dies. Under a limit a view is trustworthy only while `held()`, and
+    /// `renew` comes too late when it is over, whether another member has the message yet or not.
     std::chrono::milliseconds lease_limit = std::chrono::milliseconds::zero();
     /// Channel that receives rejected and exhausted messages; empty: they are dropped and counted.
     std::string dead_letter = {};

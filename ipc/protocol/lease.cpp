@@ -65,14 +65,26 @@ void set_deadline(const ChannelMemory& memory, unsigned group, Position position
     }
 }
 
-bool start_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
-                    std::uint64_t milliseconds) {
+std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position position,
+                           Lease word, std::uint64_t limit_ms) {
     auto& deadline = memory.deadline(group, position);
     std::uint64_t seen = deadline.load(std::memory_order_acquire);
-    if (format::DeadlineTag{seen}.belongs_to(word)) return false;
-    deadline.compare_exchange_strong(seen, format::DeadlineTag::make(milliseconds, word).bits,
-                                     std::memory_order_acq_rel);
-    return true;
+    const format::DeadlineTag tag{seen};
+    const bool is_set = tag.milliseconds() != 0;  // a group begins with zeros, which are nobody's
+    if (is_set && tag.belongs_to(word)) return tag.milliseconds();
+    // The owner gives the message back with a delay, whose end it stores before it exchanges the
+    // word: the delay must outlive that exchange. An owner that is stopped in between has the limit
+    // once more after the delay, so that nobody loses a lease sooner than without.
+    const Lease delayed = word.to(LeaseState::delayed, word.attempt(), format::no_participant);
+    if (is_set && tag.belongs_to(delayed)) return tag.milliseconds() + limit_ms;
+    // `seen` is older than this look at the word. So what the owner stored since, or who holds the
+    // position next, makes the exchange fail, however long this process is stopped before it.
+    const std::uint64_t end = os::now_ms() + limit_ms;
+    if (memory.lease(group, position).load(std::memory_order_acquire) == word.bits) {
+        deadline.compare_exchange_strong(seen, format::DeadlineTag::make(end, word).bits,
+                                         std::memory_order_acq_rel);
+    }
+    return end;
 }
 
 void note_due(Group& group, std::uint64_t milliseconds) {

@@ -51,9 +51,10 @@ std::uint64_t deadline_of(const ChannelMemory& memory, unsigned group, Position 
 /// owner must not overwrite the deadline of its successor.
 void set_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease owned,
                   Lease next, std::uint64_t milliseconds);
-/// For a word that has none, as its owner was stopped before it set one; whether that is so.
-bool start_deadline(const ChannelMemory& memory, unsigned group, Position position, Lease word,
-                    std::uint64_t milliseconds);
+/// When the limit of a held lease is over. One whose owner was stopped before it set a deadline
+/// gets one from now on.
+IPC_API std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position position,
+                                   Lease word, std::uint64_t limit_ms);
 /// Lowers the time before which no delayed message of the group is due.
 void note_due(Group& group, std::uint64_t milliseconds);
 

@@ -182,16 +182,14 @@ Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
         lose();
         return Status::lease_lost;
     }
-    if (delay_ms != 0) {
-        const std::uint64_t due = os::now_ms() + delay_ms;
+    const std::uint64_t due = delay_ms == 0 ? 0 : os::now_ms() + delay_ms;
+    if (due != 0) {
         set_deadline(*memory_, group_index_, message.position, message.lease, next, due);
         note_due(*group_, due);
     }
     const bool mine = give_back(*memory_, group_index_, message.position, message.lease, next);
     // A member that passed the word before the exchange may have recomputed the time without it.
-    if (delay_ms != 0 && mine) {
-        note_due(*group_, deadline_of(*memory_, group_index_, message.position, next));
-    }
+    if (due != 0 && mine) note_due(*group_, due);
     lose();
     return mine ? Status::ok : Status::lease_lost;
 }
@@ -222,13 +220,21 @@ Status Member::reject(Received& message) {
     return Status::ok;
 }
 
+/// A new word, and not only a new deadline: a sweep that found the limit over a moment ago, and
+/// takes the lease away only now, would take it right after it was renewed. As with every lease,
+/// the deadline follows the word: a sweep that comes in between starts the limit.
 Status Member::renew(Received& message) {
     memory_->check_fork();
-    if (lease_limit_ms_ != 0) {
-        // Never touch the deadline of a lease that is another's by now.
-        if (!held(message)) return Status::lease_lost;
-        start_limit(message.position, message.lease);
+    if (!held(message)) return Status::lease_lost;
+    if (lease_limit_ms_ == 0) return Status::ok;
+    Lease expected = message.lease;
+    const Lease renewed = expected.to(expected.state(), expected.attempt(), index_);
+    if (!lease_of(message.position)
+             .compare_exchange_strong(expected.bits, renewed.bits, std::memory_order_acq_rel)) {
+        return Status::lease_lost;
     }
+    message.lease = renewed;
+    start_limit(message.position, renewed);
     return held(message) ? Status::ok : Status::lease_lost;
 }
 

@@ -65,10 +65,7 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     const Position end = for_each_lease(memory, index, [&](Position position, Lease word) {
         if (word.is_held()) {
             in_flight = true;
-            if (limit_ms == 0) return;
-            // Its owner may have been stopped before it wrote the deadline: the limit starts now.
-            if (start_deadline(memory, index, position, word, now + limit_ms)) return;
-            if (now >= deadline_of(memory, index, position, word) &&
+            if (limit_ms != 0 && now >= end_of_lease(memory, index, position, word, limit_ms) &&
                 give_back(memory, index, position, word, after_loss(word))) {
                 group.counters.expired.fetch_add(1, std::memory_order_relaxed);
             }

@@ -9,6 +9,8 @@
 //   REUSE=1    a third process attaches in place of a dead member, whose leases it recovers first
 //   BATCH=1    members reserve up to two messages before they hand the first one out
 //   EXPIRE=n   n leases of the living run out while they work
+//   LIMIT=1    leases have deadlines, as those that run out do; members renew one, and give back
+//              with a delay, whose end is a deadline as well
 //   REJECT=1   members reject what they cannot process; rejected messages are copied elsewhere
 //   ABORTED=1  the second position holds no message
 //   REPAIR=0   sweeps do not look for missed hints
@@ -18,7 +20,9 @@
 // order          first deliveries follow the positions
 // torn_read      while a message is held, its slot stays
 // late_ack       who lost its lease is told so
-// no_theft       the living do not lose theirs, unless its time runs out
+// no_theft       the living do not lose theirs, unless its time runs out; what was found out about
+//                that before a lease was renewed does not count
+// not_before     what was given back with a delay does not come again before it is over
 // no_missed_hint a word that becomes free has its hint set, unless somebody cleared it to scan
 // no_loss        in the end every message is settled, each rejected one was copied, and the producer
 //                was not held up
@@ -38,6 +42,10 @@
 // verify: quick | MEMORY=SC MESSAGES=1 BATCH=1 EXPIRE=1
 // verify: quick | MEMORY=SC MESSAGES=1 EXPIRE=1
 // verify: full  | MEMORY=SC MESSAGES=1 DEATHS=1 EXPIRE=1
+// verify: quick | MEMORY=SC MESSAGES=1 LIMIT=1
+// verify: quick | MEMORY=SC MESSAGES=1 LIMIT=1 EXPIRE=1 ATTEMPTS=1
+// verify: full  | MEMORY=SC MESSAGES=1 LIMIT=1 EXPIRE=1
+// verify: full  | MEMORY=SC MESSAGES=1 LIMIT=1 DEATHS=1
 // verify: quick | MEMORY=SC MESSAGES=1 REJECT=1 DEATHS=1 ATTEMPTS=1
 // verify: full  | MEMORY=SC MESSAGES=1 REJECT=1 DEATHS=1 ATTEMPTS=2
 // verify: quick | MEMORY=C11 MESSAGES=1 ATTEMPTS=1 WRITES=15
@@ -52,6 +60,9 @@
 // mutate: no_loss | SETTLE_BEFORE_COPY MEMORY=SC MESSAGES=1 REJECT=1 DEATHS=1 ATTEMPTS=1
 // mutate: late_ack | ACK_WITHOUT_LOOKING MEMORY=SC MESSAGES=1 EXPIRE=1
 // mutate: late_ack | NO_GENERATION MEMORY=SC MESSAGES=1 BATCH=1 EXPIRE=1
+// mutate: no_theft | RENEW_WITHOUT_EXCHANGE MEMORY=SC MESSAGES=1 LIMIT=1 EXPIRE=1 ATTEMPTS=1
+// mutate: not_before | DELAY_TAKEN_FOR_NONE MEMORY=SC MESSAGES=1 LIMIT=1
+// mutate: not_before | DEADLINE_WITHOUT_LOOKING_AGAIN MEMORY=SC MESSAGES=1 LIMIT=1
 // mutate: order | TAKE_WITHOUT_LOOKING MEMORY=TSO MESSAGES=1 DEATHS=1
 // mutate: no_duplicate | RESERVED_IS_CHARGED MEMORY=SC MESSAGES=1 BATCH=1 DEATHS=1
 
@@ -75,6 +86,9 @@
 #endif
 #ifndef EXPIRE
 #define EXPIRE 0
+#endif
+#ifndef LIMIT
+#define LIMIT 0
 #endif
 #ifndef REJECT
 #define REJECT 0
@@ -104,7 +118,8 @@
 #define cursor (2 * CAPACITY + 1)
 #define returned (2 * CAPACITY + 2)
 #define dead_pending (2 * CAPACITY + 3)
-#define WORDS (2 * CAPACITY + 4)
+#define deadline(p) (2 * CAPACITY + 4 + (p) % CAPACITY)
+#define WORDS (2 * CAPACITY + 4 + LIMIT * CAPACITY)
 #define VALUE int
 
 #include "memory.h"
@@ -116,6 +131,7 @@
 #define reserved 2
 #define leased 3
 #define dead_rejected 4
+#define delayed 5
 #define no_participant 3
 #define make_lease(lap, attempt, generation, who, what) \
     ((lap) << 12 | (attempt) << 9 | ((generation) & 15) << 5 | (who) << 3 | (what))
@@ -134,6 +150,10 @@
 #define is_taken_or_done(w, p) (lap_in(w) == lap_of(p))
 #define is_untouched(w, p) (lap_in(w) == lap_of(p) - 1 && state_in(w) == settled)
 #define is_held(w) (state_in(w) == leased || state_in(w) == reserved)
+
+// Deadline: | lap | generation | 1 |, 0 = none. When it is over is not said: see time_passed.
+#define tag(w) (lap_in(w) << 5 | generation_in(w) << 1 | 1)
+#define tag_of_delay(w) tag(to(w, delayed, 0, no_participant))
 
 // Hint: | version | position + 1 |, 0 = none
 #define lowest_of(h, p) (((h) == 0 || (h) % 8 > (p) + 1) -> (p) + 1 : (h) % 8)
@@ -154,6 +174,9 @@ byte taken_first = first;           // the next position to be delivered for the
 bool cleared_since[past_the_last];  // somebody cleared the hint since it was set for this position
 byte deaths;
 byte expired;
+bool found_over[past_the_last];  // a sweep found its time over, and it was not renewed since
+bool renewed;
+bool time_passed;  // all delays are over
 byte refused;  // copies that the dead-letter channel did not take
 
 #define locals                                                                   \
@@ -191,9 +214,10 @@ inline give_back(won) {
         won = (seen == word_);
         seen = 0;
         if
-        :: won && state_in(next_word) == returned_state ->
+        :: won && (state_in(next_word) == returned_state || state_in(next_word) == delayed) ->
             PROMISE(no_missed_hint, latest(returned) != 0 || cleared_since[position]);
-            PROMISE(no_theft, EXPIRE || in_hand[position] == 0 || in_hand[position] == me + 1 ||
+            PROMISE(no_theft, (EXPIRE && (!LIMIT || found_over[position])) ||
+                                  in_hand[position] == 0 || in_hand[position] == me + 1 ||
                                   dead[in_hand[position] - 1]);
             in_hand[position] = 0;
             token[position]++
@@ -312,11 +336,73 @@ inline recover_leases(index_, won) {
     for_each_lease_end
 }
 
+#if LIMIT
+// set_deadline: of `next_word`, while the lease word is still `mine`
+inline set_deadline() {
+    load_acquire(deadline(position), seen);
+    do
+    :: true ->
+        load_acquire(lease(position), word_);
+        if
+        :: word_ != mine -> break
+        :: else
+        fi;
+        compare_exchange(deadline(position), seen, tag(next_word), word_);
+        if
+        :: seen == word_ -> break
+        :: else -> seen = word_
+        fi
+    od;
+    word_ = 0;
+    seen = 0
+}
+
+// end_of_lease: whether there is one that may be over, which is then in `seen`
+inline end_of_lease() {
+    load_acquire(deadline(position), seen);
+    if
+    :: seen == tag(word_) -> skip
+#ifndef DELAY_TAKEN_FOR_NONE
+    :: seen == tag_of_delay(word_) -> skip
+#endif
+    :: else ->
+#ifndef DEADLINE_WITHOUT_LOOKING_AGAIN
+        load_acquire(lease(position), next_word);
+        if
+        :: next_word == word_ -> compare_exchange(deadline(position), seen, tag(word_), next_word)
+        :: else
+        fi;
+#else
+        compare_exchange(deadline(position), seen, tag(word_), next_word);
+#endif
+        next_word = 0;
+        seen = 0
+    fi
+}
+#endif
+
 // sweep_group
 inline sweep_group(won) {
     for_each_lease_begin
         if
-        :: is_held(word_) && expired < EXPIRE && is_alive(member_in(word_)) ->
+#if LIMIT
+        :: is_held(word_) && is_alive(member_in(word_)) ->
+            found_over[position] = true;
+            end_of_lease();
+            if
+            :: seen != 0 && expired < EXPIRE ->
+                seen = 0;
+                next_word = after_loss(word_);
+                give_back(won);
+                if
+                :: won -> expired++; won = false
+                :: else
+                fi
+            :: true -> seen = 0
+            fi;
+            found_over[position] = false
+#endif
+        :: !LIMIT && is_held(word_) && expired < EXPIRE && is_alive(member_in(word_)) ->
             if
             :: true ->  // its time is over
                 next_word = after_loss(word_);
@@ -357,7 +443,15 @@ inline sweep_group(won) {
                  member_in(latest(lease(p))) == no_participant && latest(dead_pending) == 0)))
 #define may_expire(p)                                                            \
     (expired < EXPIRE && is_held(latest(lease(p))) && is_alive(member_in(latest(lease(p)))))
-#define needs_a_sweep(p) (is_left_by_the_dead(p) || lacks_a_hint(p) || may_expire(p))
+#if LIMIT
+#define lacks_a_deadline(p)                                                      \
+    (is_held(latest(lease(p))) && is_alive(member_in(latest(lease(p)))) &&       \
+     latest(deadline(p)) != tag(latest(lease(p))))
+#else
+#define lacks_a_deadline(p) false
+#endif
+#define needs_a_sweep(p)                                                         \
+    (is_left_by_the_dead(p) || lacks_a_hint(p) || may_expire(p) || lacks_a_deadline(p))
 #if CAPACITY == 1
 #define is_sweep_due needs_a_sweep(0)
 #else
@@ -477,11 +571,26 @@ inline note_cleared() {
         seen = 0                                                                 \
     }
 
+// A delay that is over, or is taken for over. Members know from next_due, which is left out: every
+// sweep sets it right.
+#if LIMIT
+#define is_due(p)                                                                \
+    (state_in(latest(lease(p))) == delayed &&                                    \
+     (time_passed || latest(deadline(p)) != tag(latest(lease(p)))))
+#else
+#define is_due(p) false
+#endif
+#if CAPACITY == 1
+#define any_due is_due(0)
+#else
+#define any_due (is_due(0) || is_due(1))
+#endif
+
 // take_returned and take_again
 inline take_returned() {
     load_acquire(returned, seen);
     if
-    :: seen != 0 ->
+    :: seen != 0 || any_due ->
 #ifndef SCAN_BEFORE_CLEAR
         clear_hint(returned);
 #endif
@@ -498,6 +607,26 @@ inline take_returned() {
                     fi;
                     seen = 0
                 }
+#if LIMIT
+            :: state_in(word_) == delayed && mine == 0 ->
+                load_acquire(deadline(position), seen);
+                if
+                :: seen != tag(word_) || time_passed ->
+                    atomic {
+                        mine = to(word_, take_as, attempt_in(word_) + 1, index);
+                        compare_exchange(lease(position), word_, mine, seen);
+                        if
+                        :: seen == word_ ->
+                            PROMISE(not_before, time_passed);
+                            won_lease(position, mine);
+                            got = position
+                        :: else -> mine = 0
+                        fi
+                    }
+                :: else
+                fi;
+                seen = 0
+#endif
             :: else
             fi
         for_each_lease_end;
@@ -597,8 +726,9 @@ inline ack() {
 #define next_position \
     (latest(cursor) > latest(low_water) -> latest(cursor) : latest(low_water))
 #define slot_has_news(p) (latest(slot(p)) >= (p) && (p) < past_the_last)
-#define has_news \
-    (latest(returned) != 0 || latest(dead_pending) != 0 || slot_has_news(next_position))
+#define has_news                                                                 \
+    (latest(returned) != 0 || latest(dead_pending) != 0 || any_due ||            \
+     slot_has_news(next_position))
 
 proctype Member(byte me; byte index) {
     locals;
@@ -732,10 +862,54 @@ hand_out:
     od;
     goto receive
 #else
+#if LIMIT
+    next_word = mine;
+    set_deadline();  // start_limit
+    next_word = 0;
+    if
+    :: atomic { !dead[me] && !renewed; renewed = true };  // renew
+        atomic {
+#ifdef RENEW_WITHOUT_EXCHANGE
+            load_acquire(lease(position), seen);
+            if
+            :: seen == mine -> found_over[position] = false
+            :: else
+            fi;
+#else
+            compare_exchange(lease(position), mine, to(mine, leased, attempt_in(mine), index), seen);
+            if
+            :: seen == mine ->
+                PROMISE(late_ack, my_token == token[position]);
+                mine = to(mine, leased, attempt_in(mine), index);
+                found_over[position] = false
+            :: else
+            fi;
+#endif
+            seen = 0
+        }
+        next_word = mine;
+        set_deadline();
+        next_word = 0
+    :: true
+    fi;
+#endif
     if
     :: true ->
         ack();
         advance_low_water()  // after_settling
+#if LIMIT
+    :: attempt_in(mine) < ATTEMPTS ->  // nack with a delay
+        next_word = to(mine, delayed, attempt_in(mine), no_participant);
+        set_deadline();
+        word_ = mine;
+        give_back(won);
+        won = false;
+        word_ = 0;
+        next_word = 0;
+        mine = 0;
+        my_token = 0;
+        position = 0
+#endif
     :: attempt_in(mine) < ATTEMPTS ->  // nack
         word_ = mine;
         next_word = to(mine, returned_state, attempt_in(mine), no_participant);
@@ -855,7 +1029,8 @@ init {
             fi;
             deaths++
         }
-    :: timeout -> break
+    :: LIMIT && timeout && !time_passed -> time_passed = true
+    :: timeout && (!LIMIT || time_passed) -> break
     od;
     if
     :: (is_alive(0) || is_alive(1)) && (!dead[sweeper(0)] || (SWEEPS > 1 && !dead[sweeper(1)])) ->
