@@ -4,8 +4,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <ctime>
 #include <functional>
 #include <map>
+#include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -399,6 +403,47 @@ TEST(Acknowledgement, ASleepingMemberGetsWhatAnotherGivesBack) {
     EXPECT_TRUE(held.nack());
     sleeper.join();
     EXPECT_LT(Clock::now() - start, 2s);
+}
+
+/// Processor time of this thread.
+std::chrono::nanoseconds time_worked() {
+    timespec time{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+TEST(Acknowledgement, CostsTheSameHoweverManyMessagesAreHeldWhileAMemberSleeps) {
+    constexpr std::size_t capacity = 65536;
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = capacity, .region_size = 0});
+    auto holder = channel.join("workers", manual);
+    auto producer = channel.producer();
+    std::vector<Message<>> held;
+    held.reserve(capacity);
+    for (std::size_t i = 0; i < capacity; ++i) {
+        ASSERT_TRUE(producer.send("x"));
+        held.push_back(holder.receive());
+        ASSERT_TRUE(held.back());
+    }
+    // Newest first: the oldest keeps the window as long as it is.
+    const auto settle = [&](std::size_t count) {
+        const auto start = time_worked();
+        for (std::size_t i = 0; i < count; ++i) {
+            EXPECT_TRUE(held.back().ack());
+            held.pop_back();
+        }
+        return time_worked() - start;
+    };
+    const auto alone = settle(capacity / 3);
+    std::jthread sleeper([&](const std::stop_token& stop) {
+        GroupOptions options = manual;
+        options.participant.wait_policy = WaitPolicy::parking();
+        auto member = channel.join("workers", options);
+        EXPECT_EQ(member.receive(stop).status(), Status::interrupted);
+    });
+    const auto memory = memory_of(name);
+    ASSERT_TRUE(eventually([&] { return memory->group(0).parking.announcement != 0; }));
+    EXPECT_LT(settle(capacity / 3), 50 * alone);
 }
 
 TEST(Acknowledgement, AttemptsAreCountedBeyondWhatTheirFieldHolds) {

@@ -110,11 +110,24 @@ bool settle_aborted(const ChannelMemory& memory, unsigned group, Position positi
     return true;
 }
 
-void wake_if_finished(ChannelMemory& memory, unsigned group) {
-    const Position end = for_each_lease(memory, group, [](Position, Lease) {});
-    if (is_closed_at(memory.ring(), end)) {
-        wake_group(memory, group, all_sleepers);
+void wake_if_finished(ChannelMemory& memory, unsigned group_index) {
+    // The mark, if there is one, is at the first position that was not handed out: at the cursor,
+    // or as far on as that lags. The window below may be long, and does not matter. A mark that is
+    // set only after this look is no loss: whoever sets it wakes all, and who then goes back to
+    // sleep announces itself, and looks once more, as to whoever settles next (EDGE park).
+    //
+    // The fence: of two that settle the last messages, at least one sees that both were handed out.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    const Group& group = memory.group(group_index);
+    const Position low = group.low_water_mark(std::memory_order_acquire);
+    Position end = later_of(group.cursor.load(std::memory_order_acquire), low);
+    while (end - low < memory.capacity() &&
+           is_taken_or_done(memory,
+                            Lease{memory.lease(group_index, end).load(std::memory_order_acquire)},
+                            end)) {
+        ++end;
     }
+    if (is_closed_at(memory.ring(), end)) wake_group(memory, group_index, all_sleepers);
 }
 
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self) {
