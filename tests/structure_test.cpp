@@ -473,6 +473,59 @@ TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoWait) {
     expect_whole(name);
 }
 
+TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoNeverSleep) {
+    const ParticipantOptions spinning{.wait_policy = WaitPolicy::spinning()};
+    using Use = std::function<Status(Channel<>&)>;
+    // Returns what ended it.
+    const auto repeat = [](const std::function<Status()>& once) {
+        for (;;) {
+            const Status status = once();
+            if (status == Status::removed || status == Status::closed) return status;
+        }
+    };
+    const std::vector<Use> uses{
+        [&](Channel<>& channel) {
+            return channel.subscribe({.participant = spinning}).receive().status();
+        },
+        [&](Channel<>& channel) {  // in waits that are too short for looking after the dead
+            auto subscriber = channel.subscribe({.participant = spinning});
+            return repeat([&] { return subscriber.receive_for(1ms).status(); });
+        },
+        [&](Channel<>& channel) {
+            auto producer = channel.producer(spinning);
+            return repeat([&] { return producer.send("x").status(); });
+        },
+        [&](Channel<>& channel) {
+            auto producer = channel.producer(spinning);
+            return repeat([&] { return producer.try_send("x").status(); });
+        },
+        [&](Channel<>& channel) {
+            auto member = channel.join("empty");
+            return repeat([&] { return member.try_receive().status(); });
+        },
+    };
+    // Each alone with its channel: who finds out tells the others.
+    const std::vector<ChannelName> names(uses.size());
+    std::vector<Child> children;
+    children.reserve(uses.size());
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+        auto channel = Channel<>::create(names[i], {.capacity = 2});
+        { auto group = channel.join("full"); }
+        children.emplace_back([&, i] {
+            auto own = Channel<>::open(names[i]);
+            require(uses[i](own) == Status::removed, "told that it was removed");
+        });
+    }
+    for (const ChannelName& name : names) {
+        ASSERT_TRUE(eventually([&] { return !inspect(name).participants.empty(); }));
+        ASSERT_TRUE(os::unlink_object(protocol::object_name(name)));
+    }
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+        ASSERT_TRUE(eventually([&] { return !children[i].is_running(); }, 15)) << i;
+        EXPECT_EQ(children[i].wait(), 0) << i;
+    }
+}
+
 TEST(Removal, WakesEverybodyWhoWaits) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 2});

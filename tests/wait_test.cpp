@@ -173,6 +173,17 @@ TEST_P(Wait, WithALongSpanEndsWithAMessageToo) {
     sending.join();
 }
 
+TEST(WaitPolicies, ASpinBeyondTheEndOfTheClockNeverSleeps) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    for (const auto spin :
+         {std::chrono::nanoseconds::max() - 1ns, std::chrono::nanoseconds::max()}) {
+        auto consumer = channel.subscribe({.participant = {.wait_policy = {.spin = spin}}});
+        EXPECT_EQ(consumer.receive_for(20ms).status(), Status::timed_out);
+        EXPECT_EQ(memory_of(name)->group(0).parking.announcement, 0U) << spin.count();
+    }
+}
+
 TEST_P(Wait, AStopOfOneWakesNoOther) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

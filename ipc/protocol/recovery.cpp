@@ -158,8 +158,20 @@ bool is_sweep_due(const ChannelMemory& memory, os::Nanoseconds now) {
     return last > now || last < now - fast_tick * 5 / 4;
 }
 
+void notice_removal(ChannelMemory& memory) {
+    if (!memory.is_unlinked()) return;
+    memory.mark_removed();
+    wake_everyone(memory);
+}
+
 bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
-    memory.header().swept_at.store(os::now(), std::memory_order_relaxed);
+    auto& swept_at = memory.header().swept_at;
+    const os::Nanoseconds now = os::now();
+    const os::Nanoseconds last = swept_at.load(std::memory_order_relaxed);
+    swept_at.store(now, std::memory_order_relaxed);
+    // At the first sweep of each second: members that only poll, and producers that are refused
+    // again and again, never come to look in a wait.
+    if (now / between_looks_for_removal != last / between_looks_for_removal) notice_removal(memory);
     bool found_dead = false;
     const unsigned participants = memory.participants_used();
     for (unsigned i = 0; i < participants; ++i) {

@@ -31,7 +31,8 @@ namespace ipc::inline v1::protocol {
 /// VERDICT on a claimed slot: true when its owner is dead and the word is still the one seen.
 IPC_API bool is_abandoned(const ChannelMemory& memory, const Slot& slot, SlotState seen);
 
-/// Whether any live participant holds a lease, or a claimed slot stands in a reader's way.
+/// Whether any participant, the dead that nobody recovered yet included, holds a lease, or a
+/// claimed slot stands in a reader's way.
 bool anything_in_flight(const ChannelMemory& memory);
 
 /// How often somebody looks after the dead while anything is in flight.
@@ -41,10 +42,16 @@ constexpr os::Nanoseconds fast_tick = 50'000'000;
 bool is_sweep_due(const ChannelMemory& memory, os::Nanoseconds now);
 
 /// Looks once at everything that may need a survivor: dead participants, expired leases, due
-/// delays, missed hints and wake-ups. `writable` lets a producer repair slots too; null for
-/// readers. Returns whether anything is in flight. Costs a system call for each participant that
-/// holds something.
+/// delays, missed hints and wake-ups, and, about once a second, an untold removal. `writable` lets
+/// a producer repair slots too; null for readers. Returns whether anything is in flight. Costs a
+/// system call for each other participant.
 IPC_API bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable);
+
+/// Tells all when the channel lost its name, since its remover may have died before it did. A
+/// system call.
+void notice_removal(ChannelMemory& memory);
+/// How often somebody who is awake does so.
+constexpr os::Nanoseconds between_looks_for_removal = 1'000'000'000;
 
 /// Gives back all leases of a dead member.
 void recover_leases(ChannelMemory& memory, unsigned dead);

@@ -146,8 +146,9 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
     if (spin_ <= 0) return Status::empty;
     const os::Nanoseconds start = os::now();
-    const bool for_ever = spin_ == std::numeric_limits<os::Nanoseconds>::max();
-    const os::Nanoseconds spin_end = for_ever ? spin_ : start + spin_;
+    constexpr os::Nanoseconds never = std::numeric_limits<os::Nanoseconds>::max();
+    // A span beyond the end of the clock is for ever.
+    const os::Nanoseconds spin_end = spin_ >= never - start ? never : start + spin_;
     // Often enough that a sweep comes soon after it is due.
     constexpr os::Nanoseconds between_close_looks = fast_tick / 4;
     os::Nanoseconds look_closer = start + between_close_looks;
@@ -155,6 +156,10 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         if (is_soon([&] { return ready(false); })) return Status::ok;
         const os::Nanoseconds now = os::now();
         if (stop.stop_requested()) return Status::interrupted;
+        if (now >= look_for_removal_) {
+            notice_removal(memory_);
+            look_for_removal_ = now + between_looks_for_removal;
+        }
         if (memory_.is_removed()) return Status::removed;
         if (!deadline.is_never() && now >= deadline.at) return Status::timed_out;
         if (now >= spin_end) return Status::empty;
@@ -228,11 +233,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             // First what it was woken for: a sweep takes longer than the wake-up itself.
             if (!ticked && ready(true)) return Status::ok;
             duty.tick(ticked);
-            if (ticked && memory_.is_unlinked()) {
-                // Its remover died before it told anybody.
-                memory_.mark_removed();
-                wake_everyone(memory_);
-            }
+            if (ticked) notice_removal(memory_);
             // Its own sweep, or a call for the sentinel, may have woken others here.
             asleep_still = ticked && is_announced() &&
                            parking.futex.load(std::memory_order_acquire) == expected;

@@ -126,8 +126,9 @@ private:
     unsigned place_;
     WaitPolicy policy_;
     os::Nanoseconds spin_;
-    std::uint64_t note_ = 0;  ///< of the announcement
-    const Ring* writable_;    ///< producers': lets a sweep repair slots; else null
+    os::Nanoseconds look_for_removal_ = 0;  ///< when a spin does so next, in whichever wait
+    std::uint64_t note_ = 0;                ///< of the announcement
+    const Ring* writable_;                  ///< producers': lets a sweep repair slots; else null
 };
 
 }  // namespace ipc::inline v1::protocol
