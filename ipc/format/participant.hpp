@@ -57,8 +57,8 @@ struct Participant {
     std::atomic<std::uint64_t> received;  ///< messages handed to user code, as a reader
     std::atomic<std::uint64_t> received_bytes;
     std::atomic<std::uint64_t> region_head;  ///< producers: next free byte position of the region
-    /// Consumers: leases held, stored before the first is taken and after the last is settled, so
-    /// that whoever holds a lease has it non-zero; may be too high after a death, never too low.
+    /// Consumers: 1 from before the first lease is taken until after the last is settled, else 0.
+    /// So whoever holds a lease has it at 1; after a death it may stay so.
     std::atomic<std::uint32_t> held;
     std::atomic<std::uint8_t> activity;        ///< Activity
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns

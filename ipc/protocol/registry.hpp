@@ -81,7 +81,8 @@ void end_group(ChannelMemory& memory, unsigned group);
 /// owner's entry leads to what is left of it, and a group without members would gate producers with
 /// nobody to notice.
 void free_entry(ChannelMemory& memory, unsigned participant);
-/// Whether an entry in use, other than `except`, belongs to the group's present incarnation.
+/// Whether an entry in use, other than `except`, belongs to a group of this index: the present one,
+/// or a former one that ended under its members.
 bool has_members(const ChannelMemory& memory, unsigned group,
                  unsigned except = format::no_participant);
 bool has_participants(const ChannelMemory& memory);
