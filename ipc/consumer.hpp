@@ -158,7 +158,7 @@ public:
             return reader.reject(message);
         });
     }
-    /// Starts the lease's time limit anew.
+    /// Starts the lease's time limit anew; lease_lost when it is over, or another has the message.
     Outcome renew() { return reader_ == nullptr ? Status::not_leased : reader_->renew(received_); }
     /// Whether this consumer still has the right to work on the message.
     bool held() const { return reader_ != nullptr && reader_->held(received_); }

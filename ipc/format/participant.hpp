@@ -59,7 +59,7 @@ struct Participant {
     std::atomic<std::uint64_t> region_head;  ///< producers: next free byte position of the region
     /// Consumers: 1 from before the first lease is taken until after the last is settled, else 0.
     /// So whoever holds a lease has it at 1; after a death it may stay so.
-    std::atomic<std::uint32_t> held;
+    std::atomic<std::uint32_t> has_leases;
     std::atomic<std::uint8_t> activity;        ///< Activity
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
     /// The position waited for, while `activity` is not running.
@@ -88,7 +88,7 @@ constexpr bool is_producer(Role role) {
 
 static_assert(sizeof(Participant) == 2 * line);
 static_assert(offsetof(Participant, pid) == 12 && offsetof(Participant, name) == 40);
-static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, held) == 184);
+static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, has_leases) == 184);
 static_assert(offsetof(Participant, waiting_position) == 200);
 
 }  // namespace ipc::inline v1::format

@@ -117,15 +117,15 @@ bool Member::take_again(Received& out, Position position, Lease seen, LeaseState
     const unsigned attempt = std::min(seen.attempt() + 1, 255U);
     const Lease mine = exhausted ? seen.to(LeaseState::dead_exhausted, seen.attempt(), index_)
                                  : seen.to(as, attempt, index_);
-    hold();
+    begin_lease();
     if (!lease_of(position).compare_exchange_strong(seen.bits, mine.bits,
                                                     std::memory_order_acq_rel)) {
-        lose();
+        end_lease();
         return false;
     }
     if (exhausted) {
         bury(position, mine);
-        lose();
+        end_lease();
         return false;
     }
     if (!state.is_ready_at(position)) {
@@ -141,7 +141,7 @@ void Member::refuse(Position position, Lease mine) {
     lease_of(position).compare_exchange_strong(
         expected.bits, mine.to(LeaseState::settled, mine.attempt(), index_).bits,
         std::memory_order_acq_rel);
-    lose();
+    end_lease();
     group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
     if (mine.attempt() <= 1) group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     after_settling(position);
@@ -179,7 +179,7 @@ void Member::release(Received& message) {
 
 Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
     if (has_ended()) {
-        lose();
+        end_lease();
         return Status::lease_lost;
     }
     const std::uint64_t due = delay_ms == 0 ? 0 : os::now_ms() + delay_ms;
@@ -190,7 +190,7 @@ Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
     const bool mine = give_back(*memory_, group_index_, message.position, message.lease, next);
     // A member that passed the word before the exchange may have recomputed the time without it.
     if (due != 0 && mine) note_due(*group_, due);
-    lose();
+    end_lease();
     return mine ? Status::ok : Status::lease_lost;
 }
 
@@ -203,20 +203,20 @@ Status Member::nack(Received& message, std::uint64_t delay_ms) {
 
 Status Member::reject(Received& message) {
     if (has_ended()) {
-        lose();
+        end_lease();
         return Status::lease_lost;
     }
     Lease expected = message.lease;
     const Lease pending = expected.to(LeaseState::dead_rejected, expected.attempt(), index_);
     if (!lease_of(message.position)
              .compare_exchange_strong(expected.bits, pending.bits, std::memory_order_acq_rel)) {
-        lose();
+        end_lease();
         return Status::lease_lost;
     }
     group_->counters.rejected.fetch_add(1, std::memory_order_relaxed);
     record(message);
     bury(message.position, pending);
-    lose();
+    end_lease();
     return Status::ok;
 }
 
@@ -314,12 +314,12 @@ bool Member::bury_pending() {
             return;
         }
         const Lease mine = word.to(word.state(), word.attempt(), index_);
-        hold();
+        begin_lease();
         if (lease_of(position).compare_exchange_strong(word.bits, mine.bits,
                                                        std::memory_order_acq_rel)) {
             bury(position, mine);
         }
-        lose();
+        end_lease();
     });
     return true;
 }

@@ -26,7 +26,7 @@ public:
 
     Status ack(Received& message) override {
         if (has_ended()) [[unlikely]] {
-            lose();
+            end_lease();
             return Status::lease_lost;
         }
         Lease expected = message.lease;
@@ -35,11 +35,11 @@ public:
         if (!lease_of(message.position)
                  .compare_exchange_strong(expected.bits, settled.bits, std::memory_order_acq_rel))
             [[unlikely]] {
-            lose();
+            end_lease();
             return Status::lease_lost;
         }
         record(message);
-        lose();
+        end_lease();
         after_settling(message.position);
         return Status::ok;
     }
@@ -102,9 +102,9 @@ private:
         if (!is_untouched(*memory_, seen, position)) return false;
         const Lease mine =
             Lease::make(memory_->lap_of(position), 1, seen.generation() + 1, index_, as);
-        hold();
+        begin_lease();
         if (!lease.compare_exchange_strong(seen.bits, mine.bits, std::memory_order_acq_rel)) {
-            lose();
+            end_lease();
             return false;
         }
         group_->cursor.store(position + 1, std::memory_order_relaxed);
@@ -140,15 +140,15 @@ private:
         return is_gone();
     }
 
-    // `held` is non-zero from before the first lease is taken until after the last is settled. The
+    // `has_leases` is 1 from before the first lease is taken until after the last is settled. The
     // sentinel is called before that lease, too: a death right after it is noticed at once.
-    void hold() {
-        if (held_++ != 0) return;
-        self_->held.store(1, std::memory_order_relaxed);
+    void begin_lease() {
+        if (open_leases_++ != 0) return;
+        self_->has_leases.store(1, std::memory_order_relaxed);
         watch_over(*memory_, needs_fence_);
     }
-    void lose() {
-        if (--held_ == 0) self_->held.store(0, std::memory_order_relaxed);
+    void end_lease() {
+        if (--open_leases_ == 0) self_->has_leases.store(0, std::memory_order_relaxed);
     }
 
     void after_settling(Position position) {
@@ -177,7 +177,7 @@ private:
 
     std::atomic<std::uint64_t>* leases_;
     std::uint64_t step_;
-    std::uint64_t held_ = 0;
+    std::uint64_t open_leases_ = 0;
     std::uint32_t lease_limit_ms_;
     std::uint32_t max_attempts_;
     bool manual_;

@@ -116,7 +116,7 @@ bool anything_in_flight(const ChannelMemory& memory) {
     const unsigned participants = memory.participants_used();
     for (unsigned i = 0; i < participants; ++i) {
         const Participant& entry = memory.participant(i);
-        if (is_active(entry) && entry.held.load(std::memory_order_relaxed) != 0) return true;
+        if (is_active(entry) && entry.has_leases.load(std::memory_order_relaxed) != 0) return true;
     }
     if (is_claimed_a_lap_before_the_tail(memory)) return true;
     const unsigned groups = memory.groups_used();

@@ -87,7 +87,7 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     entry.start_time.store(process.start_time, relaxed);
     entry.attached_at.store(os::wall_clock(), relaxed);
     format::store_name(entry.name, name.empty() ? os::process_name(process.pid) : name);
-    entry.held.store(0, relaxed);
+    entry.has_leases.store(0, relaxed);
     entry.received_at.store(0, relaxed);
     entry.activity.store(static_cast<std::uint8_t>(format::Activity::running), relaxed);
     entry.activity_since.store(os::now(), relaxed);
@@ -485,7 +485,7 @@ void free_entry(ChannelMemory& memory, unsigned index) {
             end_group(memory, group);
         }
     }
-    entry.held.store(0, relaxed);
+    entry.has_leases.store(0, relaxed);
     entry.state.store(static_cast<std::uint8_t>(ParticipantState::free), std::memory_order_release);
 }
 

@@ -63,7 +63,7 @@ private:
 IPC_API void call_sentinel(ChannelMemory& memory);
 
 /// EDGE call: Dekker's pattern once more. Whoever is about to take a lease, and has none, marks
-/// itself as a holder (`held`), then looks at who has the duty; a sentinel says that it ticks
+/// itself as a holder (`has_leases`), then looks at who has the duty; a sentinel says that it ticks
 /// slowly or leaves, then looks for holders. Going slow, it executes the heavy barrier between;
 /// leaving, both sides fence.
 ///

@@ -61,7 +61,7 @@
 #define sentinel 0
 #define ready(p) (1 + (p))
 #define taken(p) (1 + MESSAGES + (p))
-#define held(i) (1 + 2 * MESSAGES + (i))
+#define has_leases(i) (1 + 2 * MESSAGES + (i))
 #define futex (1 + 2 * MESSAGES + MEMBERS)  // not its value, but what its accesses order
 #define WORDS (2 + 2 * MESSAGES + MEMBERS)
 
@@ -205,7 +205,7 @@ inline scan() {
     i = 0;
     do
     :: i < MEMBERS ->
-        load_relaxed(held(i), seen);
+        load_relaxed(has_leases(i), seen);
         if
         :: seen != 0 -> break
         :: else
@@ -243,13 +243,13 @@ receive:
             position = 0
         }
         if
-        :: seen == 0 -> watch_over(); store_relaxed(held(me), 1)
+        :: seen == 0 -> watch_over(); store_relaxed(has_leases(me), 1)
         :: else -> seen = 0; goto receive
         fi;
 #else
         // hold()
         about_to_hold[me] = true;
-        store_relaxed(held(me), 1);
+        store_relaxed(has_leases(me), 1);
 #ifndef CALLED_AFTER_LEASE
         watch_over();
 #endif
@@ -269,7 +269,7 @@ receive:
 #endif
         :: else ->
             seen = 0;
-            store_relaxed(held(me), 0);
+            store_relaxed(has_leases(me), 0);
             atomic { !dead[me]; about_to_hold[me] = false }
             goto receive
         fi;
@@ -279,7 +279,7 @@ receive:
 #if ACK
         :: true ->
             atomic { !dead[me]; busy[me] = false }
-            store_relaxed(held(me), 0);  // lose()
+            store_relaxed(has_leases(me), 0);  // end_lease()
             atomic { !dead[me]; about_to_hold[me] = false }
             goto receive
 #endif
