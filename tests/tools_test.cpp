@@ -21,6 +21,9 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "ipc/ipc.hpp"
+#include "tests/support/child.hpp"
+
 namespace {
 
 namespace fs = std::filesystem;
@@ -78,6 +81,7 @@ protected:
     }
 
     fs::path file(const std::string& name) const { return files_ / name; }
+    const fs::path& channels() const { return channels_; }
     fs::path object(const std::string& channel) const { return channels_ / ("ipc." + channel); }
 
     /// Bytes of all values, as reproducible as they are irregular.
@@ -247,6 +251,19 @@ TEST_F(ToolsTest, AcknowledgesWhatWasWrittenAndNothingElse) {
     EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "");
 }
 
+// A message of that size is written without a stay in the buffer.
+TEST_F(ToolsTest, KeepsWhatCouldNotBeWrittenInAGroupThatAcknowledgesByItself) {
+    ipc::test::Child program([&] {
+        ::setenv("IPC_DIRECTORY", channels().c_str(), 1);
+        auto channel = ipc::Channel<>::create("x", {.region_size = 1 << 16});
+        auto member = channel.join("g");
+        (void)channel.producer().send(std::string(20'000, 'x'));
+    });
+    ASSERT_EQ(program.wait(), 0);
+    expect_error(run("ipc-recv x --group g > /dev/full"), 1, "standard output");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, std::string(20'000, 'x') + "\n");
+}
+
 TEST_F(ToolsTest, AGroupTakesItsPoliciesAlong) {
     run("ipc-send x < /dev/null\n"
         "ipc-recv x --group g --timeout 0 --max-attempts 3 --lease-limit 9000 --dead-letter "
@@ -314,6 +331,19 @@ TEST_F(ToolsTest, SaysWhatItWaitsFor) {
                                   "' said; do sleep 0.01; done; kill $!");
         EXPECT_EQ(result.exit_code, 0) << command << result;
     }
+}
+
+TEST_F(ToolsTest, NamesThatOthersChoseDoNotReachTheTerminalAsTheyAre) {
+    ipc::test::Child program([&] {
+        ::setenv("IPC_DIRECTORY", channels().c_str(), 1);
+        auto channel = ipc::Channel<>::create("x");
+        auto producer = channel.exclusive_producer({.name = "\x1b]0;x\x07"});
+        const Result result = run("echo hello | ipc-send x");
+        expect_error(result, 1, "x1b");
+        EXPECT_EQ(result.err.find('\x1b'), std::string::npos) << result;
+        if (::testing::Test::HasFailure()) std::_Exit(1);
+    });
+    EXPECT_EQ(program.wait(), 0);
 }
 
 TEST_F(ToolsTest, OtherOptionsThanTheChannelHas) {

@@ -107,8 +107,8 @@ Consumer<> attach(Channel<>& channel, const Request& request) {
     });
 }
 
-// Messages that stand in the output buffer. They are acknowledged once that is written; until then
-// they go back to the group when this process ends, whatever ends it.
+// Messages that are being written, or stand in the output buffer. They are acknowledged once that
+// is written; until then they go back to the group when this process ends, whatever ends it.
 class Unwritten {
 public:
     // Few, because other members of the group could have worked on them meanwhile.
@@ -123,10 +123,8 @@ public:
             static_cast<void>(message.nack());
     }
 
-    void add(Message<> message) {
-        messages_.push_back(std::move(message));
-        if (messages_.size() == limit) settle();
-    }
+    const Message<>& add(Message<> message) { return messages_.emplace_back(std::move(message)); }
+    bool is_full() const { return messages_.size() == limit; }
 
     void settle() {
         output_.flush();
@@ -168,9 +166,10 @@ void receive(Consumer<>& consumer, const Request& request, const Tool& tool,
             break;
         }
         ++received;
-        output.write(message.bytes());
+        const Message<>& kept = shared ? unwritten.add(std::move(message)) : message;
+        output.write(kept.bytes());
         if (!request.raw) output.write("\n");
-        if (shared) unwritten.add(std::move(message));
+        if (unwritten.is_full()) unwritten.settle();
     }
     unwritten.settle();
 

@@ -10,6 +10,8 @@
 
 #include <fmt/core.h>
 
+#include "tools/common/text.hpp"
+
 namespace ipc::tools {
 namespace {
 
@@ -40,9 +42,10 @@ Tool::Tool(const std::string& name, const std::string& purpose, const std::strin
 }
 
 void Tool::notice(const std::string& line) const {
-    std::string text = name() + ": " + line;
+    std::string text = line;
     std::replace(text.begin(), text.end(), '\n', ' ');
-    fmt::print(stderr, "{}\n", text);
+    // It may quote names that others gave to channels, groups and themselves.
+    fmt::print(stderr, "{}: {}\n", name(), printable(text));
 }
 
 int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& body) {
