@@ -26,8 +26,8 @@ std::vector<std::string> list() {
 }
 
 std::uint64_t redrive(const std::string& dead_letter_channel, const std::string& target,
-                      std::uint64_t most) {
-    return protocol::redrive_dead_letters(dead_letter_channel, target, most);
+                      std::uint64_t most, bool allow_foreign_owner) {
+    return protocol::redrive_dead_letters(dead_letter_channel, target, most, allow_foreign_owner);
 }
 
 }  // namespace ipc::inline v1

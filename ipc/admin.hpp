@@ -25,9 +25,10 @@ IPC_API std::vector<std::string> list();
 /// Publishes dead letters again, oldest first: to the channels they come from, or all to `target`.
 /// Each is acknowledged (in the durable group "redrive" of the dead-letter channel) after it was
 /// published: at least once. All groups of the target see it as a new message. Returns how many
-/// were moved.
+/// were moved. `allow_foreign_owner`: as OpenOptions has it, for all channels concerned.
 IPC_API std::uint64_t redrive(const std::string& dead_letter_channel,
                               const std::string& target = {},
-                              std::uint64_t most = std::numeric_limits<std::uint64_t>::max());
+                              std::uint64_t most = std::numeric_limits<std::uint64_t>::max(),
+                              bool allow_foreign_owner = false);
 
 }  // namespace ipc::inline v1

@@ -537,6 +537,33 @@ TEST(AnotherUser, WhoMayWriteStillHasToAllowAForeignOwner) {
     EXPECT_EQ(subscriber.receive_for(10s).text(), "from nobody");
 }
 
+TEST(AnotherUser, WhoAllowsAForeignOwnerDoesSoForTheDeadLetterChannelToo) {
+    const ChannelName name;
+    const ChannelName dead("dead");
+    auto channel = Channel<>::create(name, {.mode = 0666});
+    auto letters = Channel<>::create(dead, {.mode = 0666}).subscribe();
+    auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = dead});
+    ASSERT_TRUE(channel.producer().send("bad"));
+    Child child([&] {
+        become_nobody();
+        auto foreign = Channel<>::open(name, {.allow_foreign_owner = true});
+        auto worker = foreign.join("workers", {.ack = Ack::manual, .dead_letter = dead});
+        require(static_cast<bool>(worker.try_receive().reject()), "rejected");
+        require_error([&] { (void)redrive(dead); }, Errc::foreign_owner);
+        require(redrive(dead, {}, 1, true) == 1, "sent back");
+        // Its own channel's dead letters go to none that it would not open.
+        const ChannelName own("own");
+        auto channel_of_its_own = Channel<>::create(own);
+        require_error([&] { (void)channel_of_its_own.join("workers", {.dead_letter = dead}); },
+                      Errc::foreign_owner);
+    });
+    const int result = child.wait();
+    if (result == skipped) GTEST_SKIP() << "becoming another user needs root";
+    EXPECT_EQ(result, 0);
+    EXPECT_EQ(letters.try_receive().text(), "bad");
+    EXPECT_EQ(member.try_receive().text(), "bad");
+}
+
 TEST(AnotherUser, WhoMayNotLockTheMemoryOfADurableGroupLeavesNoneBehind) {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "sanitizers turn mlock into nothing";

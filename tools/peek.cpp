@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -139,9 +140,9 @@ std::string peek(const Request& request) {
 }
 
 std::string send_back(const Request& request) {
-    const std::uint64_t sent = request.count
-                                   ? redrive(request.channel, request.target, *request.count)
-                                   : redrive(request.channel, request.target);
+    constexpr auto all = std::numeric_limits<std::uint64_t>::max();
+    const std::uint64_t sent = redrive(request.channel, request.target, request.count.value_or(all),
+                                       request.open.allow_foreign_owner);
     return fmt::format("{}: {} messages sent back\n", request.channel, sent);
 }
 

@@ -42,10 +42,10 @@ std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension
     return std::nullopt;
 }
 
-DeadLetterSink::DeadLetterSink(std::string channel, std::uint64_t channel_id, std::string group,
-                               std::string target)
-    : channel_(std::move(channel)),
-      channel_id_(channel_id),
+DeadLetterSink::DeadLetterSink(const ChannelMemory& channel, std::string group, std::string target)
+    : channel_(channel.name()),
+      channel_id_(channel.preamble().channel_id),
+      allow_foreign_owner_(channel.options().allow_foreign_owner),
       group_(std::move(group)),
       target_(std::move(target)) {}
 
@@ -53,7 +53,8 @@ bool DeadLetterSink::open() {
     if (producer_ && !producer_->memory()->is_removed()) return true;
     producer_.reset();
     try {
-        auto target = open_channel(target_, {}, {.any_type = true});
+        auto target = open_channel(target_, {},
+                                   {.allow_foreign_owner = allow_foreign_owner_, .any_type = true});
         // Never wait here: the worker goes on.
         if (target->registry_is_locked()) return false;
         producer_ = std::make_unique<ProducerCore>(std::move(target), false,
@@ -101,9 +102,10 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
         visited.push_back(next);
         std::shared_ptr<ChannelMemory> memory;
         try {
-            memory = watch_channel(next, false);
+            memory = watch_channel(next, channel.options().allow_foreign_owner);
         } catch (const Error& error) {
-            if (error.code() == Errc::bad_name) throw;
+            const bool may_come = error.code() == Errc::not_found || error.code() == Errc::removed;
+            if (error.code() == Errc::bad_name || (next == target && !may_come)) throw;
             continue;
         }
         const std::uint64_t needed =
@@ -137,13 +139,14 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
 }
 
 std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
-                                   const std::string& target, std::uint64_t most) {
+                                   const std::string& target, std::uint64_t most,
+                                   bool allow_foreign_owner) {
+    const OpenOptions how{.allow_foreign_owner = allow_foreign_owner, .any_type = true};
     GroupOptions options;
     options.ack = Ack::manual;
     options.from = Start::earliest();
     options.participant.name = "redrive";
-    Member member(open_channel(dead_letter_channel, {}, {.any_type = true}), redrive_group,
-                  options);
+    Member member(open_channel(dead_letter_channel, {}, how), redrive_group, options);
     std::map<std::string, std::unique_ptr<ProducerCore>> producers;
     std::uint64_t moved = 0;
     // What becomes a dead letter again meanwhile waits for the next time.
@@ -165,9 +168,8 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
             }
             auto& producer = producers[to];
             if (!producer) {
-                producer =
-                    std::make_unique<ProducerCore>(open_channel(to, {}, {.any_type = true}), false,
-                                                   ParticipantOptions{.name = "redrive"});
+                producer = std::make_unique<ProducerCore>(open_channel(to, {}, how), false,
+                                                          ParticipantOptions{.name = "redrive"});
             }
             // A copy, made while this group kept the message whole.
             const auto body = message.bytes();

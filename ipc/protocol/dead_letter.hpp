@@ -29,11 +29,11 @@ static_assert(sizeof(DeadLetterOrigin) == 296);
 /// anything.
 IPC_API std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension);
 
-/// One member's way to its group's dead-letter channel; opened when first needed.
+/// One member's way to its group's dead-letter channel; opened when first needed, which may be
+/// another user's if `channel` itself may be.
 class DeadLetterSink {
 public:
-    DeadLetterSink(std::string channel, std::uint64_t channel_id, std::string group,
-                   std::string target);
+    DeadLetterSink(const ChannelMemory& channel, std::string group, std::string target);
 
     bool is_configured() const { return !target_.empty(); }
     /// Opens the target where need be, which may take a while; false when it cannot be opened now.
@@ -46,6 +46,7 @@ public:
 private:
     std::string channel_;
     std::uint64_t channel_id_;
+    bool allow_foreign_owner_;
     std::string group_;
     std::string target_;
     std::unique_ptr<ProducerCore> producer_;
@@ -53,12 +54,14 @@ private:
 
 /// Throws Error(bad_options) when dead letters sent from `channel` to `target` could come back to
 /// it, or when the target exists and could not hold the largest of them, or carries objects of
-/// another size. A target made later is not checked: what it does not take is dropped and counted.
+/// another size; and what opening a target that exists throws. A target made later is not checked:
+/// what it does not take is dropped and counted.
 void check_dead_letter_target(const ChannelMemory& channel, const std::string& target);
 
 /// Publishes dead letters again to where they come from, or to `target` if it is not empty, at most
 /// `most` of them, and acknowledges each after: at least once. Returns how many.
 IPC_API std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
-                                           const std::string& target, std::uint64_t most);
+                                           const std::string& target, std::uint64_t most,
+                                           bool allow_foreign_owner);
 
 }  // namespace ipc::inline v1::protocol

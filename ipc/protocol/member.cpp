@@ -32,7 +32,7 @@ Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& 
       lease_limit_ms_(group_->lease_limit_ms.load(std::memory_order_relaxed)),
       max_attempts_(group_->max_attempts.load(std::memory_order_relaxed)),
       manual_(status_.has(GroupStatus::manual_ack)),
-      sink_(memory_->name(), memory_->preamble().channel_id, group, options.dead_letter) {}
+      sink_(*memory_, group, options.dead_letter) {}
 
 Status Member::walk(Received& out, Position position, LeaseState as) {
     if (is_gone() || memory_->is_removed()) return Status::removed;
