@@ -249,15 +249,11 @@ std::string duration(std::int64_t nanoseconds) {
            " s";
 }
 
-std::string name_of(const ParticipantReport& participant) {
-    return participant.name + " (pid " + std::to_string(participant.pid) + ")";
-}
-
 std::string name_of(const GroupReport& group, const std::vector<ParticipantReport>& participants) {
     if (!group.subscriber) return "group " + group.name;
     for (const ParticipantReport& participant : participants) {
         if (participant.group_index == static_cast<int>(group.index)) {
-            return "subscriber " + name_of(participant);
+            return "subscriber " + participant.title();
         }
     }
     return "a subscriber";
@@ -279,9 +275,9 @@ std::string find_stopped_claim(const ChannelMemory& memory, const ChannelReport&
     const SlotState state{memory.ring().at(position).state.load(std::memory_order_acquire)};
     if (!state.is_at(position) || state.phase() != Phase::claimed) return {};
     const ParticipantReport* owner = find_participant(report, static_cast<int>(state.producer()));
-    if (owner == nullptr || owner->process_state != 'T') return {};
+    if (owner == nullptr || !owner->is_stopped()) return {};
     return std::string(who) + " wait for message " + std::to_string(position) +
-           ", which stopped producer " + name_of(*owner) + " has claimed";
+           ", which stopped producer " + owner->title() + " has claimed";
 }
 
 /// Who holds the registry cannot be found out, only that somebody does.
@@ -330,15 +326,15 @@ std::string describe_blocking_group(const ChannelMemory& memory, const ChannelRe
         const LeaseReport& lease = group.leases.front();
         if (const ParticipantReport* member = find_participant(report, lease.member)) {
             sentence +=
-                ": member " + name_of(*member) + " holds message " + std::to_string(lease.position);
+                ": member " + member->title() + " holds message " + std::to_string(lease.position);
             if (member->last_received_ns == 0) return sentence;
             return sentence + " for " +
                    duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
         }
     }
     for (const ParticipantReport& member : report.participants) {
-        if (member.group_index == static_cast<int>(group.index) && member.process_state == 'T') {
-            return sentence + ": member " + name_of(member) + " is stopped";
+        if (member.group_index == static_cast<int>(group.index) && member.is_stopped()) {
+            return sentence + ": member " + member.title() + " is stopped";
         }
     }
     return sentence;
@@ -379,6 +375,11 @@ char ProcessStates::of(std::int32_t pid) {
     const auto [entry, is_new] = states_.try_emplace(pid);
     if (is_new) entry->second = os::process_state(pid);
     return entry->second;
+}
+
+std::string ParticipantReport::title() const {
+    return name + " (pid " + std::to_string(pid) +
+           (same_pid_namespace ? ")" : " in another PID namespace)");
 }
 
 Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)

@@ -36,7 +36,7 @@ struct ParticipantReport {
     std::int32_t pid = 0;            ///< as its own PID namespace counts
     bool same_pid_namespace = true;  ///< whether that pid means anything to this process
     bool alive = false;              ///< whether the process still has its memory
-    char process_state = 0;          ///< from /proc: R, S, D, T (stopped) ...; 0 unknown
+    char process_state = 0;          ///< from /proc: R, S, D, T, t ...; 0 unknown
     std::string group;               ///< of consumers
     int group_index = -1;            ///< of consumers and subscribers
     std::uint64_t messages = 0;      ///< published, or received; also by former owners of the entry
@@ -48,6 +48,11 @@ struct ParticipantReport {
     /// a few thousand messages may have followed.
     std::int64_t last_received_ns = 0;
     std::int64_t attached_at_ns = 0;  ///< CLOCK_REALTIME
+
+    /// By a signal, or by a debugger.
+    bool is_stopped() const { return process_state == 'T' || process_state == 't'; }
+    /// Its name and pid, for people: which pid of another namespace is meant, nobody can know.
+    IPC_API std::string title() const;
 };
 
 enum class LeaseKind : std::uint8_t {

@@ -4,7 +4,9 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -1104,6 +1106,26 @@ TEST(StoppedReader, ThatHoldsNothingHoldsProducersUpAndIsNamed) {
         EXPECT_EQ(child.wait(), 0);
         EXPECT_EQ(progress->count, 1U);
     }
+}
+
+TEST(StoppedReader, InADebuggerIsNamedAsStopped) {
+    const ChannelName name;
+    auto producer = Channel<>::create(name, {.capacity = 4}).producer();
+    const SharedValue<Progress> progress;
+    Child child([&] {
+        auto reader = Channel<>::open(name).subscribe();
+        progress->step = 1;
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(reaches(progress, 1));
+    ASSERT_EQ(::ptrace(PTRACE_SEIZE, child.pid(), nullptr, nullptr), 0);
+    ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, child.pid(), nullptr, nullptr), 0);
+    ASSERT_EQ(::waitpid(child.pid(), nullptr, __WALL), child.pid());
+    while (producer.try_send("more")) {
+    }
+    const std::string reason = inspect(name).blocked_by;
+    EXPECT_NE(reason.find(std::to_string(child.pid())), std::string::npos) << reason;
+    EXPECT_NE(reason.find("is stopped"), std::string::npos) << reason;
 }
 
 TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {

@@ -37,6 +37,15 @@ std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
     return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});
 }
 
+TEST(ParticipantTitle, SaysWhenItsPidIsOneOfAnotherNamespace) {
+    ParticipantReport participant;
+    participant.name = "worker";
+    participant.pid = 7;
+    EXPECT_EQ(participant.title(), "worker (pid 7)");
+    participant.same_pid_namespace = false;
+    EXPECT_EQ(participant.title(), "worker (pid 7 in another PID namespace)");
+}
+
 TEST(Inspect, ShowsTheChannelAsItWasCreated) {
     const ChannelName name;
     const std::int64_t start = os::now();

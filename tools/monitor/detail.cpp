@@ -243,7 +243,7 @@ struct Doing {
 
 Doing doing(const ParticipantReport& participant, std::int64_t now_ns) {
     if (!participant.alive) return {"dead", style_of(State::dead)};
-    if (participant.process_state == 'T' || participant.process_state == 't') {
+    if (participant.is_stopped()) {
         return {"stopped", style_of(State::stop)};
     }
     const std::string since = fmt::format(

@@ -35,14 +35,6 @@ std::string text_of(std::uint64_t count, const char* unit) {
     return fmt::format("{} {}{}", short_count(count), unit, count == 1 ? "" : "s");
 }
 
-std::string name_of(const ParticipantReport& participant) {
-    return fmt::format("{} (pid {})", printable(participant.name), participant.pid);
-}
-
-bool is_stopped(const ParticipantReport& participant) {
-    return participant.process_state == 'T' || participant.process_state == 't';
-}
-
 bool is_member(const ParticipantReport& participant, const GroupReport& group) {
     return participant.group_index == static_cast<int>(group.index);
 }
@@ -51,7 +43,7 @@ unsigned takers(const ChannelReport& channel, const GroupReport& group) {
     return static_cast<unsigned>(
         std::count_if(channel.participants.begin(), channel.participants.end(),
                       [&](const ParticipantReport& each) {
-                          return is_member(each, group) && each.alive && !is_stopped(each);
+                          return is_member(each, group) && each.alive && !each.is_stopped();
                       }));
 }
 
@@ -59,7 +51,8 @@ std::string title_of(const ChannelReport& channel, const GroupReport& group) {
     if (!group.subscriber) return group.name;
     for (const ParticipantReport& participant : channel.participants) {
         if (is_member(participant, group)) {
-            return fmt::format("{} ({})", participant.name, participant.pid);
+            return fmt::format("{} ({}{})", participant.name, participant.pid,
+                               participant.same_pid_namespace ? "" : " elsewhere");
         }
     }
     return "subscriber";
@@ -78,7 +71,7 @@ std::string missing(const ChannelReport& before, const ChannelReport& now, Which
             });
         if (still_there) continue;
         if (!names.empty()) names += ", ";
-        names += name_of(each);
+        names += printable(each.title());
     }
     return names;
 }
@@ -120,7 +113,7 @@ std::optional<Death> find_death(const ChannelReport* before, const ChannelReport
                                 const GroupReport* earlier, const GroupReport& group, double now) {
     for (const ParticipantReport& each : channel.participants) {
         if (!is_member(each, group) || each.alive || each.leases_held == 0) continue;
-        return Death{.at = now, .who = name_of(each), .held = each.leases_held};
+        return Death{.at = now, .who = printable(each.title()), .held = each.leases_held};
     }
     if (before == nullptr || earlier == nullptr) return std::nullopt;
     if (group.recovered > earlier->recovered) {
@@ -281,8 +274,8 @@ std::string explain(const Death& death, double now) {
 /// Members that hold messages and are stopped: the first of them, and how many there are.
 std::string explain_stopped(const ChannelReport& channel, const GroupReport& group) {
     for (const ParticipantReport& each : channel.participants) {
-        if (!is_member(each, group) || !each.alive || !is_stopped(each)) continue;
-        std::string sentence = fmt::format("member {} is stopped", name_of(each));
+        if (!is_member(each, group) || !each.alive || !each.is_stopped()) continue;
+        std::string sentence = fmt::format("member {} is stopped", printable(each.title()));
         if (each.leases_held > 0) {
             sentence += fmt::format(" and holds {}", text_of(each.leases_held, "message"));
             if (each.last_received_ns > 0) {
@@ -312,7 +305,7 @@ std::string explain_held(const ChannelReport& channel, const GroupReport& group)
     for (const ParticipantReport& each : channel.participants) {
         if (static_cast<int>(each.index) != lease->member || !each.alive) continue;
         std::string sentence =
-            fmt::format("member {} holds message {}", name_of(each), lease->position);
+            fmt::format("member {} holds message {}", printable(each.title()), lease->position);
         if (each.last_received_ns > 0) {
             sentence += fmt::format(
                 " for {}", text_of(seconds(channel.sampled_at_ns - each.last_received_ns)));
