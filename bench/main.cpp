@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -158,6 +159,19 @@ void write_file(const std::string& path, const std::string& text) {
     if (!file) throw Failure(fmt::format("cannot write {}", path));
 }
 
+/// Whole or not at all: who is interrupted keeps the results of the last time. What is no file (a
+/// pipe, a terminal) cannot be replaced.
+void replace_file(const std::string& path, const std::string& text) {
+    const auto status = std::filesystem::status(path);
+    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
+        write_file(path, text);
+        return;
+    }
+    const std::string beside = path + ".new";
+    write_file(beside, text);
+    std::filesystem::rename(beside, path);
+}
+
 bool is_complete(const Report& report) {
     return std::none_of(report.results.begin(), report.results.end(), [](const Result& result) {
         return result.state == Result::State::failed || result.state == Result::State::cut_off;
@@ -201,7 +215,9 @@ int measure(const Request& request, std::vector<Experiment> experiments,
         if (!request.only.empty()) select(experiment, wanted);
     }
     // An output that cannot be written is better known now than in twenty minutes.
-    if (!request.output.empty()) write_file(request.output, "");
+    if (!request.output.empty() && !std::ofstream(request.output, std::ios::app)) {
+        throw Failure(fmt::format("cannot write {}", request.output));
+    }
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,
                             .cpus = effort.cpus,
@@ -228,7 +244,7 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     }
     const std::string text = document.dump(1) + "\n";
     if (request.json) fmt::print("{}", text);
-    if (!request.output.empty()) write_file(request.output, text);
+    if (!request.output.empty()) replace_file(request.output, text);
     return complete ? 0 : 1;
 }
 

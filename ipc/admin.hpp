@@ -11,7 +11,7 @@ namespace ipc::inline v1 {
 
 /// Removes a channel: its name at once, its memory when the last process unmaps it. Participants
 /// get `removed`. Also removes a damaged object of that name. False when there is none; throws
-/// Error when this user may not.
+/// Error when this user may not. Write ipc::remove: a plain remove("name") is C's, for files.
 IPC_API bool remove(const std::string& channel);
 
 /// Removes channels that no living participant uses and that have no durable group; leaves alone

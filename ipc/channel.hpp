@@ -35,7 +35,8 @@ public:
 
     /// Ends the channel after everything published so far, waiting at most `wait` for a free slot.
     /// While an exclusive producer lives this asks it to close, which it does when it publishes
-    /// next, and returns timed_out if that took longer than `wait`.
+    /// next, and returns timed_out if that took longer than `wait`; it stays asked. Who has that
+    /// producer calls Producer::close: waiting here for oneself does not end.
     Outcome close(std::chrono::nanoseconds wait = std::chrono::nanoseconds::max());
     /// Drops what the members of a group were not handed yet; returns how many messages that were.
     /// Throws Error(not_found) when there is no such group.
@@ -57,8 +58,10 @@ protected:
 };
 
 /// A channel this process has mapped. Not a participant: it holds nobody back and takes no table
-/// entry. Copies share one mapping; the handles made from it keep it alive. T = std::byte carries
-/// byte messages of any length, any other trivially copyable T messages of exactly that type.
+/// entry. Copies share one mapping; the handles made from it keep it alive. Several threads may use
+/// it at the same time; once moved from, it can only be assigned to, or destroyed. T = std::byte
+/// carries byte messages of any length, any other trivially copyable T messages of exactly that
+/// type.
 ///
 /// Everything here throws Error when it fails, naming the channel, the cause and the remedy.
 template <Carriable T = std::byte>
@@ -99,10 +102,8 @@ public:
         return Consumer<T>(make_subscriber(options));
     }
 
-private:
-    using ChannelBase::ChannelBase;
-
-    /// A typed channel's slots and regions hold its type.
+    /// What such a channel is created with: slots and regions hold its type, whatever `options` say
+    /// (memory_cost(Channel<T>::fitting(options)) is what it costs).
     static ChannelOptions fitting(ChannelOptions options) {
         if constexpr (!is_bytes<T>) {
             // Slots align their payload to 8; stricter types travel in the region.
@@ -116,6 +117,9 @@ private:
         }
         return options;
     }
+
+private:
+    using ChannelBase::ChannelBase;
 };
 
 }  // namespace ipc::inline v1

@@ -93,14 +93,14 @@ public:
     Message(Message&& other) noexcept
         : reader_(std::exchange(other.reader_, nullptr)),
           received_(std::move(other.received_)),
-          status_(other.status_),
+          status_(std::exchange(other.status_, Status::empty)),
           peeked_(other.peeked_) {}
     Message& operator=(Message&& other) noexcept {
         if (this != &other) {
             release();
             reader_ = std::exchange(other.reader_, nullptr);
             received_ = std::move(other.received_);
-            status_ = other.status_;
+            status_ = std::exchange(other.status_, Status::empty);
             peeked_ = other.peeked_;
         }
         return *this;
@@ -111,7 +111,8 @@ public:
 
     /// Whether there is a message.
     explicit operator bool() const noexcept { return status_ == Status::ok; }
-    /// ok | empty | timed_out | closed | interrupted | removed
+    /// ok | empty | timed_out | closed | interrupted | removed; not_leased from try_peek of a
+    /// reader that is not lossy
     Status status() const noexcept { return status_; }
 
     std::span<const std::byte> bytes() const noexcept { return received_.bytes(); }
@@ -274,7 +275,7 @@ public:
         // What is left of a subscriber's batch ends as one. All else ends message by message, what
         // the program put here in place of a message included.
         protocol::Subscriber* subscriber = nullptr;
-        bool in_region = false;
+        bool at_once = false;
         std::uint64_t left = 0;
         for (Place& place : places_) {
             Message<T>& message = place.message;
@@ -288,12 +289,11 @@ public:
             }
             if (message.reader_ != subscriber) continue;
             message.reader_ = nullptr;
-            subscriber->give_up(message.received_);
-            in_region = in_region || message.received_.in_region;
+            at_once = subscriber->give_up(message.received_) || at_once;
             ++left;
         }
         if (subscriber == nullptr) return;
-        subscriber->after_giving_up(in_region);
+        subscriber->after_giving_up(at_once);
         subscriber->drop(left);
     }
 
@@ -373,10 +373,10 @@ private:
     bool hand_out(std::size_t index) {
         Message<T>& message = places_[index].message;
         const protocol::Received& received = message.received_;
+        if (message.reader_ != nullptr) message.reader_->memory()->check_fork();
         // What is handed out already, and no sample, has nothing left to do here.
         if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
             return true;
-        message.reader_->memory()->check_fork();
         return message.reader_->hand_out(message.received_);
     }
 
@@ -386,13 +386,15 @@ private:
 
 /// Receives messages: a member of a named group, or a subscriber. Move-only; one thread at a time.
 /// When the process dies, what it held goes to the other members; a subscriber's position ends with
-/// it.
+/// it. Once moved from, it can only be assigned to, or destroyed.
 template <Carriable T = std::byte>
 class Consumer {
 public:
     Consumer(Consumer&& other) noexcept : reader_(std::exchange(other.reader_, nullptr)) {}
+    /// What this one was ends now: a reliable one that nobody reads would fill the ring.
     Consumer& operator=(Consumer&& other) noexcept {
-        std::swap(reader_, other.reader_);
+        Consumer taken(std::move(other));
+        std::swap(reader_, taken.reader_);
         return *this;
     }
     ~Consumer() {
@@ -402,7 +404,7 @@ public:
     /// The next message; waits for one. Ends only with ok, closed, interrupted or removed. `closed`
     /// comes after every message was delivered; in a group after every message was settled, except
     /// those that this member, or (with automatic acknowledgement) another one that waits itself,
-    /// still holds.
+    /// still holds. A requested stop ends a wait: a message that is there is received all the same.
     Message<T> receive(std::stop_token stop = {}) {
         return {*reader_, [&] { return protocol::wait_for_ever(std::move(stop)); }};
     }

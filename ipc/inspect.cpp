@@ -459,8 +459,8 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
     return report;
 }
 
-ChannelReport inspect(const std::string& channel) {
-    return Inspector(channel).sample();
+ChannelReport inspect(const std::string& channel, bool allow_foreign_owner) {
+    return Inspector(channel, allow_foreign_owner).sample();
 }
 
 SharedMemorySpace shared_memory_space() {

@@ -158,6 +158,8 @@ private:
 };
 
 /// Keeps a channel mapped read-only, for repeated looks. Takes no table entry and delays nobody.
+/// Several threads may use it at the same time; once moved from, it can only be assigned to, or
+/// destroyed.
 class IPC_API Inspector {
 public:
     /// Throws Error, also when the channel does not exist.
@@ -173,7 +175,7 @@ private:
 };
 
 /// One look.
-IPC_API ChannelReport inspect(const std::string& channel);
+IPC_API ChannelReport inspect(const std::string& channel, bool allow_foreign_owner = false);
 
 /// Room for channels: /dev/shm, or wherever they are. In bytes.
 struct SharedMemorySpace {

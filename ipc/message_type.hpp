@@ -3,6 +3,8 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <functional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -12,10 +14,26 @@
 
 namespace ipc::inline v1 {
 
-/// What a channel can carry: bytes, or one trivially copyable type, which must mean the same in all
-/// processes: no pointers, no handles.
+namespace protocol {
+
+/// Types that are pointers at heart. There are more; these are the ones written by mistake.
 template <class T>
-concept Carriable = std::is_trivially_copyable_v<T> && !std::is_pointer_v<T> && alignof(T) <= 64;
+inline constexpr bool points_elsewhere =
+    std::is_pointer_v<T> || std::is_member_pointer_v<T> || std::is_null_pointer_v<T>;
+template <class C, class Traits>
+inline constexpr bool points_elsewhere<std::basic_string_view<C, Traits>> = true;
+template <class T, std::size_t extent>
+inline constexpr bool points_elsewhere<std::span<T, extent>> = true;
+template <class T>
+inline constexpr bool points_elsewhere<std::reference_wrapper<T>> = true;
+
+}  // namespace protocol
+
+/// What a channel can carry: bytes, or one trivially copyable type, which must mean the same in all
+/// processes: no pointers, no views, no handles.
+template <class T>
+concept Carriable = std::is_trivially_copyable_v<T> && !protocol::points_elsewhere<T> &&
+                    alignof(T) <= format::max_alignment;
 
 template <class T>
 inline constexpr bool is_bytes = std::is_same_v<T, std::byte>;
@@ -28,7 +46,9 @@ template <class T>
 constexpr std::string_view type_name() {
     const std::string_view text = __PRETTY_FUNCTION__;
     const std::size_t start = text.find("T = ") + 4;
-    const std::size_t end = text.find_first_of(";]", start);
+    // Up to the last bracket; GCC explains its own alias of the return type before that.
+    const std::size_t explained = text.find("; std::string_view", start);
+    const std::size_t end = explained != text.npos ? explained : text.rfind(']');
     return text.substr(start, end - start);
 }
 

@@ -68,7 +68,7 @@ public:
     T* operator->() const noexcept requires(!is_bytes<T>) { return reinterpret_cast<T*>(data_); }
 
     /// Publishes the message, waiting for a free slot. The loan is over when this succeeded; else
-    /// it can be published again.
+    /// it can be published again, unless it is of the wrong size.
     Sent publish(std::stop_token stop = {}) && {
         return publish(protocol::wait_for_ever(std::move(stop)));
     }
@@ -83,8 +83,10 @@ private:
     friend class Producer;
 
     Loan(protocol::ProducerCore& producer, std::size_t size, const protocol::Patience& patience)
-        : size_(size), status_(producer.loan(size, patience, block_, data_)) {
-        if (status_ == Status::ok) producer_ = &producer;
+        : status_(producer.loan(size, patience, block_, data_)) {
+        if (status_ != Status::ok) return;
+        producer_ = &producer;
+        size_ = size;
     }
     Sent publish(const protocol::Patience& patience) {
         if (producer_ == nullptr) return status_ == Status::ok ? Status::not_leased : status_;
@@ -96,12 +98,13 @@ private:
     protocol::ProducerCore* producer_ = nullptr;
     std::uint64_t block_ = 0;
     std::byte* data_ = nullptr;
-    std::size_t size_;
+    std::size_t size_ = 0;
     Status status_;
 };
 
 /// Publishes messages. Shared producers of one channel may be any number; an exclusive one is
-/// alone, and its path holds no atomic read-modify-write. Move-only; one thread at a time. When the
+/// alone, and its path holds no atomic read-modify-write. Move-only; one thread at a time; once
+/// moved from, it can only be assigned to, or destroyed. When the
 /// process dies, messages it published stay, and nobody sees one it was writing: its position is
 /// skipped, or, after an exclusive producer, goes to the first message of the next one.
 ///

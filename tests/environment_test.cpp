@@ -414,11 +414,14 @@ TEST(Fork, IteratingABatchInTheChildIsRefusedAndLeavesItsMessagesToTheParent) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 4});
     auto member = channel.join("workers", {.ack = Ack::manual});
+    auto subscriber = channel.subscribe();
     auto producer = channel.producer();
     for (const char* text : {"a", "b", "c", "d"})
         ASSERT_TRUE(producer.send(text));
     auto batch = member.try_receive_batch(4);
     ASSERT_EQ(batch.size(), 4U);
+    auto subscribers_batch = subscriber.try_receive_batch(4);
+    ASSERT_EQ(subscribers_batch.size(), 4U);
     auto at = batch.begin();
     const auto refused_in_a_child = [&](auto action) {
         Child child([&] { require_error(action, Errc::forked); });
@@ -426,6 +429,7 @@ TEST(Fork, IteratingABatchInTheChildIsRefusedAndLeavesItsMessagesToTheParent) {
     };
     refused_in_a_child([&] { ++at; });
     refused_in_a_child([&] { (void)batch.begin(); });
+    refused_in_a_child([&] { (void)subscribers_batch.begin(); });
     refused_in_a_child([&] { (void)batch.ack_all(); });
     std::string seen;
     for (; at != batch.end(); ++at) {

@@ -174,6 +174,18 @@ TEST(Header, WithAnyPartOfItsLayoutDamagedIsToldSo) {
     }
 }
 
+TEST(Header, WithATypeThatCannotBeIsDamaged) {
+    Preamble preamble = whole_header({});
+    preamble.type = {.hash = 1, .size = 20, .alignment = 4};
+    EXPECT_EQ(verdict_on(preamble), Errc{});
+    for (const std::uint32_t alignment : {0U, 3U, 12U, 128U, 0x80000000U}) {
+        preamble.type.alignment = alignment;
+        EXPECT_EQ(verdict_on(preamble), Errc::corrupt) << alignment;
+    }
+    preamble.type = {.hash = 0, .size = 0, .alignment = 8};
+    EXPECT_EQ(verdict_on(preamble), Errc::corrupt);
+}
+
 TEST(Header, WithAnOptionThatIsNeitherSetNorClearIsDamaged) {
     Preamble preamble = whole_header({});
     preamble.temporary = 1U << 8;

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <functional>
@@ -475,7 +477,8 @@ TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoWait) {
 
 TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoNeverSleep) {
     const ParticipantOptions spinning{.wait_policy = WaitPolicy::spinning()};
-    using Use = std::function<Status(Channel<>&)>;
+    using Attached = std::function<void()>;
+    using Use = std::function<Status(Channel<>&, const Attached&)>;
     // Returns what ended it.
     const auto repeat = [](const std::function<Status()>& once) {
         for (;;) {
@@ -484,28 +487,37 @@ TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoNeverSleep) {
         }
     };
     const std::vector<Use> uses{
-        [&](Channel<>& channel) {
-            return channel.subscribe({.participant = spinning}).receive().status();
-        },
-        [&](Channel<>& channel) {  // in waits that are too short for looking after the dead
+        [&](Channel<>& channel, const Attached& attached) {
             auto subscriber = channel.subscribe({.participant = spinning});
+            attached();
+            return subscriber.receive().status();
+        },
+        [&](Channel<>& channel,
+            const Attached& attached) {  // in waits that are too short for looking after the dead
+            auto subscriber = channel.subscribe({.participant = spinning});
+            attached();
             return repeat([&] { return subscriber.receive_for(1ms).status(); });
         },
-        [&](Channel<>& channel) {
+        [&](Channel<>& channel, const Attached& attached) {
             auto producer = channel.producer(spinning);
+            attached();
             return repeat([&] { return producer.send("x").status(); });
         },
-        [&](Channel<>& channel) {
+        [&](Channel<>& channel, const Attached& attached) {
             auto producer = channel.producer(spinning);
+            attached();
             return repeat([&] { return producer.try_send("x").status(); });
         },
-        [&](Channel<>& channel) {
+        [&](Channel<>& channel, const Attached& attached) {
             auto member = channel.join("empty");
+            attached();
             return repeat([&] { return member.try_receive().status(); });
         },
     };
     // Each alone with its channel: who finds out tells the others.
     const std::vector<ChannelName> names(uses.size());
+    const SharedValue<std::array<std::atomic<bool>, 5>> attached;
+    ASSERT_EQ(attached->size(), uses.size());
     std::vector<Child> children;
     children.reserve(uses.size());
     for (std::size_t i = 0; i < uses.size(); ++i) {
@@ -513,12 +525,13 @@ TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoNeverSleep) {
         { auto group = channel.join("full"); }
         children.emplace_back([&, i] {
             auto own = Channel<>::open(names[i]);
-            require(uses[i](own) == Status::removed, "told that it was removed");
+            require(uses[i](own, [&] { attached->at(i) = true; }) == Status::removed,
+                    "told that it was removed");
         });
     }
-    for (const ChannelName& name : names) {
-        ASSERT_TRUE(eventually([&] { return !inspect(name).participants.empty(); }));
-        ASSERT_TRUE(os::unlink_object(protocol::object_name(name)));
+    for (std::size_t i = 0; i < uses.size(); ++i) {
+        ASSERT_TRUE(eventually([&] { return attached->at(i).load(); }));
+        ASSERT_TRUE(os::unlink_object(protocol::object_name(names[i])));
     }
     for (std::size_t i = 0; i < uses.size(); ++i) {
         ASSERT_TRUE(eventually([&] { return !children[i].is_running(); }, 15)) << i;

@@ -445,6 +445,34 @@ TEST(SubscriberRelease, OfWhatALongMessageWaitedForMakesRoomInTheRegionAtOnce) {
     EXPECT_TRUE(producer.try_loan(8000));
 }
 
+TEST(SubscriberHandle, AssignedToEndsWhatItWas) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto active = channel.subscribe();
+    auto standby = channel.subscribe();
+    active = std::move(standby);
+    EXPECT_EQ(inspect(name).groups.size(), 1U);
+    auto producer = channel.producer();
+    send_to(producer, 0, 4);
+    for (Position i = 0; i < 4; ++i)
+        EXPECT_TRUE(active.try_receive());
+    EXPECT_TRUE(producer.try_send("nobody else holds the ring"));
+}
+
+TEST(SubscriberHandle, MovedFromMessagesAreNone) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto reader = channel.subscribe();
+    ASSERT_TRUE(channel.producer().send("text"));
+    auto message = reader.try_receive();
+    auto other = std::move(message);
+    EXPECT_FALSE(message);  // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(other.text(), "text");
+    message = std::move(other);
+    EXPECT_FALSE(other);  // NOLINT(bugprone-use-after-move)
+    EXPECT_EQ(message.text(), "text");
+}
+
 TEST(SubscriberStart, ARegionThatIsSmallerRetainsWhatItHolds) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 64, .region_size = 16384});

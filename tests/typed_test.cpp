@@ -1,12 +1,12 @@
 // Typed channels: messages of one trivially copyable type.
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <span>
 #include <string>
 #include <thread>
@@ -154,18 +154,19 @@ TYPED_TEST(TypedChannel, RefusesMessagesOfAnotherSizeEvenFromWhoOpensItAsBytes) 
 TYPED_TEST(TypedChannel, PassesOverAMessageThatIsNotOfItsSizeWhoeverReads) {
     using T = TypeParam;
     const ChannelName name;
-    auto channel = Channel<T>::create(name, {.capacity = 8});
+    auto channel = Channel<T>::create(name, {.capacity = 8, .region_size = 1 << 16});
     auto subscriber = channel.subscribe();
     auto lossy = channel.subscribe({.delivery = Delivery::lossy});
     auto member = channel.join("workers");
     {
         TornProducer damaged(name);
-        for (const std::size_t size : {sizeof(T) - 1, sizeof(T) + 1}) {
-            const Position position = damaged.claim();
-            // The shortest slot has room for 40 bytes. The rest of a longer text is never written.
-            damaged.write(position, std::string(std::min<std::size_t>(size, 40), 'x'),
-                          std::uint64_t{size - std::min<std::size_t>(size, 40)} << 32);
-            damaged.make_ready(position);
+        // In its slot, and in its producer's region, from the start of that.
+        for (const std::uint64_t flags : {0, 1 << 16}) {
+            for (const std::uint64_t size : {sizeof(T) - 1, sizeof(T) + 1}) {
+                const Position position = damaged.claim();
+                damaged.write(position, "", size << 32 | flags);
+                damaged.make_ready(position);
+            }
         }
     }
     const T value = make<T>(2);
@@ -177,7 +178,7 @@ TYPED_TEST(TypedChannel, PassesOverAMessageThatIsNotOfItsSizeWhoeverReads) {
         EXPECT_TRUE(same(*message, value));
     }
     for (const GroupReport& group : inspect(name).groups)
-        EXPECT_EQ(group.not_understood, 2U) << group.name;
+        EXPECT_EQ(group.not_understood, 4U) << group.name;
     EXPECT_EQ(channel.peek({}, 10).size(), 1U);
 }
 
@@ -297,7 +298,7 @@ TEST(TypedValues, AreNotRedrivenIntoAChannelForValuesOfAnotherSize) {
     const ChannelName dead("dead");
     const ChannelName other("other");
     auto letters = Channel<>::create(dead);
-    auto wrong = Channel<Big>::create(other);
+    auto wrong = Channel<Big>::create(other, {.region_size = 1 << 16});
     auto channel = Channel<Tick>::create(name);
     auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = dead});
     ASSERT_TRUE(channel.producer().send(Tick{1, 2.0, {}}));
@@ -305,6 +306,13 @@ TEST(TypedValues, AreNotRedrivenIntoAChannelForValuesOfAnotherSize) {
     std::string what;
     EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::type_differs);
     EXPECT_TRUE(contains(what, other)) << what;
+    // Nor are they in the way of others that come after them.
+    auto fitting = wrong.join("workers", {.ack = Ack::manual, .dead_letter = dead});
+    ASSERT_TRUE(wrong.producer().send(make<Big>(1)));
+    EXPECT_TRUE(fitting.receive().reject());
+    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::type_differs);
+    EXPECT_TRUE(contains(what, "1 stay there, 1 were sent back")) << what;
+    EXPECT_TRUE(same(*fitting.receive(), make<Big>(1)));
     EXPECT_EQ(redrive(dead), 1U);
     EXPECT_EQ(member.receive()->sequence, 1U);
 }
@@ -325,6 +333,39 @@ TEST(TypedValues, AreNotReadAsAnotherTypeUnlessItIsOfTheSameSizeAndAlignment) {
               Errc::type_differs);
 }
 
+template <class First, class Second>
+struct Both {
+    First first;
+    Second second;
+};
+
+TEST(TypedValues, AreToldApartByTheirWholeName) {
+    using A = Both<int[2], float>;
+    using B = Both<int[2], int>;
+    static_assert(sizeof(A) == sizeof(B));
+    const ChannelName name;
+    auto channel = Channel<A>::create(name);
+    EXPECT_EQ(refusal([&] { (void)Channel<B>::open(name); }), Errc::type_differs);
+    EXPECT_TRUE(contains(inspect(name).type_name, "Both<int")) << inspect(name).type_name;
+    EXPECT_TRUE(contains(inspect(name).type_name, "float>")) << inspect(name).type_name;
+}
+
+TEST(TypedValues, CostWhatTheOptionsThatFitThemSay) {
+    const ChannelName name;
+    using Sixteen8 = std::array<std::uint64_t, 16>;
+    const ChannelOptions asked{.capacity = 64, .region_size = 0};
+    auto channel = Channel<Sixteen8>::create(name, asked);
+    const MemoryCost cost = memory_cost(Channel<Sixteen8>::fitting(asked));
+    const ChannelReport report = inspect(name);
+    EXPECT_GE(report.inline_size, sizeof(Sixteen8));
+    const MemoryCost real = memory_cost({.capacity = 64,
+                                         .inline_size = std::uint32_t(report.inline_size),
+                                         .region_size = report.region_size});
+    EXPECT_EQ(cost.channel, real.channel);
+    EXPECT_EQ(cost.producer, real.producer);
+    EXPECT_GT(cost.channel, memory_cost(asked).channel);
+}
+
 TEST(TypedValues, AcceptsOnlyWhatMeansTheSameInAllProcesses) {
     struct Virtual {
         virtual ~Virtual() = default;
@@ -334,6 +375,8 @@ TEST(TypedValues, AcceptsOnlyWhatMeansTheSameInAllProcesses) {
     };
     static_assert(!Carriable<std::string> && !Carriable<int*> && !Carriable<Virtual>);
     static_assert(!Carriable<TooStrict>);
+    static_assert(!Carriable<std::string_view> && !Carriable<std::span<int>> &&
+                  !Carriable<std::reference_wrapper<int>> && !Carriable<int Tick::*>);
     static_assert(Carriable<Tick> && Carriable<std::byte> && Carriable<Wide>);
 }
 

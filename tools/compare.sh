@@ -6,6 +6,7 @@
 # Takes less than 20 minutes; with --quick, less than 2 and only good for a first look. The machine
 # should have nothing else to do. Works as root or with sudo, on Debian 12.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 effort=(--rounds 9 --seconds 0.25)
@@ -21,7 +22,8 @@ while (($#)); do
         echo "compare.sh: unknown option $1; see tools/compare.sh --help" >&2
         exit 2
         ;;
-    *) folder=$1 ;;
+    /*) folder=$1 ;;
+    *) folder=$here/$1 ;;
     esac
     shift
 done

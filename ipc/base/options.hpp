@@ -132,7 +132,8 @@ struct SubscribeOptions {
     ParticipantOptions participant = {};
 };
 
-/// What a channel costs in /dev/shm, in bytes, as a function of its options.
+/// What a channel costs in /dev/shm, in bytes, as a function of its options. Those of a channel
+/// with a type are made to fit the type: Channel<T>::fitting.
 struct MemoryCost {
     std::uint64_t channel;      ///< reserved at creation: header, tables, slots
     std::uint64_t producer;     ///< reserved for each producer slot in use: its region

@@ -12,7 +12,8 @@ namespace ipc::inline v1 {
 using Position = std::uint64_t;
 
 /// The expected outcomes of an operation on a channel. They are returned, never thrown; what goes
-/// wrong while a handle is set up is an `Error`.
+/// wrong while a handle is set up is an `Error`, and so is the use of a handle that a process got
+/// through fork.
 enum class Status : std::uint8_t {
     ok,
     full,         ///< try_send, try_loan: no room now; a reader has to release messages first

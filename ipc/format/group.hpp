@@ -57,11 +57,14 @@ struct GroupCounters {
     std::atomic<std::uint64_t> expired;         ///< of those, by the lease limit
     std::atomic<std::uint64_t> rejected;        ///< reject()
     std::atomic<std::uint64_t> dead_lettered;   ///< copied to the dead-letter channel
-    std::atomic<std::uint64_t> dropped;         ///< rejected or exhausted without such a channel
+    std::atomic<std::uint64_t> dropped;         ///< rejected or exhausted, and no letter: no such
+                                                ///< channel, or none that takes it
     std::atomic<std::uint64_t> aborted;         ///< positions skipped because their producer died
     std::atomic<std::uint64_t> skipped;         ///< positions a lossy or late reader missed
     std::atomic<std::uint64_t> purged;          ///< removed from the backlog by purge
-    std::atomic<std::uint64_t> not_understood;  ///< messages with unknown must-understand flags
+    std::atomic<std::uint64_t> not_understood;  ///< messages that are damaged, of another size than
+                                                ///< the channel's type, or with unknown
+                                                ///< must-understand flags
     std::atomic<std::uint64_t> passed_over;     ///< positions never handed out, for whatever reason
     std::atomic<std::uint64_t> recovered;       ///< of the returned, from members that died
 };

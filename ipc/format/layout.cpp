@@ -107,6 +107,13 @@ void check(const std::string& channel, const Preamble& preamble, std::uint64_t o
         throw Error(Errc::corrupt, channel, "the header's table of areas is damaged",
                     "remove the channel and create it again");
     }
+    const TypeIdentity& type = preamble.type;
+    const bool is_bytes = type.size == 0 && type.alignment == 0;
+    const bool is_aligned = std::has_single_bit(type.alignment) && type.alignment <= max_alignment;
+    if (!is_bytes && (type.size == 0 || !is_aligned)) {
+        throw Error(Errc::corrupt, channel, "the header's message type is damaged",
+                    "remove the channel and create it again");
+    }
     if (preamble.temporary > 1) {
         throw Error(Errc::corrupt, channel, "the header's options are damaged",
                     "remove the channel and create it again");

@@ -104,8 +104,10 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
         try {
             memory = watch_channel(next, channel.options().allow_foreign_owner);
         } catch (const Error& error) {
-            const bool may_come = error.code() == Errc::not_found || error.code() == Errc::removed;
-            if (error.code() == Errc::bad_name || (next == target && !may_come)) throw;
+            // What will not change by itself is told to whoever can change it. All else may.
+            const bool refused =
+                error.code() == Errc::foreign_owner || error.code() == Errc::permission_denied;
+            if (error.code() == Errc::bad_name || (next == target && refused)) throw;
             continue;
         }
         const std::uint64_t needed =
@@ -149,6 +151,9 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
     Member member(open_channel(dead_letter_channel, {}, how), redrive_group, options);
     std::map<std::string, std::unique_ptr<ProducerCore>> producers;
     std::uint64_t moved = 0;
+    // Those that their channel does not take stay, without being in the way of others.
+    std::vector<Received> misfits;
+    std::string misfit_for;
     // What becomes a dead letter again meanwhile waits for the next time.
     const Position end = find_tail(*member.memory());
     while (moved < most) {
@@ -179,10 +184,9 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                 return Patience{os::Deadline::after(std::chrono::seconds(5))};
             });
             if (sent.status() == Status::wrong_size) {
-                throw Error(Errc::type_differs, to,
-                            "carries objects of another size than message " +
-                                std::to_string(message.position) + " of " + dead_letter_channel,
-                            "name a target channel of bytes, or of the type it was sent to");
+                if (misfits.empty()) misfit_for = to;
+                misfits.push_back(std::move(message));
+                continue;
             }
             if (!sent) {
                 throw Error(Errc::timed_out, to,
@@ -196,7 +200,15 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
         (void)member.ack(message);
         ++moved;
     }
-    return moved;
+    if (misfits.empty()) return moved;
+    for (Received& message : misfits)
+        (void)member.nack(message, 0);
+    throw Error(Errc::type_differs, misfit_for,
+                "carries objects of another size than message " +
+                    std::to_string(misfits.front().position) + " of " + dead_letter_channel + "; " +
+                    std::to_string(misfits.size()) + " stay there, " + std::to_string(moved) +
+                    " were sent back",
+                "name a target channel of bytes, or of their type");
 }
 
 }  // namespace ipc::inline v1::protocol

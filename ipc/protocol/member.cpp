@@ -217,7 +217,8 @@ Status Member::reject(Received& message) {
     record(message);
     bury(message.position, pending);
     end_lease();
-    return Status::ok;
+    // With the group, the letter may have gone.
+    return has_ended() ? Status::lease_lost : Status::ok;
 }
 
 /// A new word, and not only a new deadline: a sweep that found the limit over a moment ago, and

@@ -234,7 +234,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
 /// Until `look` returns true. Who cannot wait looks thoroughly at once. Who can leaves it to the
 /// readers at first, which make room for many messages together: a look at what they are writing
 /// costs them more than the one slot that it may find, and so does asking them. One that spins for
-/// long does both, and none gives up without a thorough look.
+/// long does both, and none times out without a thorough look.
 Status ProducerCore::wait(FunctionRef<bool(bool)> look, os::Deadline deadline,
                           const std::stop_token& stop, bool for_region) {
     int looks = 0;

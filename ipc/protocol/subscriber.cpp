@@ -61,7 +61,7 @@ void Subscriber::pass_over(std::atomic<std::uint64_t>& counter) {
     ++next_;
 }
 
-void Subscriber::release_out_of_order(const Received& message) {
+bool Subscriber::release_out_of_order(const Received& message) {
     released_early_[message.position & ring_.mask] = true;
     ++early_;
     early_in_region_ = early_in_region_ || message.in_region;
@@ -72,9 +72,9 @@ void Subscriber::release_out_of_order(const Received& message) {
         ++oldest_;
     }
     // What one in a region waited for may itself be in a slot, and give no occasion.
-    if (oldest_ == former || !early_in_region_) return;
-    early_in_region_ = early_ != 0;
-    publish_position();
+    const bool frees_region = oldest_ != former && early_in_region_;
+    early_in_region_ = early_in_region_ && early_ != 0;
+    return frees_region;
 }
 
 void Subscriber::publish_position() {

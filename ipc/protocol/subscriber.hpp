@@ -61,23 +61,19 @@ public:
         return taken;
     }
 
-    void release(Received& message) override {
-        give_up(message);
-        after_giving_up(message.in_region);
-    }
-    /// The two halves of release, for a batch: the mark moves once.
-    void give_up(const Received& message) {
+    void release(Received& message) override { after_giving_up(give_up(message)); }
+    /// The two halves of release, for a batch: the mark moves once. Whether that should be at once:
+    /// a few large messages fill a region long before a step of slots.
+    bool give_up(const Received& message) {
         record(message);
-        if (message.position == oldest_ && early_ == 0) [[likely]] {
-            ++oldest_;
-        } else {
-            release_out_of_order(message);
-        }
+        if (message.position != oldest_ || early_ != 0) [[unlikely]]
+            return release_out_of_order(message);
+        ++oldest_;
+        return message.in_region;
     }
-    /// Moves the mark when it is time. A few large messages fill a region long before a step of
-    /// slots.
-    void after_giving_up(bool in_region) {
-        if (oldest_ - published_ >= step_ || in_region ||
+    /// Moves the mark when it is time.
+    void after_giving_up(bool at_once) {
+        if (oldest_ - published_ >= step_ || at_once ||
             producers_announced(*memory_, needs_fence_)) {
             publish_position();
         }
@@ -138,7 +134,7 @@ private:
     }
     Status look(Received& out);
     void pass_over(std::atomic<std::uint64_t>& counter);
-    void release_out_of_order(const Received& message);
+    bool release_out_of_order(const Received& message);
     void publish_position();
 
     Position next_;

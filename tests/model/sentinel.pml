@@ -247,7 +247,7 @@ receive:
         :: else -> seen = 0; goto receive
         fi;
 #else
-        // hold()
+        // begin_lease()
         about_to_hold[me] = true;
         store_relaxed(has_leases(me), 1);
 #ifndef CALLED_AFTER_LEASE
