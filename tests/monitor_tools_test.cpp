@@ -19,6 +19,7 @@
 #include "tests/support/shell.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/table.hpp"
+#include "tools/common/text.hpp"
 #include "tools/monitor/csv.hpp"
 #include "tools/monitor/json.hpp"
 #include "tools/monitor/metrics.hpp"
@@ -659,6 +660,23 @@ TEST_F(MonitorToolsTest, ExportsMetricsThatPromtoolAccepts) {
             "$each || exit 1; done");
     EXPECT_EQ(checked.exit_code, 0) << checked;
     EXPECT_EQ(checked.out + checked.err, "");
+}
+
+TEST_F(MonitorToolsTest, ExportsUtf8WhateverTheNamesOfChannelsAndProcessesAre) {
+    make_jobs();
+    const auto result =
+        run("ln -s \"$(command -v ipc-recv)\" $'strange-\\xff'; ./$'strange-\\xff' jobs & \n"
+            "touch $IPC_DIRECTORY/$'ipc.\\xff'\n"
+            "ipc-monitor export --listen 127.0.0.1:0 > port & \n"
+            "until grep -q listening port; do sleep 0.01; done\n"
+            "url=http://127.0.0.1:$(grep -o '[0-9]*$' port)/metrics\n"
+            "until curl -sSf $url > metrics && grep -aq strange- metrics; do sleep 0.01; done\n"
+            "kill $(jobs -p); wait 2> /dev/null; true");
+    ASSERT_EQ(result.exit_code, 0) << result;
+    const std::string metrics = read_file(shell.file("metrics"));
+    EXPECT_TRUE(is_utf8(metrics));
+    EXPECT_THAT(metrics, HasSubstr(R"(ipc_channel_readable{channel="\\xff"} 0)"));
+    EXPECT_THAT(metrics, HasSubstr(R"(subscriber="strange-\\xff ()"));
 }
 
 /// What the dashboard asks Prometheus, in all its panels and variables.

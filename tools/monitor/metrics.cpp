@@ -7,12 +7,14 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include <fmt/core.h>
 #include <prometheus/metric_family.h>
 
 #include "ipc/format/histogram.hpp"
+#include "tools/common/text.hpp"
 #include "tools/monitor/names.hpp"
 
 namespace ipc::tools::monitor {
@@ -151,8 +153,10 @@ private:
     std::map<std::string, std::size_t> places_;
 };
 
-Labels with(Labels labels, const char* name, std::string value) {
-    labels.push_back({.name = name, .value = std::move(value)});
+/// One value that is not UTF-8 has Prometheus refuse all the others, too, and anybody can make a
+/// file or a process of such a name.
+Labels with(Labels labels, const char* name, std::string_view value) {
+    labels.push_back({.name = name, .value = printable(value)});
     return labels;
 }
 
@@ -192,7 +196,7 @@ void add_group_gauges(Families& families, const ChannelHistory& channel,
     for (std::size_t i = 0; i < state_names.size(); ++i) {
         if (i == static_cast<std::size_t>(State::unreadable)) continue;  // channels are
         families.gauge("ipc_group_state", "1 for the state the group is in, 0 for the others.",
-                       with(labels, "state", std::string(state_names[i])),
+                       with(labels, "state", state_names[i]),
                        i == static_cast<std::size_t>(history.state) ? 1.0 : 0.0);
     }
     families.gauge("ipc_group_service_capacity_messages_per_second",
@@ -273,7 +277,7 @@ std::vector<MetricFamily> Metrics::Collect() const {
     families.gauge("ipc_shared_memory_free_bytes", "What of it is free.", {},
                    static_cast<double>(history_.space().free));
     for (const ChannelHistory& channel : history_.channels()) {
-        const Labels labels = {{.name = "channel", .value = channel.name}};
+        const Labels labels = with({}, "channel", channel.name);
         families.gauge("ipc_channel_readable",
                        "0: damaged, of another version or owner; nothing else is known of it.",
                        labels, channel.report ? 1.0 : 0.0);
