@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <fstream>
+#include <functional>
 #include <random>
 #include <sstream>
 #include <string>
@@ -385,6 +386,41 @@ TEST_F(RecordTest, SaysWhatAFileIsThatItCannotRead) {
     // As a later version would begin; the checksum is right.
     write_file(path(), "55f9fe2e {\"format\":\"ipc-monitor record\",\"version\":2}\n");
     EXPECT_THAT(failure_of(path()), HasSubstr("has version 2, this program reads version 1"));
+}
+
+TEST_F(RecordTest, RefusesFiguresThatNoChannelCanHave) {
+    const auto failure_with = [&](const std::function<void(Snapshot&)>& change) {
+        Snapshot snapshot = full_snapshot();
+        change(snapshot);
+        {
+            RecordWriter writer(path(), true);
+            writer.add(full_snapshot());
+            writer.add(snapshot);
+        }
+        return failure_of(path());
+    };
+    const auto channel = [](Snapshot& snapshot) -> ChannelReport& {
+        return *snapshot.channels[1].report;
+    };
+    EXPECT_EQ(failure_with([&](Snapshot& it) {
+                  channel(it).groups[0].members = 4000;
+                  channel(it).participants.resize(4000);
+                  channel(it).groups.resize(1024);
+              }),
+              "");
+    const std::vector<std::function<void(Snapshot&)>> impossible = {
+        [&](Snapshot& it) { channel(it).groups[0].members = 4001; },
+        [&](Snapshot& it) { channel(it).groups[0].members = 4'294'967'295; },
+        [&](Snapshot& it) { channel(it).participants.resize(4001); },
+        [&](Snapshot& it) { channel(it).groups.resize(1025); },
+        [&](Snapshot& it) { channel(it).capacity = 0; },
+        [&](Snapshot& it) { channel(it).sampled_at_ns = -1; }};
+    for (std::size_t i = 0; i < impossible.size(); ++i)
+        EXPECT_THAT(failure_with(impossible[i]), HasSubstr("line 3 is damaged")) << i;
+    for (const char* text : {"26ad0294 {\"format\":5,\"version\":1}\n"}) {
+        write_file(path(), text);
+        EXPECT_THAT(failure_of(path()), HasSubstr("is not a record")) << text;
+    }
 }
 
 // --- metrics ------------------------------------------------------------------------------------

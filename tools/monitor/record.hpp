@@ -16,7 +16,8 @@ namespace ipc::tools::monitor {
 //
 // Each line is complete in itself and carries a checksum, so that whatever happens to the file or
 // to the process that writes it, the lines before are good. Numbers in a record are whatever
-// somebody wrote into it, as are those in shared memory: those who show them take them as they are.
+// somebody wrote into it, as are those in shared memory: those who show them take them as they are,
+// but for a few that no report can hold, which are damage.
 
 /// Writes a record. Each snapshot is in the file when `add` returns.
 class RecordWriter {
