@@ -1,10 +1,14 @@
 // ipc-monitor in a terminal (tmux), watching real processes as they come, stop, die and go.
 
+#include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <chrono>
 #include <filesystem>
@@ -284,7 +288,8 @@ TEST_F(MonitorScreen, LeavesTheTerminalAsItWasHoweverItEnds) {
     terminal.enter("ulimit -c 0; stty -g > before");
     // By a key; by signals one may send; by an error of its own. `kill -9` leaves nothing to do it.
     for (const std::string end :
-         {"q", "C-c", "INT", "TERM", "HUP", "QUIT", "SEGV", "ABRT", "BUS", "FPE"}) {
+         {"q",    "C-c",  "INT",    "TERM", "HUP",  "QUIT", "SEGV", "ABRT", "BUS",  "FPE", "USR1",
+          "USR2", "ALRM", "VTALRM", "PROF", "TRAP", "XFSZ", "XCPU", "PWR",  "POLL", "ILL", "SYS"}) {
         terminal.enter("clear; ipc-monitor --interval 0.1; echo ended with $?");
         ASSERT_TRUE(terminal.shows("There are no channels")) << end << terminal.screen();
         EXPECT_EQ(terminal.variable("alternate_on"), "1\n");
@@ -306,6 +311,35 @@ TEST_F(MonitorScreen, LeavesTheTerminalAsItWasHoweverItEnds) {
         terminal.enter("clear; stty -g > after; echo compared: $(cmp before after && echo same)");
         EXPECT_TRUE(terminal.shows("compared: same")) << end << terminal.screen();
     }
+}
+
+TEST_F(MonitorScreen, EndsWithItsTerminalThoughItIgnoresHangups) {
+    const int master = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    ASSERT_GE(master, 0);
+    ASSERT_EQ(::grantpt(master), 0);
+    ASSERT_EQ(::unlockpt(master), 0);
+    const winsize size = {.ws_row = 24, .ws_col = 80, .ws_xpixel = 0, .ws_ypixel = 0};
+    ASSERT_EQ(::ioctl(master, TIOCSWINSZ, &size), 0);
+    const std::string name = ::ptsname(master);
+    Child monitor([&] {
+        ::signal(SIGHUP, SIG_IGN);
+        ::setsid();
+        const int terminal = ::open(name.c_str(), O_RDWR);
+        for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+            ::dup2(terminal, stream);
+        ::setenv("TERM", "xterm", 1);
+        ::execl(IPC_TOOL_DIRECTORY "/ipc-monitor", "ipc-monitor", "--interval", "0.1", nullptr);
+    });
+    std::string seen;
+    while (!contains(seen, "There are no channels")) {
+        std::array<char, 4096> part;
+        const ssize_t length = ::read(master, part.data(), part.size());
+        ASSERT_GT(length, 0) << seen;
+        seen.append(part.data(), static_cast<std::size_t>(length));
+    }
+    ::close(master);
+    ASSERT_TRUE(eventually([&] { return !monitor.is_running(); }, patience));
+    EXPECT_EQ(monitor.wait(), 128 + SIGHUP);
 }
 
 TEST_F(MonitorScreen, GivesTheTerminalBackWhileItIsStopped) {

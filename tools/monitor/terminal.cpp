@@ -13,6 +13,7 @@
 #include <atomic>
 #include <clocale>
 #include <cstdlib>
+#include <map>
 #include <string_view>
 
 // Functions instead of macros that have the names of common words.
@@ -51,8 +52,15 @@ void restore_at_once() {
     ::tcsetattr(STDIN_FILENO, TCSANOW, &before.mode);
 }
 
-constexpr std::array deadly = {SIGQUIT, SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS, SIGXCPU};
-std::array<struct sigaction, deadly.size()> deadly_before;
+/// Those that end a process unless it does something about them, but for SIGKILL, and for those of
+/// `Signals`.
+bool is_deadly(int signal) {
+    constexpr std::array others = {SIGKILL, SIGHUP,  SIGINT,  SIGTERM, SIGPIPE, SIGSTOP, SIGTSTP,
+                                   SIGTTIN, SIGTTOU, SIGCONT, SIGCHLD, SIGURG,  SIGWINCH};
+    return std::find(others.begin(), others.end(), signal) == others.end();
+}
+
+std::map<int, struct sigaction> deadly_before;
 
 // SA_RESETHAND: raised again, the signal does what it did without this handler.
 void on_deadly_signal(int signal) {
@@ -61,17 +69,22 @@ void on_deadly_signal(int signal) {
 }
 
 void take_deadly_signals() {
-    for (std::size_t i = 0; i < deadly.size(); ++i) {
+    for (int signal = 1; signal <= SIGRTMAX; ++signal) {
+        struct sigaction old = {};
+        // The C library keeps some for itself, and says so here. What is ignored ends nothing.
+        if (!is_deadly(signal) || ::sigaction(signal, nullptr, &old) != 0) continue;
+        if (old.sa_handler == SIG_IGN) continue;
         struct sigaction action = {};
         action.sa_handler = on_deadly_signal;
         action.sa_flags = static_cast<int>(SA_RESETHAND | SA_NODEFER);
-        ::sigaction(deadly[i], &action, &deadly_before[i]);
+        if (::sigaction(signal, &action, nullptr) == 0) deadly_before.emplace(signal, old);
     }
 }
 
 void give_back_deadly_signals() {
-    for (std::size_t i = 0; i < deadly.size(); ++i)
-        ::sigaction(deadly[i], &deadly_before[i], nullptr);
+    for (const auto& [signal, action] : deadly_before)
+        ::sigaction(signal, &action, nullptr);
+    deadly_before.clear();
 }
 
 // --- signals that concern the screen ------------------------------------------------------------
@@ -322,12 +335,10 @@ std::vector<Key> Terminal::wait(std::optional<std::chrono::steady_clock::time_po
         ::refresh();
     }
     std::vector<Key> keys;
-    if ((events[0].revents & POLLIN) == 0) {
-        // A terminal that hung up is readable for ever.
-        if (events[0].revents != 0)
-            keys.push_back({.kind = Key::Kind::character, .character = U'q'});
-        return keys;
-    }
+    // It is readable for ever, and nothing comes of it. Whoever ignores SIGHUP finds out here.
+    constexpr int gone = POLLHUP | POLLERR | POLLNVAL;
+    if ((events[0].revents & gone) != 0) throw EndedBySignal{SIGHUP};
+    if ((events[0].revents & POLLIN) == 0) return keys;
     wint_t code = 0;
     for (int kind = ::get_wch(&code); kind != ERR; kind = ::get_wch(&code)) {
         if (kind == KEY_CODE_YES) {

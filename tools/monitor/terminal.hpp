@@ -33,7 +33,8 @@ public:
     bool speaks_unicode() const;
     void draw(const Canvas& canvas);
     /// Waits until there are keys, the screen has to be drawn again, or the time has come; also
-    /// returns, without keys, when a signal arrives.
+    /// returns, without keys, when a signal arrives. A terminal that is gone counts as a SIGHUP,
+    /// also where that is ignored.
     std::vector<Key> wait(std::optional<std::chrono::steady_clock::time_point> until);
 
 private:
