@@ -24,6 +24,7 @@
 #include "tools/monitor/chart.hpp"
 #include "tools/monitor/history.hpp"
 #include "tools/monitor/live_source.hpp"
+#include "tools/monitor/pacer.hpp"
 #include "tools/monitor/screen.hpp"
 #include "tools/monitor/view.hpp"
 
@@ -1036,6 +1037,17 @@ TEST(LiveSource, LeavesNewChannelsForLaterOnlyWhenItIsToHurry) {
     hurried.next(history);
     EXPECT_EQ(history.channels().size(), 3U);
     EXPECT_EQ(history.left(), 0U);
+}
+
+TEST(Pacer, LeavesOutWhatWasMissedAndKeepsTheGrid) {
+    const Pacer::Clock::time_point start{1000s};
+    Pacer pacer(2s, start);
+    EXPECT_EQ(pacer.next(start), start + 2s);
+    EXPECT_EQ(pacer.next(start + 2s), start + 4s);
+    EXPECT_EQ(pacer.next(start + 5s), start + 6s);
+    // An hour later: one sample, not 1800.
+    EXPECT_EQ(pacer.next(start + 1h + 1s), start + 1h + 2s);
+    EXPECT_EQ(pacer.next(start + 1h + 2s), start + 1h + 4s);
 }
 
 TEST(LiveSource, ForgetsChannelsThatAreGone) {

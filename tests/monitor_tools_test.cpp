@@ -825,6 +825,27 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
     }
 }
 
+TEST_F(MonitorToolsTest, DoesNotMakeUpForSamplesOfTheTimeItWasStopped) {
+    // Stopped for longer than all that are left would take.
+    const auto result =
+        run("ipc-monitor record r --interval 0.02 --count 60 & recorder=$!\n"
+            "until [ \"$(cat r 2> /dev/null | wc -l)\" -ge 3 ]; do sleep 0.01; done\n"
+            "kill -STOP $recorder; sleep 2; kill -CONT $recorder; wait $recorder");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    std::vector<std::int64_t> times;
+    RecordReader reader(shell.file("r"));
+    while (const auto snapshot = reader.next())
+        times.push_back(snapshot->sampled_at_ns);
+    ASSERT_EQ(times.size(), 60U);
+    std::size_t after = 1;
+    for (std::size_t i = 1; i < times.size(); ++i) {
+        if (times[i] - times[i - 1] > times[after] - times[after - 1]) after = i;
+    }
+    // Each that follows has a time of its own, and none comes before its time.
+    const auto others = static_cast<std::int64_t>(times.size() - after) - 2;
+    EXPECT_GE(times.back() - times[after], others * second / 50);
+}
+
 TEST_F(MonitorToolsTest, PlotsARecordAndWhatIsThere) {
     make_jobs();
     run("ipc-monitor record r --interval 0.02 --count 10");

@@ -21,6 +21,7 @@
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/history.hpp"
 #include "tools/monitor/live_source.hpp"
+#include "tools/monitor/pacer.hpp"
 #include "tools/monitor/record.hpp"
 #include "tools/monitor/svg_plot.hpp"
 
@@ -189,17 +190,19 @@ int plot_live(const PlotRequest& request, const Signals& signals) {
     LiveSource source(Sampler({request.channel}, request.open.allow_foreign_owner),
                       *request.interval);
     Collector collector(request);
-    const auto start = Source::Clock::now();
-    const auto end = start + std::chrono::duration_cast<Source::Clock::duration>(
+    const auto start = Pacer::Clock::now();
+    const auto end = start + std::chrono::duration_cast<Pacer::Clock::duration>(
                                  std::chrono::duration<double>(60 * request.minutes));
+    Pacer pacer(*request.interval, start);
     try {
-        for (std::uint64_t i = 1;; ++i) {
+        while (true) {
             collector.add(source.snapshot());
             // A typo is not an empty picture after ten minutes.
             if (!collector.has_seen_channel()) break;
-            const auto due = start + i * *request.interval;
+            const auto now = Pacer::Clock::now();
+            const auto due = pacer.next(now);
             if (due > end) break;
-            signals.sleep(due - Source::Clock::now());
+            signals.sleep(due - now);
         }
     } catch (const EndedBySignal&) {
         write(collector, request);  // what there is until now

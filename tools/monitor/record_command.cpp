@@ -13,6 +13,7 @@
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
 #include "tools/monitor/live_source.hpp"
+#include "tools/monitor/pacer.hpp"
 #include "tools/monitor/record.hpp"
 #include "tools/monitor/record_source.hpp"
 #include "tools/monitor/text_output.hpp"
@@ -35,12 +36,12 @@ int record(const RecordRequest& request, const Signals& signals) {
     LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
                       *request.interval);
     RecordWriter writer(request.file, request.overwrite);
-    const auto start = Source::Clock::now();
-    for (std::uint64_t i = 0;; ++i) {
+    Pacer pacer(*request.interval, Pacer::Clock::now());
+    for (std::uint64_t i = 1;; ++i) {
         writer.add(source.snapshot());
-        if (request.count && i + 1 >= *request.count) return 0;
-        const auto due = start + std::chrono::nanoseconds(*request.interval) * (i + 1);
-        signals.sleep(due - Source::Clock::now());
+        if (request.count && i >= *request.count) return 0;
+        const auto now = Pacer::Clock::now();
+        signals.sleep(pacer.next(now) - now);
     }
 }
 

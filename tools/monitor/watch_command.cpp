@@ -15,6 +15,7 @@
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
 #include "tools/monitor/live_source.hpp"
+#include "tools/monitor/pacer.hpp"
 #include "tools/monitor/text_output.hpp"
 
 namespace ipc::tools::monitor {
@@ -50,10 +51,10 @@ int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchReq
           const Signals& signals) {
     TextOutput output(request.text, count != 1, signals);
     source.next(output.history());
-    const auto start = Source::Clock::now();
+    Pacer pacer(request.interval.value_or(default_interval), Pacer::Clock::now());
     for (std::uint64_t i = 1; !count || i <= *count; ++i) {
-        const auto due = start + i * request.interval.value_or(default_interval);
-        signals.sleep(due - Source::Clock::now());
+        const auto now = Pacer::Clock::now();
+        signals.sleep(pacer.next(now) - now);
         source.next(output.history());
         output.write();
     }
