@@ -518,6 +518,8 @@ TEST_F(MonitorToolsTest, StreamsJsonAsOneObjectPerLine) {
             last = json["sampled_at_unix_ns"];
         }
     }
+    // So that who reads lines can read the only one.
+    EXPECT_EQ(lines_of(run("ipc-monitor --json --count 1 --interval 0.02").out).size(), 1U);
     // With an interval alone, until nobody reads any more.
     const auto endless = run("ipc-monitor --json --interval 0.02 | head -n 5");
     EXPECT_EQ(lines_of(endless.out).size(), 5U) << endless;
@@ -629,6 +631,18 @@ TEST_F(MonitorToolsTest, CheckFollowsTheConventionsOfMonitoringPlugins) {
     expect_error(check("--max-backlog many"), 3, "--max-backlog");
     expect_error(check("--nonsense"), 3, "--nonsense");
     EXPECT_THAT(check("--nonsense").out, StartsWith("IPC UNKNOWN - "));
+}
+
+TEST_F(MonitorToolsTest, OptionsBeforeASubCommandAreNotLost) {
+    make_jobs();
+    expect_error(run("ipc-monitor jobs check"), 3, "CHANNEL stands before check");
+    expect_error(run("ipc-monitor --interval 5 check"), 3,
+                 "write ipc-monitor check, then --interv");
+    expect_error(run("ipc-monitor --allow-foreign-owner check"), 3, "--allow-foreign-owner");
+    expect_error(run("ipc-monitor --json check"), 3, "check has no --json");
+    expect_error(run("ipc-monitor --interval 5 record r --count 1"), 2, "--interval");
+    expect_error(run("ipc-monitor jobs plot jobs --minutes 1 -o a.svg"), 2, "CHANNEL");
+    EXPECT_EQ(run("ipc-monitor check --help").exit_code, 0);
 }
 
 TEST_F(MonitorToolsTest, CheckJudgesByLimits) {

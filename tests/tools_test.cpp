@@ -286,10 +286,10 @@ TEST_F(ToolsTest, CountIsAPromise) {
 TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
     for (const char* command :
          {"ipc-send", "ipc-send x --size 0", "ipc-send x --raw --size 4", "ipc-send x --nonsense",
-          "ipc-recv", "ipc-recv x --from yesterday", "ipc-recv x --count 0",
-          "ipc-recv x --group ''", "ipc-recv x --max-attempts 3", "ipc-rm", "ipc-rm x --dead",
-          "ipc-rm --dead --group g", "ipc-rm x --purge", "ipc-peek", "ipc-peek x --redrive --json",
-          "ipc-monitor --interval 0"}) {
+          "ipc-send x --no-create --capacity 8", "ipc-recv", "ipc-recv x --from yesterday",
+          "ipc-recv x --count 0", "ipc-recv x --group ''", "ipc-recv x --max-attempts 3", "ipc-rm",
+          "ipc-rm x --dead", "ipc-rm --dead --group g", "ipc-rm x --purge", "ipc-peek",
+          "ipc-peek x --redrive --json", "ipc-monitor --interval 0"}) {
         const Result result = run(command);
         EXPECT_EQ(result.exit_code, 2) << command << result;
         EXPECT_EQ(count_lines(result.err), 1U) << command << result;

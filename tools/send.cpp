@@ -162,8 +162,10 @@ int run(int argc, char** argv) {
     arguments.add_flag("--exclusive", request.exclusive,
                        "Be the only producer; faster, and refused while another one lives");
     add_open_options(arguments, request.open);
-    const ChannelArguments wanted(arguments);
-    arguments.add_flag("--no-create", request.no_create, "Fail when the channel does not exist");
+    ChannelArguments wanted(arguments);
+    // Otherwise they would be compared with nothing.
+    wanted.exclude(arguments.add_flag("--no-create", request.no_create,
+                                      "Fail when the channel does not exist"));
 
     return tool.run(argc, argv, [&](const Signals& signals) {
         auto channel = open_or_create(request, wanted);

@@ -118,4 +118,9 @@ bool ChannelArguments::given() const {
     return false;
 }
 
+void ChannelArguments::exclude(CLI::Option* option) {
+    for (CLI::Option* each : group_->get_options())
+        each->excludes(option);
+}
+
 }  // namespace ipc::tools

@@ -45,6 +45,8 @@ public:
     const ChannelOptions& options() const { return options_; }
     /// Whether the user asked for anything in particular.
     bool given() const;
+    /// Nothing may be asked for together with this option.
+    void exclude(CLI::Option* option);
 
 private:
     ChannelOptions options_;

@@ -1,7 +1,10 @@
 // ipc-monitor: the queues of this host, live and for programs.
 
 #include <algorithm>
+#include <string>
 #include <vector>
+
+#include <fmt/core.h>
 
 #include "tools/common/tool.hpp"
 #include "tools/monitor/commands.hpp"
@@ -27,6 +30,24 @@ constexpr const char* examples =
     "  OLDEST  age of the oldest unsettled       EXPECT  predicted response time of a new "
     "message\n";
 
+/// What stands before a sub-command is for who watches. The sub-command would do without it, and
+/// give an answer to another question.
+void refuse_options_before_commands(const CLI::App& arguments) {
+    for (const CLI::App* command : arguments.get_subcommands()) {
+        for (const CLI::Option* option : arguments.get_options()) {
+            if (option->count() == 0) continue;
+            const std::string name = option->get_name();
+            const std::string& wanted = command->get_name();
+            throw CLI::ValidationError(
+                command->get_option_no_throw(name) == nullptr
+                    ? fmt::format("{} has no {}", wanted, name)
+                    : fmt::format("{} stands before {}, which does not see it there; write "
+                                  "ipc-monitor {}, then {}",
+                                  name, wanted, wanted, name));
+        }
+    }
+}
+
 int run(int argc, char** argv) {
     Tool tool("ipc-monitor", "Shows the channels of this host and their groups, live.", examples);
     CLI::App& arguments = tool.arguments();
@@ -34,6 +55,7 @@ int run(int argc, char** argv) {
     const Command check = add_check(arguments);
     const std::vector<Command> others = {check, add_export(arguments), add_plot(arguments),
                                          add_record(arguments), add_replay(arguments)};
+    arguments.parse_complete_callback([&] { refuse_options_before_commands(arguments); });
     bool understood = false;
     const int code = tool.run(argc, argv, [&](const Signals& signals) {
         understood = true;

@@ -49,7 +49,7 @@ void expect_channels(const std::vector<std::string>& names, const History& histo
 
 int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchRequest& request,
           const Signals& signals) {
-    TextOutput output(request.text, count != 1, signals);
+    TextOutput output(request.text, request.text.count || count != 1, signals);
     source.next(output.history());
     Pacer pacer(request.interval.value_or(default_interval), Pacer::Clock::now());
     for (std::uint64_t i = 1; !count || i <= *count; ++i) {
