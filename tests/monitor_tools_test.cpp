@@ -182,6 +182,18 @@ TEST(MonitorTable, DropsColumnsWhereNarrow) {
     }
 }
 
+TEST(MonitorTable, SeldomMessagesHaveARateThatIsNotZero) {
+    ChannelReport report = report_at(10 * second);
+    History history;
+    history.add(snapshot_of({sample_of(report)}, 10 * second));
+    report.sampled_at_ns = 15 * second;
+    report.messages_in = report.groups[0].delivered = report.groups[0].acked = 2;
+    history.add(snapshot_of({sample_of(report)}, 15 * second));
+    const std::string table = render(tree_of(history), Table::unlimited);
+    EXPECT_THAT(table, HasSubstr("  0.40  ")) << table;
+    EXPECT_THAT(table, HasSubstr("   0.40   0.40  ")) << table;
+}
+
 TEST(MonitorTable, SaysWhenThereIsNothing) {
     EXPECT_THAT(render({}, 80), HasSubstr("no channels"));
 }
@@ -874,12 +886,35 @@ TEST_F(MonitorToolsTest, PlotsARecordAndWhatIsThere) {
         EXPECT_THAT(svg, HasSubstr(">Response time</text>")) << file;
         EXPECT_THAT(svg, HasSubstr("group workers")) << file;
     }
+    // A record that was cut short is drawn as far as it is good.
+    result = run("truncate -s -9 r; ipc-monitor plot jobs --record r -o cut.svg");
+    expect_error(result, 1, "ends within line 11");
+    EXPECT_THAT(read_file(shell.file("cut.svg")), HasSubstr("group workers"));
+    run("ipc-monitor record r --overwrite --interval 0.02 --count 2");
     expect_error(run("ipc-monitor plot nothing --record r -o c.svg"), 1,
                  "channel nothing: not found");
     expect_error(run("ipc-monitor plot nothing --minutes 1 -o c.svg"), 1, "not found");
     expect_error(run("ipc-monitor plot jobs --group no --record r -o c.svg"), 1, "no group no");
     expect_error(run("ipc-monitor plot jobs -o c.svg"), 2, "--minutes");
     expect_error(run("ipc-monitor plot jobs --record r -o no/such/folder"), 1, "cannot write");
+}
+
+TEST_F(MonitorToolsTest, PlotsWhatIsPublishedThoughNobodyReads) {
+    ChannelReport report = report_at(second);
+    report.groups.clear();
+    {
+        RecordWriter writer(shell.file("r"), false);
+        for (int i = 1; i <= 10; ++i) {
+            report.sampled_at_ns = i * second;
+            report.messages_in += 7;
+            writer.add(snapshot_of({sample_of(report)}, i * second));
+        }
+    }
+    const auto result = run("ipc-monitor plot jobs --record r -o a.svg");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    const std::string svg = read_file(shell.file("a.svg"));
+    EXPECT_THAT(svg, HasSubstr("<path d=\"M"));
+    EXPECT_THAT(svg, HasSubstr(">published<"));
 }
 
 }  // namespace

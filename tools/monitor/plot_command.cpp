@@ -66,13 +66,11 @@ public:
         seen_ = true;
         capacity_ = channel.report->capacity;
         times_.push_back(time);
-        double in = NAN;
+        in_.push_back({time, published_per_second(*channel.report)});
         for (const GroupHistory& group : channel.groups) {
-            if (std::isfinite(group.points.back().in)) in = group.points.back().in;
             if (!request_.group.empty() && group.title != request_.group) continue;
             add(groups_[group.title], channel, group, time);
         }
-        in_.push_back({time, in});
     }
 
     bool has_seen_channel() const { return seen_; }
@@ -115,6 +113,15 @@ public:
     }
 
 private:
+    /// Since the snapshot before; NaN where that is not known.
+    double published_per_second(const ChannelReport& report) {
+        const auto before =
+            std::exchange(last_, std::pair(report.channel_id, ChannelStart(report)));
+        if (!before || before->first != report.channel_id) return NAN;
+        const auto rates = channel_rates(before->second, report);
+        return rates ? rates->messages_in : NAN;
+    }
+
     static void add(GroupSeries& series, const ChannelHistory& channel, const GroupHistory& group,
                     double time) {
         const Point& point = group.points.back();
@@ -156,6 +163,7 @@ private:
     bool seen_ = false;
     std::uint64_t capacity_ = 0;
     std::vector<double> times_;
+    std::optional<std::pair<std::uint64_t, ChannelStart>> last_;  ///< by the channel's identity
     std::vector<PlotPoint> in_;
     std::map<std::string, GroupSeries> groups_;
 };
@@ -178,9 +186,14 @@ void write(Collector& collector, const PlotRequest& request) {
 int plot_record(const PlotRequest& request, const Signals& signals) {
     RecordReader reader(request.record);
     Collector collector(request);
-    while (auto snapshot = reader.next()) {
-        signals.check();
-        collector.add(std::move(*snapshot));
+    try {
+        while (auto snapshot = reader.next()) {
+            signals.check();
+            collector.add(std::move(*snapshot));
+        }
+    } catch (const Failure&) {
+        if (collector.has_seen_channel()) write(collector, request);  // what is good of it
+        throw;
     }
     write(collector, request);
     return 0;

@@ -35,10 +35,6 @@ const std::vector<Table::Column> columns = {
 
 constexpr const char* unknown = "-";
 
-std::string count(double value) {
-    return short_count(static_cast<std::uint64_t>(std::llround(value)));
-}
-
 std::string duration(std::optional<double> seconds) {
     constexpr double decades = 1e9;  // more does not fit, and tells nobody more
     if (!seconds) return unknown;
@@ -63,7 +59,7 @@ std::vector<std::string> row(const ChannelHistory& channel) {
         printable(channel.name),
         short_bytes(report.reserved_bytes),
         short_count(report.producers()),
-        rates ? count(rates->messages_in) : unknown,
+        rates ? short_rate(rates->messages_in) : unknown,
         rates ? short_bytes(static_cast<std::uint64_t>(rates->bytes_in)) : unknown,
         "",
         "",
@@ -92,8 +88,8 @@ std::vector<std::string> row(const Row& line) {
         short_count(report.members),
         short_count(report.backlog),
         short_count(report.in_flight),
-        rates ? count(rates->out) : unknown,
-        rates ? count(rates->acked) : unknown,
+        rates ? short_rate(rates->out) : unknown,
+        rates ? short_rate(rates->acked) : unknown,
         short_count(report.redelivered),
         short_count(report.skipped),
         short_count(report.dead_lettered),
