@@ -475,6 +475,27 @@ TEST(History, StartsAnewWhenANameMeansAnotherChannelOrAnEntryAnotherGroup) {
     EXPECT_FALSE(host.history.channels()[0].rates.has_value());
 }
 
+TEST(History, AChannelMadeAgainIsAsItIsSinceThen) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    host.run(20);
+    channel.channel_id = 99;
+    host.run(1);
+    EXPECT_EQ(host.history.channels()[0].state, State::idle);
+    EXPECT_DOUBLE_EQ(host.history.channels()[0].state_since, host.history.now());
+    host.run(5);
+    EXPECT_DOUBLE_EQ(host.history.channels()[0].state_since, host.history.now() - 5);
+}
+
+TEST(History, AChannelThatCannotBeReadIsSoSinceTheFirstLook) {
+    Host host;
+    host.break_channel("broken", "not a channel");
+    host.run(1);
+    const double first = host.history.now();
+    host.run(5);
+    EXPECT_DOUBLE_EQ(host.history.channels()[0].state_since, first);
+}
+
 TEST(History, ForgetsWhatIsTooOld) {
     Host host;
     host.add_group(host.add_channel("jobs"), "workers", "w");

@@ -399,6 +399,8 @@ void History::update(ChannelHistory& channel, Sample sample) {
         channel.window.reset();
         channel.death.reset();
     }
+    // Since when it is as it is: of this channel, not of one before it.
+    if (!same && previous && channel.report) channel.state_since = now_;
     const auto enter = [this](auto& history, State state) {
         if (history.state != state) history.state_since = now_;
         history.state = state;
