@@ -350,6 +350,65 @@ TEST(State, IsNotStopWhileLongWorkGoesOn) {
     EXPECT_EQ(host.state(), State::slow);
 }
 
+/// A member that got its last message some seconds ago, and has it since.
+void hold(Host& host, ChannelReport& channel, GroupReport& group, std::int64_t seconds) {
+    host.now_ns = std::max(host.now_ns, 10'000 * second);
+    ParticipantReport& member = channel.participants[1];
+    member.leases_held = group.in_flight = 1;
+    member.last_received_ns = host.now_ns - seconds * second;
+    member.activity_since_ns = member.last_received_ns - second;
+    group.oldest_age_ns = seconds * second;
+}
+
+TEST(State, IsStopAtTheSecondLookWhereTheChannelTellsThatNobodyReceives) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = Host::add_group(channel, "workers", "w");
+    Host::publish(channel, 8);
+    Host::process(channel, group, 5, 0.01);
+    hold(host, channel, group, 60);
+    host.run(1);
+    EXPECT_NE(host.state(), State::stop);
+    host.run(1);
+    EXPECT_EQ(host.state(), State::stop);
+    EXPECT_EQ(host.why(), "3 messages wait, none was taken for 60s");
+    // As soon as it goes on.
+    host.run(1, [&] { Host::process(channel, group, 1, 0.01); });
+    EXPECT_NE(host.state(), State::stop);
+}
+
+TEST(State, IsNotStopBecauseOfTimesThatMayBeOld) {
+    // A thousand messages came at once, most of them without a stamp: since the newest one that had
+    // one, hundreds may have been taken.
+    for (const auto& [seconds, state] : {std::pair(1000, State::ok), {2000, State::stop}}) {
+        Host host;
+        ChannelReport& channel = host.add_channel("jobs", 2000);
+        GroupReport& group = Host::add_group(channel, "workers", "w");
+        Host::publish(channel, 1500);
+        Host::process(channel, group, 1000, 0.5);
+        hold(host, channel, group, seconds);
+        host.run(3);
+        EXPECT_EQ(host.state(), state) << seconds;
+    }
+}
+
+TEST(State, IsNotStopWhileWhatWaitsIsYoungOrSomebodyMayStillTakeIt) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = Host::add_group(channel, "workers", "w");
+    Host::publish(channel, 3);
+    hold(host, channel, group, 3600);
+    group.oldest_age_ns = second / 2;
+    host.run(3);
+    EXPECT_EQ(host.state(), State::ok);
+
+    hold(host, channel, group, 3600);
+    ParticipantReport& other = Host::add_participant(channel, ParticipantRole::consumer, "o", 0);
+    other.activity_since_ns = host.now_ns - 3600 * second;
+    host.run(3);
+    EXPECT_EQ(host.state(), State::ok);
+}
+
 TEST(State, OfDelayedMessagesIsNotStop) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");
@@ -395,6 +454,32 @@ TEST(State, NamesTheDeadThoughTheyWereRecoveredBetweenTwoLooks) {
     host.run(3);
     EXPECT_EQ(host.state(), State::dead);
     EXPECT_EQ(host.why(), "member w (pid 1001) died 2.0s ago and held 1 message, which others get");
+}
+
+TEST(State, OfThePresentIsDeadUntilOthersHaveWhatTheDeadHeld) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = Host::add_group(channel, "workers", "w");
+    Host::add_participant(channel, ParticipantRole::consumer, "other", 0);
+    channel.participants[1].leases_held = 1;
+    host.run(2);
+    channel.participants[1].alive = false;
+    host.run(1);
+    EXPECT_EQ(present_state(host.group()), State::dead);
+    channel.participants.erase(channel.participants.begin() + 1);
+    group.recovered = 1;
+    host.run(1);
+    EXPECT_EQ(host.state(), State::dead);
+    EXPECT_EQ(present_state(host.group()), State::idle);
+    // What else is wrong is not hidden by it.
+    channel.participants.pop_back();
+    group.members = 0;
+    Host::publish(channel, 3);
+    host.run(1);
+    EXPECT_EQ(host.state(), State::dead);
+    EXPECT_EQ(present_state(host.group()), State::stop);
+    EXPECT_EQ(explain(host.history.channels()[0], host.group(), State::stop, host.history.now()),
+              "3 messages wait, and the group has no members");
 }
 
 TEST(State, IsDeadWhenAProducerDiedInAPublish) {

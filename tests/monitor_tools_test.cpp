@@ -657,6 +657,22 @@ TEST_F(MonitorToolsTest, OptionsBeforeASubCommandAreNotLost) {
     EXPECT_EQ(run("ipc-monitor check --help").exit_code, 0);
 }
 
+TEST_F(MonitorToolsTest, CheckFindsAMemberThatLivesAndHangs) {
+    // It hangs in a write to a pipe that is full. Every look is a short one: the channel has to
+    // tell for how long it does.
+    const auto result =
+        run("ipc-send jobs < /dev/null; ipc-recv jobs --group workers --timeout 0\n"
+            "mkfifo full; exec 9<> full; ipc-recv jobs --group workers > full & member=$!\n"
+            "head -c 600000 /dev/zero | ipc-send jobs --size 30000\n"
+            "until ipc-monitor check --interval 0.1 > line; [ $? = 2 ]; do :; done\n"
+            "kill -0 $member; echo lives $?; cat line\n"
+            "kill $member; wait 2> /dev/null; true");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_THAT(result.out, StartsWith("lives 0\nIPC CRITICAL - jobs/workers: ")) << result;
+    EXPECT_THAT(result.out, HasSubstr(" messages wait, none was taken for ")) << result;
+    EXPECT_THAT(result.out, HasSubstr(" holds message ")) << result;
+}
+
 TEST_F(MonitorToolsTest, CheckJudgesByLimits) {
     // Read in pieces, with a member that is there all the time.
     const auto result = run(

@@ -139,11 +139,12 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
     const Estimate& estimate = row.estimate();
     const std::string name = channel.name + "/" + row.group->title;
 
-    const State state = row.state();
+    const State state = present_state(*row.group);
+    const std::string reason = name + ": " + explain(channel, *row.group, state, row.now);
     if (state == State::dead || state == State::stop) {
-        findings.add(Verdict::critical, name + ": " + explain(channel, *row.group, row.now));
+        findings.add(Verdict::critical, reason);
     } else if (state == State::full) {
-        findings.add(Verdict::warning, name + ": " + explain(channel, *row.group, row.now));
+        findings.add(Verdict::warning, reason);
     }
     if (request.min_members && !group.subscriber && group.members < *request.min_members) {
         findings.add(Verdict::critical, fmt::format("{}: {} of {} members live", name,
@@ -293,6 +294,9 @@ Command add_check(CLI::App& monitor) {
         "messages\nwere not recovered, or a CHANNEL does not exist. WARNING: producers are held "
         "up. "
         "UNKNOWN: a channel cannot be read,\nor the arguments are wrong.\n\n"
+        "That members live and take nothing is told from work that takes its time when nothing was "
+        "taken for 9 s\nand the time between the samples is long enough for ten works. For longer "
+        "work add --interval, or --max-age.\n\n"
         "  ipc-monitor check jobs --warn-backlog 100 --max-backlog 1000 --max-response 30\n");
     return {&arguments, [request](const Signals& signals) { return run(*request, signals); }};
 }

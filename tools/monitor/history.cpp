@@ -229,20 +229,63 @@ Window look_back(const Points& points) {
     return window;
 }
 
-/// Messages wait, and several should have been settled in the window, but none was. `service`: T_p
-/// in seconds, 0 if unknown; `takers`: members that live and are not stopped.
+/// Messages waited all through the window, and none of them was taken.
+bool has_waited(const Window& window, const GroupReport& group) {
+    return group.backlog > group.delayed && window.never_drained && window.none_taken;
+}
+
+/// The same, and several should have been settled in the window. `service`: T_p in seconds, 0 if
+/// unknown; `takers`: members that live and are not stopped.
 bool is_stalled(const Window& window, const GroupReport& group, double service, unsigned takers) {
     // With long work it is no accident that nothing happens for a while.
-    return group.backlog > group.delayed && window.seconds * takers >= 3 * service &&
-           window.never_drained && window.none_taken;
+    return has_waited(window, group) && window.seconds * takers >= 3 * service;
+}
+
+constexpr double enough_seconds = window_seconds * 0.9;
+
+/// For how long, as the report itself tells, messages have waited and nobody was seen to receive
+/// any; seconds, 0 where it tells nothing. Stamps are those of samples: what came after the newest
+/// is for the caller to consider.
+double untaken_seconds(const ChannelReport& channel, const GroupReport& group) {
+    if (group.backlog <= group.delayed) return 0;
+    std::int64_t last = 0;
+    unsigned holders = 0;
+    unsigned others = 0;
+    for (const ParticipantReport& each : channel.participants) {
+        if (!is_member(each, group) || !each.alive || is_stopped(each)) continue;
+        last = std::max({last, each.last_received_ns, each.activity_since_ns});
+        ++(each.leases_held > 0 ? holders : others);
+    }
+    // The oldest message is then one that is held. How long the others wait is not known, and who
+    // holds none may look for them only now and then.
+    if (holders > 0 && others > 0) return 0;
+    const std::int64_t age = std::max<std::int64_t>(group.oldest_age_ns, 0);
+    if (last <= 0 || last > channel.sampled_at_ns) return 0;
+    return seconds(std::min(age, channel.sampled_at_ns - last));
+}
+
+/// Whether that and what little was observed leave no doubt that a group is stalled: for those who
+/// look only twice.
+bool is_told_stalled(const Window& window, const ChannelReport& channel, const GroupReport& group,
+                     double service, unsigned takers) {
+    if (window.size < 2 || !has_waited(window, group)) return false;
+    const double untaken = untaken_seconds(channel, group);
+    if (untaken < enough_seconds) return false;
+    // Where messages come in bursts, so many may have been received since the newest stamp.
+    constexpr std::uint64_t most_without_stamp = 4097;
+    const auto since = static_cast<double>(std::min(group.delivered, most_without_stamp));
+    // That nothing was settled in so many times T_p is no accident: e^-10, if it is at random.
+    return window.seconds * takers >= 10 * service || untaken * takers >= 3 * service * since;
 }
 
 /// The state that the points tell, the newest being that of the report. Without regard to deaths.
-State judge(const Points& points, const Window& window, const GroupReport& group, bool stalled,
-            unsigned takers) {
+State judge(const Points& points, const Window& window, const ChannelReport& channel,
+            const GroupReport& group, double service, bool stalled, unsigned takers) {
     const double observed = points.back().at - points.front().at;
-    const bool whole = observed >= window_seconds * 0.9;
-    if (group.backlog > group.delayed && (takers == 0 || (whole && stalled))) return State::stop;
+    const bool whole = observed >= enough_seconds;
+    if (group.backlog > group.delayed && takers == 0) return State::stop;
+    if (whole && stalled) return State::stop;
+    if (is_told_stalled(window, channel, group, service, takers)) return State::stop;
     if (points.back().full && 2 * window.full >= window.size) return State::full;
     if (whole && window.size >= fewest_in_window && window.never_drained) return State::slow;
     if (whole && window.size >= 6 && points.back().backlog > 0) {
@@ -439,8 +482,9 @@ void History::update(ChannelHistory& channel, Sample sample) {
         }
         if (group.points.back().taken) group.last_taken = now_;
         note_death(group.death, find_death(before, report, earlier, now, now_));
-        enter(group, is_shown(group.death, now_) ? State::dead
-                                                 : judge(group.points, window, now, stalled, able));
+        group.state_of_living =
+            judge(group.points, window, report, now, group.service, stalled, able);
+        enter(group, is_shown(group.death, now_) ? State::dead : group.state_of_living);
     }
 
     if (before != nullptr && report.aborted > before->aborted) {
@@ -484,16 +528,21 @@ bool is_shown(const std::optional<Death>& death, double now) {
     return death && (!death->recovered || now - death->at < death_shown_seconds);
 }
 
-std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now) {
+State present_state(const GroupHistory& group) {
+    return group.death && !group.death->recovered ? State::dead : group.state_of_living;
+}
+
+std::string explain(const ChannelHistory& channel, const GroupHistory& group, State state,
+                    double now) {
     const ChannelReport& report = *channel.report;
     const GroupReport& figures = channel.report_of(group);
-    switch (group.state) {
+    switch (state) {
         case State::dead: return explain(*group.death, now);
         case State::stop: {
             std::string sentence = text_of(figures.backlog, "message") + " wait";
             if (figures.backlog == 1) sentence += "s";
             if (figures.members == 0) return sentence + ", and the group has no members";
-            const double idle = now - group.last_taken;
+            const double idle = std::max(now - group.last_taken, untaken_seconds(report, figures));
             if (idle > 0) sentence += fmt::format(", none was taken for {}", text_of(idle));
             if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return sentence + ": " + stopped;
@@ -540,6 +589,10 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, do
             return report.closed ? "the channel is closed" : "";
         }
     }
+}
+
+std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now) {
+    return explain(channel, group, group.state, now);
 }
 
 std::string explain(const ChannelHistory& channel, double now) {

@@ -18,8 +18,9 @@ namespace ipc::tools::monitor {
 // earlier ones. It is a function of the snapshots that were added, in their order, and of nothing
 // else.
 
-/// States are judged over this window, or at least three snapshots; in seconds. Rates and estimates
-/// are over a half to the whole of it.
+/// States are judged over this window, or at least three snapshots; in seconds. That a group has
+/// stopped is said earlier where the channel itself tells for how long nobody received anything.
+/// Rates and estimates are over a half to the whole of the window.
 constexpr double window_seconds = 10;
 /// Histories go back this far, or at least 16 snapshots; when there are many groups, as far as some
 /// megabytes reach.
@@ -100,7 +101,8 @@ struct GroupHistory {
     std::optional<Death> death;
     double service = 0;  ///< T_p: mean over the window, or the whole past; seconds, 0: unknown
     State state = State::idle;
-    double state_since;  ///< seconds
+    double state_since;                   ///< seconds
+    State state_of_living = State::idle;  ///< the state without regard to deaths
 
     double last_taken;  ///< when something was last seen to be handed out, or the first look
     std::uint64_t response_samples = 0;  ///< in the histogram
@@ -184,9 +186,15 @@ private:
 /// Whether the death is still to be shown.
 bool is_shown(const std::optional<Death>& death, double now);
 
+/// The state without deaths that are over, since others have what the dead held.
+State present_state(const GroupHistory& group);
+
 /// The state in a sentence: who is to blame, and what will happen. Empty when there is nothing to
 /// say.
 std::string explain(const ChannelHistory& channel, const GroupHistory& group, double now);
+/// The same of the present state.
+std::string explain(const ChannelHistory& channel, const GroupHistory& group, State state,
+                    double now);
 std::string explain(const ChannelHistory& channel, double now);
 
 /// By how much the predictions of the last minute were off: the median of |predicted - measured| /
