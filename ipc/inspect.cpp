@@ -130,17 +130,23 @@ std::vector<std::uint64_t> counts_of(const format::Histogram& histogram, std::ui
     return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(used)};
 }
 
-void count_leases(const ChannelMemory& memory, GroupReport& report, Position& oldest,
-                  std::uint64_t& settled_above) {
+/// What the words of a group say beyond what its report shows.
+struct Words {
+    Position oldest = 0;  ///< not settled
+    std::uint64_t settled_above = 0;
+};
+
+Words count_leases(const ChannelMemory& memory, GroupReport& report) {
+    Words words;
     std::uint64_t waiting = 0;
     bool found_oldest = false;
     const Position end =
         protocol::for_each_lease(memory, report.index, [&](Position position, Lease word) {
             if (word.state() == LeaseState::settled) {
-                if (found_oldest) ++settled_above;
+                if (found_oldest) ++words.settled_above;
                 return;
             }
-            if (!found_oldest) oldest = position;
+            if (!found_oldest) words.oldest = position;
             found_oldest = true;
             if (word.is_held()) {
                 ++report.in_flight;
@@ -159,9 +165,49 @@ void count_leases(const ChannelMemory& memory, GroupReport& report, Position& ol
                      .kind = kind_of(word.state())});
             }
         });
-    if (!found_oldest) oldest = end;
+    if (!found_oldest) words.oldest = end;
     report.position = end;
     report.backlog = waiting;
+    // The mark lags behind what is settled; whoever needs it moves it.
+    report.settled_below = words.oldest;
+    return words;
+}
+
+Words read_words(const ChannelMemory& memory, const Group& group, GroupReport& report) {
+    if (report.reliable && !report.subscriber) return count_leases(memory, report);
+    // Without leases, whatever was handed out is settled. A lossy group's mark follows its cursor.
+    report.position = report.reliable ? group.low_water_mark(std::memory_order_acquire)
+                                      : group.cursor.load(std::memory_order_acquire);
+    report.settled_below = report.position;
+    return {.oldest = report.position};
+}
+
+void read_counters(const format::GroupCounters& counters, GroupReport& report) {
+    report.redelivered = counters.redelivered.load(relaxed);
+    report.returned = counters.returned.load(relaxed);
+    report.expired = counters.expired.load(relaxed);
+    report.recovered = counters.recovered.load(relaxed);
+    report.rejected = counters.rejected.load(relaxed);
+    report.dead_lettered = counters.dead_lettered.load(relaxed);
+    report.dropped = counters.dropped.load(relaxed);
+    report.aborted = counters.aborted.load(relaxed);
+    report.skipped = counters.skipped.load(relaxed);
+    report.purged = counters.purged.load(relaxed);
+    report.not_understood = counters.not_understood.load(relaxed);
+}
+
+/// The figures that are positions minus counters.
+void derive_totals(const Words& words, std::uint64_t passed_over, GroupReport& report) {
+    report.settled = report.settled_below - report.start + words.settled_above;
+    const std::uint64_t taken = report.position - report.start;
+    report.delivered = taken - std::min(taken, passed_over) + report.redelivered;
+    // Without leases, whatever was handed out was processed.
+    const bool leases = report.reliable && !report.subscriber;
+    const std::uint64_t not_processed = leases ? report.dead_lettered + report.dropped +
+                                                     report.aborted + report.purged +
+                                                     report.not_understood
+                                               : passed_over;
+    report.acked = report.settled - std::min(report.settled, not_processed);
 }
 
 GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatus status,
@@ -185,55 +231,24 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
         only = &participant;
     }
 
-    const format::GroupCounters& counters = group.counters;
-    report.redelivered = counters.redelivered.load(relaxed);
-    report.returned = counters.returned.load(relaxed);
-    report.expired = counters.expired.load(relaxed);
-    report.recovered = counters.recovered.load(relaxed);
-    report.rejected = counters.rejected.load(relaxed);
-    report.dead_lettered = counters.dead_lettered.load(relaxed);
-    report.dropped = counters.dropped.load(relaxed);
-    report.aborted = counters.aborted.load(relaxed);
-    report.skipped = counters.skipped.load(relaxed);
-    report.purged = counters.purged.load(relaxed);
-    report.not_understood = counters.not_understood.load(relaxed);
-
-    // Positions before the tail, so that a position taken later cannot exceed it.
-    Position oldest = 0;
-    std::uint64_t settled_above = 0;
-    report.settled_below = group.low_water_mark(std::memory_order_acquire);
-    const bool leases = report.reliable && !report.subscriber;
-    if (leases) {
-        // The mark lags behind what is settled; whoever needs it moves it.
-        count_leases(memory, report, oldest, settled_above);
-        report.settled_below = oldest;
-    } else {
-        report.position =
-            report.reliable ? report.settled_below : group.cursor.load(std::memory_order_acquire);
-        oldest = report.position;
-    }
+    // Words before counters: format::GroupCounters says why. And positions before the tail, so that
+    // a position taken later cannot exceed it.
+    const Words words = read_words(memory, group, report);
+    read_counters(group.counters, report);
+    derive_totals(words, group.counters.passed_over.load(relaxed), report);
     const Position tail = find_tail(memory);
     // The tail was read later than the position, by more than a ring if this process was
     // interrupted.
     if (before(report.position, tail)) report.backlog += tail - report.position;
     report.backlog = std::min(report.backlog, memory.capacity());
-    report.settled = report.settled_below - report.start + settled_above;
-    const std::uint64_t taken = report.position - report.start;
-    report.delivered =
-        taken - std::min(taken, counters.passed_over.load(relaxed)) + report.redelivered;
     if (report.subscriber && only != nullptr && only->activity == Activity::running &&
         report.reliable && report.backlog != 0) {
         // Its mark is the oldest it holds; what it holds beyond that shows in no word.
         report.in_flight = 1;
         report.backlog -= 1;
     }
-    // Without leases, whatever was handed out was processed.
-    const std::uint64_t not_processed = leases ? report.dead_lettered + report.dropped +
-                                                     report.aborted + report.purged +
-                                                     report.not_understood
-                                               : counters.passed_over.load(relaxed);
-    report.acked = report.settled - std::min(report.settled, not_processed);
-    report.oldest_age_ns = before(oldest, tail) ? age_from(memory, oldest, tail, now) : -1;
+    report.oldest_age_ns =
+        before(words.oldest, tail) ? age_from(memory, words.oldest, tail, now) : -1;
     report.service_time_sum_ns = group.service_time.sum.load(relaxed);
     report.service_time = counts_of(group.service_time, report.service_time_sum_ns);
     report.response_time_sum_ns = group.response_time.sum.load(relaxed);
@@ -386,6 +401,18 @@ Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
     : memory_(protocol::watch_channel(channel, allow_foreign_owner)),
       own_namespace_(os::this_process().pid_namespace) {}
 
+/// What is computed from words and counters that were not read at one instant is wrong by a little
+/// (format::GroupCounters), now this way and now that. Who takes rates of it must not see it
+/// shrink.
+void Inspector::keep_from_going_back(GroupReport& group, std::uint32_t incarnation) const {
+    if (shown_.size() <= group.index) shown_.resize(group.index + 1);
+    Shown& shown = shown_[group.index];
+    if (shown.incarnation != incarnation) shown = {.incarnation = incarnation};
+    group.delivered = shown.delivered = std::max(shown.delivered, group.delivered);
+    group.settled = shown.settled = std::max(shown.settled, group.settled);
+    group.acked = shown.acked = std::max(shown.acked, group.acked);
+}
+
 ChannelReport Inspector::sample() const {
     ProcessStates processes;
     return sample(processes);
@@ -442,6 +469,7 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
         if (!status.is_active()) continue;
         report.groups.push_back(
             report_group(memory, i, status, report.participants, report.sampled_at_ns));
+        keep_from_going_back(report.groups.back(), status.incarnation());
         for (const LeaseReport& lease : report.groups.back().leases) {
             for (ParticipantReport& participant : report.participants) {
                 const bool held =

@@ -157,9 +157,9 @@ private:
     std::unordered_map<std::int32_t, char> states_;
 };
 
-/// Keeps a channel mapped read-only, for repeated looks. Takes no table entry and delays nobody.
-/// Several threads may use it at the same time; once moved from, it can only be assigned to, or
-/// destroyed.
+/// Keeps a channel mapped read-only, for repeated looks. Takes no table entry and delays nobody. No
+/// cumulative figure of a group is lower than at the look before. One thread at a time; once moved
+/// from, it can only be assigned to, or destroyed.
 class IPC_API Inspector {
 public:
     /// Throws Error, also when the channel does not exist.
@@ -170,8 +170,15 @@ public:
     ChannelReport sample(ProcessStates& processes) const;
 
 private:
+    struct Shown {
+        std::uint32_t incarnation = 0;
+        std::uint64_t delivered = 0, settled = 0, acked = 0;
+    };
+    void keep_from_going_back(GroupReport& group, std::uint32_t incarnation) const;
+
     std::shared_ptr<protocol::ChannelMemory> memory_;
     std::uint64_t own_namespace_;
+    mutable std::vector<Shown> shown_;  ///< of each group, by its index
 };
 
 /// One look.

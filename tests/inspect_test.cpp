@@ -6,6 +6,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdio>
+#include <functional>
 #include <numeric>
 #include <string>
 #include <thread>
@@ -692,6 +693,135 @@ TEST(Inspect, IsRightAboutCumulativeFiguresWhileTrafficGoesOn) {
     EXPECT_EQ(report.groups[0].acked, report.tail);
     EXPECT_EQ(report.groups[0].redelivered, (report.tail + 4) / 5);
     EXPECT_EQ(report.groups[0].delivered, report.tail + (report.tail + 4) / 5);
+}
+
+/// Looks again and again while `traffic` goes on in a thread of its own; the last look follows it.
+void watch(const std::string& channel, const std::function<void()>& traffic,
+           const std::function<void(const GroupReport&)>& look) {
+    const Inspector inspector(channel);
+    std::atomic<bool> over{false};
+    const std::jthread running([&] {
+        traffic();
+        over = true;
+    });
+    for (bool last = false; !last && !::testing::Test::HasFailure();) {
+        last = over;
+        look(inspector.sample().groups.at(0));
+    }
+}
+
+TEST(InspectTotals, AtMostOneMessageOfAPurgeIsTakenForAcked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 65536});
+    { auto group = channel.join("workers"); }
+    watch(
+        name,
+        [&] {
+            auto producer = channel.producer();
+            for (int round = 0; round < 20; ++round) {
+                while (producer.try_send("x")) {
+                }
+                EXPECT_EQ(channel.purge("workers"), 65536U);
+            }
+        },
+        [](const GroupReport& group) { EXPECT_LE(group.acked, 1U); });
+}
+
+TEST(InspectTotals, AtMostOneMessageOfAWorkerThatRejectsAllIsTakenForAcked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 131072});
+    auto member = channel.join("workers", {.ack = Ack::manual});
+    auto blocker = channel.join("workers", {.ack = Ack::manual});
+    auto producer = channel.producer();
+    // Held, so that a look has a long window to walk over.
+    ASSERT_TRUE(producer.send("x"));
+    const auto held = blocker.receive();
+    watch(
+        name,
+        [&] {
+            for (int i = 1; i < 131072; ++i) {
+                ASSERT_TRUE(producer.send("x"));
+                ASSERT_TRUE(member.receive().reject());
+            }
+        },
+        [](const GroupReport& group) { EXPECT_LE(group.acked, 1U); });
+}
+
+TEST(InspectTotals, APurgeThatIsKilledLeavesAtMostOneMessageThatCountsAsAcked) {
+    for (int round = 0; round < 5; ++round) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 262144});
+        { auto group = channel.join("workers"); }
+        auto producer = channel.exclusive_producer();
+        while (producer.try_send("")) {
+        }
+        Child purging([name = name.str()] { (void)Channel<>::open(name).purge("workers"); });
+        const Inspector inspector(name);
+        const auto deadline = std::chrono::steady_clock::now() + 10s;
+        while (inspector.sample().groups.at(0).settled == 0)
+            ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+        purging.kill();
+        EXPECT_LE(report_of(name, "workers").acked, 1U);
+    }
+}
+
+TEST(InspectTotals, NeverGoBackForWhoKeepsLooking) {
+    for (const Delivery delivery : {Delivery::reliable, Delivery::lossy}) {
+        const bool leases = delivery == Delivery::reliable;
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 64});
+        auto member = leases ? channel.join("workers", {.ack = Ack::manual})
+                             : channel.join("workers", {.delivery = delivery});
+        auto producer = channel.producer();
+        std::uint64_t received = 0;
+        std::uint64_t acked = 0;
+        GroupReport last;
+        watch(
+            name,
+            [&] {
+                for (int i = 0; i < 50'000; ++i) {
+                    // A lossy member falls behind, and jumps, all the time.
+                    for (int n = leases ? 1 : i % 100; n > 0; --n)
+                        ASSERT_TRUE(producer.try_send("x"));
+                    auto message = member.try_receive();
+                    if (!message) continue;
+                    ++received;
+                    if (leases && i % 2 == 0) {
+                        ASSERT_TRUE(message.reject());
+                    } else {
+                        ASSERT_TRUE(message.ack());
+                        ++acked;
+                    }
+                }
+            },
+            [&](const GroupReport& group) {
+                EXPECT_GE(group.delivered, last.delivered);
+                EXPECT_GE(group.settled, last.settled);
+                EXPECT_GE(group.acked, last.acked);
+                last = group;
+            });
+        EXPECT_EQ(last.delivered, received);
+        EXPECT_EQ(last.acked, acked);
+    }
+}
+
+TEST(InspectTotals, APurgedLossyGroupAckedWhatItReceived) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto member = channel.join("lossy", {.delivery = Delivery::lossy});
+    auto producer = channel.producer();
+    for (int i = 0; i < 10; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    ASSERT_TRUE(member.try_receive());
+    for (int i = 0; i < 40; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    EXPECT_EQ(channel.purge("lossy"), 49U);
+    const GroupReport report = report_of(name, "lossy");
+    EXPECT_EQ(report.purged, 49U);
+    EXPECT_EQ(report.settled, 50U);
+    EXPECT_EQ(report.delivered, 1U);
+    EXPECT_EQ(report.acked, 1U);
+    EXPECT_EQ(report.backlog, 0U);
 }
 
 }

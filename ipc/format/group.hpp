@@ -51,6 +51,18 @@ struct Parking {
     std::atomic<std::uint32_t> futex;         ///< incremented before every wake
 };
 
+/// Figures of a report are positions and lease words minus some of these, and no instant shows
+/// both. So that such a figure is wrong by little, and not for long:
+///
+/// * With leases: whoever moved the word counts, at once, and message by message. A report reads
+/// the
+///   words first. It has at most one message too many for each operation that is between the two
+///   steps, and one that is killed there leaves its one.
+/// * Without leases, where one step may pass over thousands: `passed_over` is counted first, and
+///   taken back when another member moved the cursor. A report reads the cursor first. It has too
+///   few for a moment, never too many.
+///
+/// An Inspector shows no figure lower than it did before (ipc/inspect.cpp).
 struct GroupCounters {
     std::atomic<std::uint64_t> redelivered;     ///< deliveries with attempt > 1
     std::atomic<std::uint64_t> returned;        ///< given back: nack, unacknowledged, death, limit

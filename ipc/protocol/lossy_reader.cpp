@@ -22,7 +22,7 @@ LossyReader::LossyReader(const std::shared_ptr<ChannelMemory>& memory, const std
 bool LossyReader::move_cursor(Position to) {
     if (!shared_cursor_) {
         next_ = to;
-        group_->cursor.store(to, std::memory_order_relaxed);
+        group_->cursor.store(to, std::memory_order_release);  // after what pass_over counted
         store_mark(to);
         return true;
     }
@@ -34,16 +34,26 @@ bool LossyReader::move_cursor(Position to) {
     return moved;
 }
 
+/// To where the next message may be, over what this group hands to nobody: counted first, in the
+/// order that format::GroupCounters asks for.
+bool LossyReader::pass_over(Position to) {
+    auto& passed_over = group_->counters.passed_over;
+    const std::uint64_t positions = to - next_;
+    passed_over.fetch_add(positions, std::memory_order_relaxed);
+    if (move_cursor(to)) return true;
+    passed_over.fetch_sub(positions, std::memory_order_relaxed);
+    return false;
+}
+
 void LossyReader::catch_up() {
     const Position oldest = oldest_whole(*memory_, next_);
     const Position tail = find_tail(*memory_);
     const Position target =
         later_of(earlier_of(oldest + memory_->capacity() / 4, tail), later_of(oldest, next_ + 1));
     const std::uint64_t missed = target - next_;
-    if (move_cursor(target)) {
+    if (pass_over(target)) {
         skipped_ += missed;
         group_->counters.skipped.fetch_add(missed, std::memory_order_relaxed);
-        group_->counters.passed_over.fetch_add(missed, std::memory_order_relaxed);
     }
 }
 
@@ -64,9 +74,8 @@ std::optional<Status> LossyReader::look(SlotState& state) {
         if (memory_->is_removed() || is_gone()) return Status::removed;
         return Status::empty;
     }
-    if (move_cursor(next_ + 1)) {
+    if (pass_over(next_ + 1)) {
         group_->counters.aborted.fetch_add(1, std::memory_order_relaxed);
-        group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     }
     return std::nullopt;
 }
@@ -88,10 +97,8 @@ Status LossyReader::peek(Received& out) {
             catch_up();
         } else if (located) {
             return Status::ok;
-        } else {
+        } else if (pass_over(next_ + 1)) {
             group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
-            group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
-            move_cursor(next_ + 1);
         }
     }
     return Status::empty;

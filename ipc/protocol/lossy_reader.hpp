@@ -44,6 +44,7 @@ private:
     /// again.
     std::uint64_t most_turns() const { return 2 * ring_.capacity() + 64; }
     bool move_cursor(Position to);
+    bool pass_over(Position to);
     void catch_up();
     std::uint32_t spare_buffer();
     /// What stands at next_: ok for a message, or why there is none. Nothing when next_ moved: look

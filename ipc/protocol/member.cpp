@@ -138,12 +138,14 @@ bool Member::take_again(Received& out, Position position, Lease seen, LeaseState
 /// A position that turned out to hold nothing this version can hand out.
 void Member::refuse(Position position, Lease mine) {
     Lease expected = mine;
-    lease_of(position).compare_exchange_strong(
-        expected.bits, mine.to(LeaseState::settled, mine.attempt(), index_).bits,
-        std::memory_order_acq_rel);
+    if (lease_of(position).compare_exchange_strong(
+            expected.bits, mine.to(LeaseState::settled, mine.attempt(), index_).bits,
+            std::memory_order_acq_rel)) {
+        auto& counters = group_->counters;
+        counters.not_understood.fetch_add(1, std::memory_order_relaxed);
+        if (mine.attempt() <= 1) counters.passed_over.fetch_add(1, std::memory_order_relaxed);
+    }
     end_lease();
-    group_->counters.not_understood.fetch_add(1, std::memory_order_relaxed);
-    if (mine.attempt() <= 1) group_->counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     after_settling(position);
 }
 

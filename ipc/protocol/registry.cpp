@@ -422,46 +422,67 @@ int find_group(const ChannelMemory& memory, const std::string& name) {
     return -1;
 }
 
+namespace {
+
+std::uint64_t purge_lossy(ChannelMemory& memory, Group& group, Position tail) {
+    format::GroupCounters& counters = group.counters;
+    std::uint64_t purged = 0;
+    Position cursor = group.cursor.load(std::memory_order_acquire);
+    // Members only move it forward; the bound is for what damage or malice does.
+    for (Position turns = 0; before(cursor, tail) && turns < 2 * memory.capacity(); ++turns) {
+        // Nobody can get any more what was overwritten: that is one step, however much it is.
+        const Position next = later_of(cursor + 1, tail - memory.capacity());
+        const std::uint64_t positions = next - cursor;
+        counters.passed_over.fetch_add(positions, relaxed);
+        if (group.cursor.compare_exchange_strong(cursor, next, std::memory_order_acq_rel)) {
+            counters.purged.fetch_add(positions, relaxed);
+            purged += positions;
+            cursor = next;
+        } else {
+            counters.passed_over.fetch_sub(positions, relaxed);
+        }
+    }
+    return purged;
+}
+
+std::uint64_t purge_leases(ChannelMemory& memory, unsigned index, Position tail) {
+    Group& group = memory.group(index);
+    std::uint64_t purged = 0;
+    const Position low = group.low_water_mark(std::memory_order_acquire);
+    for (Position position = low; before(position, tail) && position - low < memory.capacity();
+         ++position) {
+        auto& lease = memory.lease(index, position);
+        Lease word{lease.load(std::memory_order_acquire)};
+        const bool untouched = is_untouched(memory, word, position);
+        const bool waiting =
+            untouched ||
+            (is_taken_or_done(memory, word, position) &&
+             (word.state() == LeaseState::returned || word.state() == LeaseState::delayed));
+        if (!waiting) continue;
+        const Lease settled =
+            Lease::make(memory.lap_of(position), word.attempt(), word.generation() + 1,
+                        format::no_participant, LeaseState::settled);
+        if (lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
+            group.counters.purged.fetch_add(1, relaxed);
+            if (untouched) group.counters.passed_over.fetch_add(1, relaxed);
+            ++purged;
+        }
+    }
+    if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
+    wake_if_finished(memory, index);
+    return purged;
+}
+
+}  // namespace
+
+/// Message by message, and each counted at once (format::GroupCounters): one that is killed on the
+/// way leaves at most one that is counted wrongly, however many there were.
 std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
     Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
     const Position tail = find_tail(memory);
-    std::uint64_t purged = 0;
-    std::uint64_t passed_over = 0;
-    if (!status.has(GroupStatus::reliable)) {
-        Position cursor = group.cursor.load(std::memory_order_acquire);
-        while (before(cursor, tail)) {
-            if (group.cursor.compare_exchange_weak(cursor, tail, std::memory_order_acq_rel)) {
-                purged = passed_over = tail - cursor;
-                break;
-            }
-        }
-    } else {
-        const Position low = group.low_water_mark(std::memory_order_acquire);
-        for (Position position = low; before(position, tail) && position - low < memory.capacity();
-             ++position) {
-            auto& lease = memory.lease(index, position);
-            Lease word{lease.load(std::memory_order_acquire)};
-            const bool waiting =
-                is_untouched(memory, word, position) ||
-                (is_taken_or_done(memory, word, position) &&
-                 (word.state() == LeaseState::returned || word.state() == LeaseState::delayed));
-            if (!waiting) continue;
-            const bool untouched = is_untouched(memory, word, position);
-            const Lease settled =
-                Lease::make(memory.lap_of(position), word.attempt(), word.generation() + 1,
-                            format::no_participant, LeaseState::settled);
-            if (lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
-                ++purged;
-                if (untouched) ++passed_over;
-            }
-        }
-        if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
-        wake_if_finished(memory, index);
-    }
-    group.counters.purged.fetch_add(purged, relaxed);
-    group.counters.passed_over.fetch_add(passed_over, relaxed);
-    return purged;
+    return status.has(GroupStatus::reliable) ? purge_leases(memory, index, tail)
+                                             : purge_lossy(memory, group, tail);
 }
 
 void end_group(ChannelMemory& memory, unsigned index) {
