@@ -5,7 +5,7 @@ set -euo pipefail
 
 step=$1 kind=$2 source=$3 work=$4 cmake=$5 cxx=$6 version=$7
 consumer=$source/tests/package/consumer
-prefix=$work/prefix
+prefix="$work/a prefix" # pkg-config, CMake and the loader must cope with the space
 build=$work/$step
 [[ $kind == shared ]] && shared=ON || shared=OFF
 
@@ -38,8 +38,9 @@ mkdir -p "$build"
 case $step in
 install)
     rm -rf "$prefix" "$work/first"
+    # The tools are the same whatever the library's kind; what they have to find is a shared one.
     configure_and_build -S "$source" -DBUILD_SHARED_LIBS="$shared" -DIPC_BUILD_TESTS=OFF \
-        -DIPC_BUILD_BENCHMARKS=OFF -DIPC_BUILD_EXAMPLES=OFF -DIPC_BUILD_TOOLS=OFF \
+        -DIPC_BUILD_BENCHMARKS=OFF -DIPC_BUILD_EXAMPLES=OFF -DIPC_BUILD_TOOLS="$shared" \
         -DCMAKE_INSTALL_LIBDIR=lib -DCMAKE_INSTALL_PREFIX="$work/first"
     "$cmake" --install "$build"
     # An installed tree can be moved: nothing in it may name the folder it was installed to.
@@ -55,6 +56,10 @@ install)
             awk '$2 ~ /[TDBR]/' | grep -v ' ipc::' || true)
         [[ -z $strangers ]] || fail "exports more than ipc's own symbols: $strangers"
         readelf -d "$prefix/lib/libipc.so" | grep SONAME
+        for tool in send recv peek rm monitor; do
+            env -u LD_LIBRARY_PATH "$prefix/bin/ipc-$tool" --help >/dev/null ||
+                fail "ipc-$tool does not run where it was installed to"
+        done
     fi
     ;;
 find_package)
@@ -65,13 +70,28 @@ pkg_config)
     export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
     [[ $(pkg-config --modversion ipc) == "$version" ]] || fail "wrong version in ipc.pc"
     [[ $kind == static ]] && static=--static || static=
-    # shellcheck disable=SC2046,SC2086 # the flags are words
-    "$cxx" -std=c++20 $(pkg-config --cflags ipc) "$consumer/main.cpp" -o "$build/consumer" \
-        $(pkg-config $static --libs ipc)
+    # pkg-config escapes the space for a shell, so a shell has to read what it says.
+    # shellcheck disable=SC2086 # no option is no word
+    eval "\"\$cxx\" -std=c++20 $(pkg-config --cflags ipc) \"\$consumer/main.cpp\" \
+        -o \"\$build/consumer\" $(pkg-config $static --libs ipc)"
     run_consumer "$build/consumer" "$prefix/lib"
+
+    # What else depends on how the library was configured.
+    include="$work/an include"
+    "$cmake" -G Ninja -S "$source" -B "$build/other" -DCMAKE_CXX_COMPILER="$cxx" \
+        -DBUILD_SHARED_LIBS="$shared" -DIPC_STATISTICS=OFF -DIPC_BUILD_TESTS=OFF \
+        -DIPC_BUILD_BENCHMARKS=OFF -DIPC_BUILD_EXAMPLES=OFF -DIPC_BUILD_TOOLS=OFF \
+        -DCMAKE_INSTALL_INCLUDEDIR="$include" >"$build/other.log"
+    flags=()
+    eval "flags=($(pkg-config --cflags "$build/other/ipc/ipc.pc"))"
+    [[ ${flags[0]} == "-I$include" ]] || fail "the folder of the headers is not one flag: ${flags[*]}"
+    [[ ${flags[1]} == -DIPC_WITHOUT_STATISTICS ]] || fail "ipc.pc lacks a definition: ${flags[*]}"
+    [[ $(pkg-config --cflags ipc) != *-D* ]] || fail "ipc.pc has a definition too many"
     ;;
 subdirectory)
-    configure_and_build -S "$consumer" -DIPC_SOURCE_DIR="$source" -DBUILD_SHARED_LIBS="$shared"
+    options=()
+    [[ $kind == shared ]] && options+=(-DBUILD_SHARED_LIBS=ON) # else it is left to the consumer
+    configure_and_build -S "$consumer" -DIPC_SOURCE_DIR="$source" "${options[@]}"
     run_consumer "$build/consumer"
     ;;
 *)

@@ -30,3 +30,18 @@ function(ipc_add_program target folder)
                                                "${PROJECT_BINARY_DIR}/${folder}")
     ipc_configure_target(${target})
 endfunction()
+
+# ipc_install_program(<target>): into the folder for programs, from where it finds a shared libipc also
+# in a prefix that the system does not search, and after the prefix was moved.
+function(ipc_install_program target)
+    if(NOT IPC_INSTALL)
+        return()
+    endif()
+    include(GNUInstallDirs)
+    if(BUILD_SHARED_LIBS)
+        file(RELATIVE_PATH to_libraries "${CMAKE_INSTALL_FULL_BINDIR}"
+             "${CMAKE_INSTALL_FULL_LIBDIR}")
+        set_property(TARGET ${target} APPEND PROPERTY INSTALL_RPATH "$ORIGIN/${to_libraries}")
+    endif()
+    install(TARGETS ${target} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endfunction()
