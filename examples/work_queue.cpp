@@ -5,8 +5,7 @@
 //   publish_subscribe publish JOBS 1 < text   the jobs: count the words of each line
 //
 // A worker publishes its result and *then* acknowledges the job. Killed in between, it leaves a job
-// that another worker does again: every result comes at least once, and who needs it exactly once
-// drops what it has seen.
+// to another one: results come at least once, and who needs them once drops what it has seen.
 
 #include <unistd.h>
 
@@ -16,7 +15,6 @@
 #include <set>
 #include <sstream>
 #include <thread>
-#include <utility>
 
 #include <ipc/ipc.hpp>
 
@@ -32,20 +30,25 @@ std::uint64_t count_words(std::string_view line) {
     return static_cast<std::uint64_t>(std::distance(std::istream_iterator<std::string>(words), {}));
 }
 
+// The next message, or none once the channel is closed: any other end would not be complete.
+auto next(auto& reader, const std::string& channel) {
+    auto message = reader.receive();
+    if (message || message.status() == ipc::Status::closed) return message;
+    throw std::runtime_error(channel + ": " + std::string(to_string(message.status())));
+}
+
 // For the demonstration, the worker that gets job `stuck` first hangs at the worst moment.
 void work(const std::string& jobs_name, const std::string& results_name, std::uint64_t stuck) {
     const auto jobs = ipc::Channel<>::open(jobs_name, {.wait = 10s});
-    const auto results = ipc::Channel<Result>::open(results_name, {.wait = 10s});
-    auto producer = results.producer();
+    auto producer = ipc::Channel<Result>::open(results_name, {.wait = 10s}).producer();
     auto worker = jobs.join("workers", {.ack = ipc::Ack::manual, .max_attempts = 5});
-    while (auto job = worker.receive()) {  // until the channel is closed
-        const ipc::Sent sent = producer.send({job.position(), count_words(job.text())});
-        if (!sent) throw std::runtime_error(results_name + ": result not published");
+    while (auto job = next(worker, jobs_name)) {
+        if (!producer.send({job.position(), count_words(job.text())}))
+            throw std::runtime_error(results_name + ": result not published");
         if (job.position() == stuck && job.attempt() == 1) ::pause();
         if (!job.ack()) std::cerr << "another worker has job " << job.position() << ", too\n";
     }
-    // Every job was acknowledged, and before that its result published: the results are complete,
-    // whichever worker gets here first.
+    // Every job was acknowledged, and before that its result published: the results are complete.
     if (!producer.close()) throw std::runtime_error(results_name + ": cannot be closed");
 }
 
@@ -54,10 +57,9 @@ void total(const std::string& name) {
     auto reader = results.subscribe({.from = ipc::Start::earliest(), .participant = {"total"}});
     std::set<ipc::Position> seen;
     std::uint64_t words = 0, duplicates = 0;
-    while (const auto result = reader.receive()) {
+    while (const auto result = next(reader, name)) {
         const bool first = seen.insert(result->sequence).second;
-        words += first ? result->words : 0;
-        duplicates += first ? 0 : 1;
+        (first ? words : duplicates) += first ? result->words : 1;
     }
     std::cout << seen.size() << " lines, " << words << " words, " << duplicates << " duplicates\n";
 }
@@ -69,11 +71,10 @@ void kill_holder(const std::string& jobs_name, ipc::Position job) {
     for (; pid == 0; std::this_thread::sleep_for(1ms)) {
         const ipc::ChannelReport report = inspector.sample();
         const ipc::GroupReport* group = report.find_group("workers");
-        if (group == nullptr || group->leases.empty()) continue;
-        const ipc::LeaseReport& oldest = group->leases.front();
+        if (group == nullptr || group->leases.empty() || group->leases[0].position != job) continue;
         for (const auto& member : report.participants) {
-            const bool holds = std::cmp_equal(oldest.member, member.index);
-            if (holds && oldest.position == job && member.process_state == 'S') pid = member.pid;
+            const bool holds = group->leases[0].member == static_cast<int>(member.index);
+            if (holds && member.process_state == 'S') pid = member.pid;
         }
     }
     std::cout << "Worker " << pid << " holds a lease on line " << job << ": killed" << std::flush;
@@ -81,15 +82,14 @@ void kill_holder(const std::string& jobs_name, ipc::Position job) {
     const auto start = std::chrono::steady_clock::now();
     while (inspector.sample().find_group("workers")->settled_below <= job)
         std::this_thread::sleep_for(1ms);
-    std::cout << "; another did it in " << (std::chrono::steady_clock::now() - start) / 1ms
-              << " ms.\n";
+    std::cout << "; done again in " << (std::chrono::steady_clock::now() - start) / 1ms << " ms.\n";
 }
 
 int main(int argc, char** argv) try {
     const std::string role = argc > 1 ? argv[1] : "";
     if (role == "total" && argc == 3) return total(argv[2]), 0;
-    if (role == "work" && argc == 4) return work(argv[2], argv[3], ~0ULL), 0;
-    if (role == "work" && argc == 5) return work(argv[2], argv[3], std::stoull(argv[4])), 0;
+    if (role == "work" && (argc == 4 || argc == 5))
+        return work(argv[2], argv[3], argc == 5 ? std::stoull(argv[4]) : ~0ULL), 0;
     if (role == "kill" && argc == 4) return kill_holder(argv[2], std::stoull(argv[3])), 0;
     std::cerr << "usage: work_queue total RESULTS | work JOBS RESULTS [STUCK] | kill JOBS JOB\n";
     return 2;

@@ -73,6 +73,20 @@ TEST_F(Examples, AKilledWorkersLineIsCountedOnce) {
     EXPECT_NE(result.out.find("holds a lease on line 1000"), std::string::npos) << result;
 }
 
+// Closed channels are complete, removed ones are not: who cannot tell them apart reports a part.
+TEST_F(Examples, AWorkQueueThatIsRemovedIsNotTakenForComplete) {
+    const auto result =
+        run("work_queue total results > total & total=$!\n"
+            "work_queue work jobs results & worker=$!\n"
+            "seq 100 | ipc-send jobs --wait-for-readers 1 && ipc-rm jobs\n"
+            "wait $worker || echo worker $?; ipc-rm results\n"
+            "wait $total || echo total $?; cat total");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "worker 1\ntotal 1\n") << result;
+    EXPECT_TRUE(result.err.starts_with("work_queue: jobs: removed\n")) << result;
+    EXPECT_FALSE(shell_.has_channels());
+}
+
 TEST_F(Examples, CopiesThroughSharedMemory) {
     for (const char* size : {"0", "1", "1048576", "1048577", "30000000"}) {
         const auto result = run(std::string("head -c ") + size +
