@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -147,6 +149,22 @@ TEST(Readme, HasNoCommandOutsideOfItsBlocks) {
         if (!line.starts_with("```") || line == "```") continue;
         EXPECT_TRUE(line == "```sh" || line == "```cpp" || line == "```cmake")
             << line << ": not tested";
+    }
+}
+
+// On a machine that has nothing but what the page installs.
+TEST(Readme, ItsFirstCommandInstallsWhatItsOthersCall) {
+    const std::string script = commands();
+    ASSERT_TRUE(script.starts_with("tools/install-packages.sh build\n")) << script;
+    const std::string installer = read_file(source + "/tools/install-packages.sh");
+    const std::size_t begin = installer.find(" build) echo ") + 7;
+    std::istringstream installed(installer.substr(begin, installer.find(";;", begin) - begin));
+    const std::set<std::string> packages{std::istream_iterator<std::string>(installed), {}};
+    const std::pair<const char*, const char*> program_and_package[] = {
+        {"cmake", "cmake"}, {"c++", "g++"}, {"pkg-config", "pkg-config"}, {"curl", "curl"}};
+    for (const auto& [program, package] : program_and_package) {
+        EXPECT_NE(script.find(std::string(program) + " "), std::string::npos) << program;
+        EXPECT_TRUE(packages.contains(package)) << package;
     }
 }
 

@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of the given sets, if any is missing; as root, or through sudo.
 #   tools/install-packages.sh SET...
-# build: library, examples and tools    test: what the tests need besides    ci: what .ci/run needs besides
+# build: library, examples, tools, and the commands of README.md    test: what the tests need besides
+# ci: what .ci/run needs besides
 # coverage: what tools/coverage.sh needs besides    peers: what ipc-bench compares with
 set -euo pipefail
 
 packages_of() {
     case $1 in
-    build) echo cmake ninja-build g++ libboost-dev libcli11-dev libfmt-dev libncurses-dev \
-        nlohmann-json3-dev prometheus-cpp-dev ;;
-    test) echo curl gcc libgtest-dev libgmock-dev libbenchmark-dev pkg-config spin tmux ;;
+    build) echo cmake curl ninja-build g++ libboost-dev libcli11-dev libfmt-dev libncurses-dev \
+        nlohmann-json3-dev pkg-config prometheus-cpp-dev ;;
+    test) echo gcc libgtest-dev libgmock-dev libbenchmark-dev spin tmux ;;
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static valgrind ;;
     coverage) echo gcovr ;;
