@@ -55,9 +55,8 @@ struct Parking {
 /// both. So that such a figure is wrong by little, and not for long:
 ///
 /// * With leases: whoever moved the word counts, at once, and message by message. A report reads
-/// the
-///   words first. It has at most one message too many for each operation that is between the two
-///   steps, and one that is killed there leaves its one.
+///   the words first. It has at most one message too many for each operation that is between the
+///   two steps, and one that is killed there leaves its one.
 /// * Without leases, where one step may pass over thousands: `passed_over` is counted first, and
 ///   taken back when another member moved the cursor. A report reads the cursor first. It has too
 ///   few for a moment, never too many.
