@@ -297,7 +297,14 @@ public:
         subscriber->drop(left);
     }
 
-    iterator begin() { return iterator(*this); }
+    iterator begin() {
+        for (Place& place : places_) {
+            if (place.message.reader_ == nullptr) continue;
+            place.message.reader_->memory()->check_fork();
+            break;
+        }
+        return iterator(*this);
+    }
     std::default_sentinel_t end() const { return {}; }
     std::size_t size() const noexcept { return places_.size(); }
     bool empty() const noexcept { return places_.empty(); }
@@ -373,10 +380,10 @@ private:
     bool hand_out(std::size_t index) {
         Message<T>& message = places_[index].message;
         const protocol::Received& received = message.received_;
-        if (message.reader_ != nullptr) message.reader_->memory()->check_fork();
         // What is handed out already, and no sample, has nothing left to do here.
         if (message.reader_ == nullptr || (received.handed && received.received_at == 0))
             return true;
+        message.reader_->memory()->check_fork();  // it may have been forked since begin()
         return message.reader_->hand_out(message.received_);
     }
 
