@@ -161,7 +161,7 @@ TYPED_TEST(TypedChannel, PassesOverAMessageThatIsNotOfItsSizeWhoeverReads) {
     {
         TornProducer damaged(name);
         // In its slot, and in its producer's region, from the start of that.
-        for (const std::uint64_t flags : {0, 1 << 16}) {
+        for (const std::uint64_t flags : {0U, 1U << 16}) {
             for (const std::uint64_t size : {sizeof(T) - 1, sizeof(T) + 1}) {
                 const Position position = damaged.claim();
                 damaged.write(position, "", size << 32 | flags);

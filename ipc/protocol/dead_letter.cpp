@@ -185,7 +185,7 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
             });
             if (sent.status() == Status::wrong_size) {
                 if (misfits.empty()) misfit_for = to;
-                misfits.push_back(std::move(message));
+                misfits.push_back(message);
                 continue;
             }
             if (!sent) {

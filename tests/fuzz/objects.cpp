@@ -85,7 +85,7 @@ struct Template {
         auto subscriber = channel.subscribe();
         auto lossy = channel.subscribe({.delivery = Delivery::lossy});
         auto producer = channel.producer();
-        for (const std::size_t size : {3, 3, 5, 1000})
+        for (const std::size_t size : {3U, 3U, 5U, 1000U})
             (void)try_send(producer, size);
         auto first = member.receive();
         auto second = member.receive();

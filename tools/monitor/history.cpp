@@ -252,7 +252,7 @@ double untaken_seconds(const ChannelReport& channel, const GroupReport& group) {
     unsigned holders = 0;
     unsigned others = 0;
     for (const ParticipantReport& each : channel.participants) {
-        if (!is_member(each, group) || !each.alive || is_stopped(each)) continue;
+        if (!is_member(each, group) || !each.alive || each.is_stopped()) continue;
         last = std::max({last, each.last_received_ns, each.activity_since_ns});
         ++(each.leases_held > 0 ? holders : others);
     }
