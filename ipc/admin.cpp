@@ -14,7 +14,7 @@ std::vector<std::string> remove_dead() {
     for (const std::string& name : protocol::list_channels()) {
         try {
             if (protocol::remove_if_dead(name)) removed.push_back(name);
-        } catch (const Error&) {
+        } catch (const std::exception&) {
             // Another user's, damaged, or in use by a stopped process: not for a sweep to decide.
         }
     }

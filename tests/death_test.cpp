@@ -3,6 +3,7 @@
 
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
@@ -1105,6 +1106,41 @@ TEST(StoppedReader, ThatHoldsNothingHoldsProducersUpAndIsNamed) {
         child.resume();
         EXPECT_EQ(child.wait(), 0);
         EXPECT_EQ(progress->count, 1U);
+    }
+}
+
+// It tests locks by a descriptor. What that number means now is not the channel.
+TEST(ClosedDescriptors, OfAProcessMakeItTakeNobodyForDead) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    ASSERT_TRUE(channel.producer().send("held"));
+    for (const bool reused : {false, true}) {
+        SCOPED_TRACE(reused);
+        const SharedValue<Progress> progress;
+        Child holder([&] {
+            auto worker = Channel<>::open(name).join(
+                "workers", {.ack = Ack::manual, .from = Start::earliest()});
+            auto message = worker.receive_for(10s);
+            require(message.text() == "held", "received");
+            progress->step = 1;
+            while (!progress->stop)
+                std::this_thread::sleep_for(1ms);
+            require(message.held(), "still holds it");
+        });
+        ASSERT_TRUE(reaches(progress, 1));
+        Child careless([&] {
+            auto worker = Channel<>::open(name).join(
+                "workers",
+                {.ack = Ack::manual, .participant = {.wait_policy = WaitPolicy::parking()}});
+            ::syscall(SYS_close_range, 3U, ~0U, 0U);
+            while (reused && ::memfd_create("another", 0) < 20) {
+            }
+            require(worker.receive_for(300ms).status() == Status::timed_out, "nothing to receive");
+            require(!inspect(name).removed, "not removed");
+        });
+        EXPECT_EQ(careless.wait(), 0);
+        progress->stop = true;
+        EXPECT_EQ(holder.wait(), 0);
     }
 }
 

@@ -19,6 +19,7 @@
 
 #include "ipc/ipc.hpp"
 #include "ipc/os/shared_object.hpp"
+#include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "tests/support/channel_name.hpp"
@@ -537,6 +538,30 @@ TEST(Removal, ThatDiedBeforeItToldAnybodyIsFoundOutByThoseWhoNeverSleep) {
         ASSERT_TRUE(eventually([&] { return !children[i].is_running(); }, 15)) << i;
         EXPECT_EQ(children[i].wait(), 0) << i;
     }
+}
+
+// A producer or sentinel read the group's status, was stopped, and goes on now.
+TEST(Groups, MarkOfASubscriberInAFormerGroupsEntryIsMovedByNobodyWhoMeansThat) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 64});
+    auto producer = channel.producer();
+    const auto memory = memory_of(name);
+    const auto& group = memory->group(0);
+    format::GroupStatus former{};
+    {
+        auto worker = channel.join("workers", {.lifetime = Lifetime::ephemeral});
+        former = {group.status.load()};
+        for (int i = 0; i < 10; ++i) {
+            ASSERT_TRUE(producer.send("text"));
+            ASSERT_TRUE(worker.try_receive().ack());
+        }
+    }
+    auto subscriber = channel.subscribe({.from = Start::earliest()});
+    ASSERT_EQ(group.low_water_mark(std::memory_order_acquire), 0U);
+    EXPECT_FALSE(protocol::advance_low_water(*memory, 0, former));
+    EXPECT_EQ(group.low_water_mark(std::memory_order_acquire), 0U);
+    for (int i = 0; i < 10; ++i)
+        EXPECT_EQ(subscriber.try_receive().text(), "text");
 }
 
 TEST(Removal, WakesEverybodyWhoWaits) {

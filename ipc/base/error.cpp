@@ -33,7 +33,7 @@ public:
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-    static const Category category;
+    static const Category& category = *new Category;  // also for handles that outlive statics
     return category;
 }
 

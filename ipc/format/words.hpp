@@ -115,6 +115,9 @@ struct LowWater {
     static constexpr LowWater make(Position position, std::uint32_t incarnation) {
         return {position << 16 | (incarnation & 0xFFFF)};
     }
+    constexpr bool is_of(std::uint32_t incarnation) const {
+        return (bits & 0xFFFF) == (incarnation & 0xFFFF);
+    }
     constexpr LowWater moved_to(Position position) const {
         return {position << 16 | (bits & 0xFFFF)};
     }

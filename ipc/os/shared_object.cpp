@@ -143,9 +143,10 @@ void touch_all_pages(std::byte* data, std::size_t size, bool writable) {
 }  // namespace
 
 const std::string& shared_memory_directory() {
-    static const std::string directory = [] {
+    // Never destroyed: a handle may be, after the statics that were made while it was.
+    static const std::string& directory = *[] {
         const char* const chosen = ::secure_getenv("IPC_DIRECTORY");
-        return std::string(chosen != nullptr && *chosen != '\0' ? chosen : "/dev/shm");
+        return new std::string(chosen != nullptr && *chosen != '\0' ? chosen : "/dev/shm");
     }();
     return directory;
 }

@@ -115,11 +115,29 @@ unsigned ChannelMemory::groups_used() const {
 }
 
 bool ChannelMemory::is_alive(unsigned participant) const {
-    return os::is_held(probe_.get(), format::participant_lock_byte(participant));
+    return is_held(format::participant_lock_byte(participant));
 }
 
 bool ChannelMemory::registry_is_locked() const {
-    return os::is_held(probe_.get(), format::registry_lock_byte);
+    return is_held(format::registry_lock_byte);
+}
+
+/// A descriptor that the program closed by mistake tells nothing, and nor does another file that
+/// got its number since: then everybody counts as alive, and deaths are left for others to find.
+bool ChannelMemory::is_held(std::uint64_t lock_byte) const {
+    try {
+        return os::is_held(probe_.get(), lock_byte) || !probe_status();
+    } catch (const std::system_error&) {
+        return true;
+    }
+}
+
+std::optional<struct stat> ChannelMemory::probe_status() const {
+    struct stat status {};
+    const bool is_this =
+        ::fstat(probe_.get(), &status) == 0 &&
+        os::ObjectIdentity{.device = status.st_dev, .inode = status.st_ino} == identity_;
+    return is_this ? std::optional(status) : std::nullopt;
 }
 
 os::TransientDescriptor ChannelMemory::open_again(bool writable) const {
@@ -145,11 +163,11 @@ void ChannelMemory::make_resident(const std::byte* address, std::uint64_t length
 }
 
 ChannelMemory::ObjectState ChannelMemory::object_state() const {
-    struct stat status {};
-    if (::fstat(probe_.get(), &status) != 0) return {};
-    return {.size = static_cast<std::uint64_t>(status.st_size),
-            .reserved_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512,
-            .unlinked = status.st_nlink == 0};
+    const auto status = probe_status();
+    if (!status) return {};
+    return {.size = static_cast<std::uint64_t>(status->st_size),
+            .reserved_bytes = static_cast<std::uint64_t>(status->st_blocks) * 512,
+            .unlinked = status->st_nlink == 0};
 }
 
 bool ChannelMemory::name_still_means_this() const {

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <memory>
 #include <optional>
 #include <string>
@@ -124,6 +126,9 @@ public:
     [[noreturn]] void throw_forked() const;
 
 private:
+    bool is_held(std::uint64_t lock_byte) const;
+    /// Nothing when the descriptor is not the object's any more.
+    std::optional<struct stat> probe_status() const;
     std::atomic<std::uint64_t>* lease_words(unsigned group_index) const {
         return reinterpret_cast<std::atomic<std::uint64_t>*>(&group(group_index) + 1);
     }

@@ -5,10 +5,13 @@
 
 namespace ipc::inline v1::protocol {
 
-bool advance_low_water(const ChannelMemory& memory, unsigned group_index) {
+bool advance_low_water(const ChannelMemory& memory, unsigned group_index, GroupStatus status) {
     Group& group = memory.group(group_index);
     // EDGE settle: acquires what owners settled, releases it with the mark.
     format::LowWater mark{group.low_water.load(std::memory_order_acquire)};
+    // The group may have ended since its status was read, and the mark be a subscriber's, who has
+    // no words: those that lie here are the former group's.
+    if (!mark.is_of(status.incarnation())) return false;
     const Position low = mark.position(group.cursor.load(std::memory_order_relaxed));
     Position position = low;
     while (position - low < memory.capacity()) {

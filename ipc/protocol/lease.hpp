@@ -31,8 +31,9 @@ inline bool is_untouched(const ChannelMemory& memory, Lease word, Position posit
     return word.lap() == memory.lap_of(position) - 1 && word.state() == LeaseState::settled;
 }
 
-/// Moves a group's low-water mark over what is settled; whether it moved. Wakes nobody.
-IPC_API bool advance_low_water(const ChannelMemory& memory, unsigned group);
+/// Moves a group's low-water mark over what is settled; whether it moved. `status`: the group that
+/// the caller means, which has leases. Wakes nobody.
+IPC_API bool advance_low_water(const ChannelMemory& memory, unsigned group, GroupStatus status);
 
 /// Lowers the hint that something was given back (or is dead-pending) at `position`.
 void set_hint(std::atomic<std::uint64_t>& word, Position position);

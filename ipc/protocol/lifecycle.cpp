@@ -98,17 +98,51 @@ bool was_left_over(ChannelMemory& memory) {
     try {
         const RegistryLock lock = RegistryLock::take(memory);
         if (!is_left_over(memory)) return false;
-        unlink_locked(memory);
+        about(memory.name(), "removing what its last participant left",
+              [&] { unlink_locked(memory); });
     } catch (const Error& error) {
         if (error.code() != Errc::removed) throw;
     }
     return true;
 }
 
-/// Takes back a name whose channel this process could not use after all.
-void discard(const std::string& file, os::ObjectIdentity identity) {
-    const auto status = os::status_of_name(file);
-    if (status && status->identity == identity) os::unlink_object(file);
+/// Takes the name away from an object that is no channel for this process, if it still bears it:
+/// nobody is told, only the name is in the way. The object's registry lock, as for a channel: a
+/// name gets another meaning only after somebody removed what it meant, and who does that holds the
+/// lock. Of what is no file there is none, so that between the last look and the removal of a link
+/// or a FIFO its name may come to mean a channel, if another removes it as well.
+bool take_name_from(const std::string& name, const os::ObjectStatus& object_status) {
+    const std::string file = object_name(name);
+    const auto is_it = [&](const os::ObjectStatus& status) {
+        return status.identity == object_status.identity;
+    };
+    std::optional<RegistryLock> lock;
+    if (object_status.regular) {
+        lock = RegistryLock::take(name, [&] {
+            auto object = os::open_object(file, true);
+            if (!object || !is_it(os::status_of(object->get()))) {
+                throw Error(Errc::removed, name, "it was removed in the meantime");
+            }
+            return std::move(*object);
+        });
+    }
+    return about(name, "removing", [&] {
+        const auto status = os::status_of_name(file);
+        return status && is_it(*status) && os::unlink_object(file);
+    });
+}
+
+/// Takes back the name of a channel that this process could not use after all, in want of
+/// descriptors, for example. Then without the lock: somebody may remove it and make another in
+/// between, but hardly will.
+void discard(const std::string& name, const os::ObjectStatus& status) {
+    try {
+        take_name_from(name, status);
+    } catch (const std::exception&) {
+        const std::string file = object_name(name);
+        const auto now = os::status_of_name(file);
+        if (now && now->identity == status.identity) os::unlink_object(file);
+    }
 }
 
 std::shared_ptr<ChannelMemory> try_create(const std::string& name, const ChannelOptions& options,
@@ -145,17 +179,17 @@ std::shared_ptr<ChannelMemory> try_create(const std::string& name, const Channel
                 os::Mapping::map(object.get(), layout.data_offset, layout.regions_offset, true, {});
             initialise(control, slots, preamble);
         }
-        const os::ObjectIdentity identity = os::status_of(object.get()).identity;
+        const os::ObjectStatus status = os::status_of(object.get());
         if (!os::link_into_place(object.get(), file)) return nullptr;
         try {
             return std::make_shared<ChannelMemory>(name, std::move(object), Access::take_part, how);
         } catch (const Error& error) {
             // Removed by another process right after it got its name.
             if (error.code() == Errc::removed) return nullptr;
-            discard(file, identity);
+            discard(name, status);
             throw;
         } catch (...) {
-            discard(file, identity);
+            discard(name, status);
             throw;
         }
     });
@@ -242,36 +276,6 @@ void unlink_locked(ChannelMemory& memory) {
     wake_everyone(memory);
 }
 
-namespace {
-
-/// Takes the name away from an object that cannot be opened as a channel, if it still bears it:
-/// there is nobody to tell, only the name is in the way. The object's registry lock, as for a
-/// channel: a name gets another meaning only after somebody removed what it meant, and who does
-/// that holds the lock. Of what is no file there is none, so that between the last look and the
-/// removal of a link or a FIFO its name may come to mean a channel, if another removes it as well.
-bool remove_unreadable(const std::string& name, const os::ObjectStatus& unreadable) {
-    const std::string file = object_name(name);
-    const auto is_it = [&](const os::ObjectStatus& status) {
-        return status.identity == unreadable.identity;
-    };
-    std::optional<RegistryLock> lock;
-    if (unreadable.regular) {
-        lock = RegistryLock::take(name, [&] {
-            auto object = os::open_object(file, true);
-            if (!object || !is_it(os::status_of(object->get()))) {
-                throw Error(Errc::removed, name, "it was removed in the meantime");
-            }
-            return std::move(*object);
-        });
-    }
-    return about(name, "removing", [&] {
-        const auto status = os::status_of_name(file);
-        return status && is_it(*status) && os::unlink_object(file);
-    });
-}
-
-}  // namespace
-
 bool remove_channel(const std::string& name) {
     const std::string file = object_name(name);
     // Looked at before it is opened: what turns out to be damaged is this object, or one that came
@@ -292,7 +296,7 @@ bool remove_channel(const std::string& name) {
         if (error.code() != Errc::corrupt && error.code() != Errc::incompatible) throw;
     }
     try {
-        return remove_unreadable(name, *found);
+        return take_name_from(name, *found);
     } catch (const Error& error) {
         if (error.code() != Errc::removed) throw;
         return false;

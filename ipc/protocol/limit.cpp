@@ -31,7 +31,9 @@ void move_low_water_marks(ChannelMemory& memory) {
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
-        if (status.gates() && !status.has(GroupStatus::anonymous)) advance_low_water(memory, i);
+        if (status.gates() && !status.has(GroupStatus::anonymous)) {
+            advance_low_water(memory, i, status);
+        }
     }
 }
 
@@ -48,7 +50,7 @@ void move_low_water_marks_to(ChannelMemory& memory, Position needed) {
         const Position last = needed - 1;
         const Lease word{memory.lease(i, last).load(std::memory_order_relaxed)};
         if (is_taken_or_done(memory, word, last) && word.state() == LeaseState::settled) {
-            advance_low_water(memory, i);
+            advance_low_water(memory, i, status);
         }
     }
 }

@@ -331,7 +331,7 @@ bool Member::bury_pending() {
 /// way to sleep wakes nobody.
 void Member::make_room() {
     const Position former = group_->low_water_mark(std::memory_order_relaxed);
-    advance_low_water(*memory_, group_index_);
+    advance_low_water(*memory_, group_index_, status_);
     if (!producers_announced(*memory_, needs_fence_)) return;
     const Position now = group_->low_water_mark(std::memory_order_relaxed);
     wake_producers(*memory_, std::max<std::uint64_t>(1, now - former));

@@ -92,7 +92,7 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
         if (is_abandoned(memory, memory.ring().at(end), state)) settle_aborted(memory, index, end);
     }
     if (state.is_at(end)) available = true;
-    if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
+    if (advance_low_water(memory, index, status)) wake_producers(memory, memory.capacity());
     if (available && status.is_active()) {
         // Not before it is finished: who waits for others to settle would wake at each sweep.
         const bool is_end =

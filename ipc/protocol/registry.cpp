@@ -445,7 +445,8 @@ std::uint64_t purge_lossy(ChannelMemory& memory, Group& group, Position tail) {
     return purged;
 }
 
-std::uint64_t purge_leases(ChannelMemory& memory, unsigned index, Position tail) {
+std::uint64_t purge_leases(ChannelMemory& memory, unsigned index, GroupStatus status,
+                           Position tail) {
     Group& group = memory.group(index);
     std::uint64_t purged = 0;
     const Position low = group.low_water_mark(std::memory_order_acquire);
@@ -468,7 +469,7 @@ std::uint64_t purge_leases(ChannelMemory& memory, unsigned index, Position tail)
             ++purged;
         }
     }
-    if (advance_low_water(memory, index)) wake_producers(memory, memory.capacity());
+    if (advance_low_water(memory, index, status)) wake_producers(memory, memory.capacity());
     wake_if_finished(memory, index);
     return purged;
 }
@@ -481,7 +482,7 @@ std::uint64_t purge_group(ChannelMemory& memory, unsigned index) {
     Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
     const Position tail = find_tail(memory);
-    return status.has(GroupStatus::reliable) ? purge_leases(memory, index, tail)
+    return status.has(GroupStatus::reliable) ? purge_leases(memory, index, status, tail)
                                              : purge_lossy(memory, group, tail);
 }
 

@@ -2,6 +2,9 @@
 // settle_range), lease.cpp (advance_low_water, give_back), recovery.cpp (recover_leases), and
 // LowWater and Lease in ipc/format/words.hpp.
 //
+// SUBSCRIBER: the group formed in the entry is a subscriber's, who has a mark and no lease words, so that
+// those of the former group stay. It goes on at the first position, which it reads.
+//
 // The only member of an ephemeral group is dead: it held a lease on the first position, or had settled
 // it. Whoever attaches next ends the group and forms another in its entry, which starts at the same
 // position; its member has the index of the dead one, and works on that position. Meanwhile others, who
@@ -14,9 +17,13 @@
 // verify: quick | MEMORY=TSO
 // verify: quick | MEMORY=C11
 // verify: quick | MEMORY=TSO OTHERS=2
+// verify: quick | MEMORY=TSO SUBSCRIBER
+// verify: quick | MEMORY=TSO OTHERS=2 SUBSCRIBER
+// verify: quick | MEMORY=C11 SUBSCRIBER
 // mutate: no_theft | MARK_WITHOUT_INCARNATION MEMORY=TSO
 // mutate: no_theft | GENERATIONS_START_ANEW MEMORY=TSO
 // mutate: no_loss | WORDS_ARE_NOT_WIPED MEMORY=TSO
+// mutate: no_theft | MARK_OF_ANY_GROUP MEMORY=TSO SUBSCRIBER
 
 #ifndef OTHERS
 #define OTHERS 1
@@ -56,6 +63,13 @@
 #define make_mark(p, incarnation) ((p) << 4 | (incarnation))
 #endif
 #define position_in(m) ((m) >> 4)
+#ifdef MARK_OF_ANY_GROUP
+#define is_of(m, s) true
+#elif defined MARK_WITHOUT_INCARNATION
+#define is_of(m, s) true
+#else
+#define is_of(m, s) (((m) & 15) == incarnation_in(s))
+#endif
 #define moved_to(m, p) ((p) << 4 | ((m) & 15))
 
 #ifdef GENERATIONS_START_ANEW
@@ -68,22 +82,35 @@
 #define free 0
 #define active 2
 #define make_status(incarnation, what) ((incarnation) << 2 | (what))
+#define incarnation_in(s) ((s) >> 2)
+#ifdef SUBSCRIBER
+#define has_words(s) (incarnation_in(s) == 1)
+#else
+#define has_words(s) true
+#endif
 
 bool holds;
 bool finished;
 byte owner;  // of the member's index: a process
 
+// With the status that the caller saw.
 inline advance_low_water() {
-    load_acquire(low_water, mark);
-    load_acquire(lease, word_);
+    load_acquire(status, group);
     if
-    :: lap_in(word_) == position_in(mark) && state_in(word_) == settled ->
-        atomic {
-            compare_exchange(low_water, mark, moved_to(mark, position_in(mark) + 1), seen);
-            PROMISE(no_theft, !holds || position_in(latest(low_water)) == first)
-        }
+    :: (group & 3) == active && has_words(group) ->
+        load_acquire(low_water, mark);
+        load_acquire(lease, word_);
+        if
+        :: is_of(mark, group) && lap_in(word_) == position_in(mark) && state_in(word_) == settled ->
+            atomic {
+                compare_exchange(low_water, mark, moved_to(mark, position_in(mark) + 1), seen);
+                PROMISE(no_theft, !holds || position_in(latest(low_water)) == first)
+            }
+        :: else
+        fi
     :: else
     fi;
+    group = 0;
     mark = 0;
     word_ = 0;
     seen = 0
@@ -91,6 +118,7 @@ inline advance_low_water() {
 
 proctype Mover(byte me) {
     registers;
+    int group;
     int mark;
     int word_;
     int seen;
@@ -123,6 +151,7 @@ proctype Recoverer(byte me) {
 // With the registry locked: recovers the dead member, ends its group, forms another, and attaches.
 proctype Registrar(byte me) {
     registers;
+    int group;
     int mark;
     int word_;
     int seen;
@@ -130,13 +159,25 @@ proctype Registrar(byte me) {
     recover_leases();
     store_release(status, make_status(1, free));  // end_group
     // form_group: settle_range, the mark, then the status
+#ifndef SUBSCRIBER
 #ifndef WORDS_ARE_NOT_WIPED
     load_relaxed(lease, word_);
     store_release(lease, make_lease(first - 1, generation_after(word_), settled));
     word_ = 0;
 #endif
+#endif
     store_release(low_water, make_mark(first, 2));
     store_release(status, make_status(2, active));
+#ifdef SUBSCRIBER
+    fence_full();  // announce_gate: it exchanges the limit
+    atomic { holds = true };
+    // Read in place, as long as that takes; then its own mark moves.
+    atomic {
+        PROMISE(no_theft, position_in(latest(low_water)) == first);
+        holds = false
+    }
+    store_release(low_water, make_mark(first + 1, 2));
+#else
     atomic { owner = me };
     // take_fresh
     load_acquire(lease, word_);
@@ -161,6 +202,7 @@ proctype Registrar(byte me) {
     fi;
     word_ = 0;
     advance_low_water();
+#endif
     finished = true
 }
 
@@ -181,6 +223,10 @@ init {
         }
     }
     timeout;
+#ifdef SUBSCRIBER
+    PROMISE(no_loss, finished && position_in(latest(low_water)) == first + 1)
+#else
     PROMISE(no_loss, finished && position_in(latest(low_water)) == first + 1 &&
                          lap_in(latest(lease)) == first && state_in(latest(lease)) == settled)
+#endif
 }
