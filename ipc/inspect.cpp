@@ -130,6 +130,10 @@ std::vector<std::uint64_t> counts_of(const format::Histogram& histogram, std::ui
     return {counts.begin(), counts.begin() + static_cast<std::ptrdiff_t>(used)};
 }
 
+bool has_leases(const GroupReport& report) {
+    return report.reliable && !report.subscriber;
+}
+
 /// What the words of a group say beyond what its report shows.
 struct Words {
     Position oldest = 0;  ///< not settled
@@ -174,7 +178,7 @@ Words count_leases(const ChannelMemory& memory, GroupReport& report) {
 }
 
 Words read_words(const ChannelMemory& memory, const Group& group, GroupReport& report) {
-    if (report.reliable && !report.subscriber) return count_leases(memory, report);
+    if (has_leases(report)) return count_leases(memory, report);
     // Without leases, whatever was handed out is settled. A lossy group's mark follows its cursor.
     report.position = report.reliable ? group.low_water_mark(std::memory_order_acquire)
                                       : group.cursor.load(std::memory_order_acquire);
@@ -202,11 +206,10 @@ void derive_totals(const Words& words, std::uint64_t passed_over, GroupReport& r
     const std::uint64_t taken = report.position - report.start;
     report.delivered = taken - std::min(taken, passed_over) + report.redelivered;
     // Without leases, whatever was handed out was processed.
-    const bool leases = report.reliable && !report.subscriber;
-    const std::uint64_t not_processed = leases ? report.dead_lettered + report.dropped +
-                                                     report.aborted + report.purged +
-                                                     report.not_understood
-                                               : passed_over;
+    const std::uint64_t not_processed = has_leases(report) ? report.dead_lettered + report.dropped +
+                                                                 report.aborted + report.purged +
+                                                                 report.not_understood
+                                                           : passed_over;
     report.acked = report.settled - std::min(report.settled, not_processed);
 }
 

@@ -882,17 +882,27 @@ TEST_F(Redrive, LeavesLettersInPlaceWhenTheirChannelIsGone) {
 
 // --------------------------------------------------------------------------------- lease limit
 
-TEST(LeaseLimit, PassesAMessageOnAndALateAckIsToldSo) {
+/// A group whose leases are limited, with a member, and with messages that wait.
+struct LimitedLeases {
+    explicit LimitedLeases(std::chrono::milliseconds limit, int messages = 1) {
+        options.lease_limit = limit;
+        member.emplace(another_member());
+        send_numbers(producer, 0, messages);
+    }
+    Consumer<> another_member() const { return channel.join("workers", options); }
+
     const ChannelName name;
-    auto channel = Channel<>::create(name);
+    Channel<> channel = Channel<>::create(name);
+    Producer<> producer = channel.producer();
     GroupOptions options = manual;
-    options.lease_limit = 150ms;
-    auto slow = channel.join("workers", options);
-    auto other = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 1);
+    std::optional<Consumer<>> member;
+};
+
+TEST(LeaseLimit, PassesAMessageOnAndALateAckIsToldSo) {
+    LimitedLeases leases(150ms);
+    auto other = leases.another_member();
     const auto start = Clock::now();
-    auto late = slow.receive();
+    auto late = leases.member->receive();
     ASSERT_TRUE(late);
     auto message = other.receive_for(10s);
     ASSERT_TRUE(message);
@@ -903,23 +913,17 @@ TEST(LeaseLimit, PassesAMessageOnAndALateAckIsToldSo) {
     EXPECT_EQ(late.renew().status(), Status::lease_lost);
     EXPECT_EQ(late.ack().status(), Status::lease_lost);
     EXPECT_TRUE(message.ack());
-    const GroupReport report = report_of(name, "workers");
+    const GroupReport report = report_of(leases.name, "workers");
     EXPECT_EQ(report.expired, 1U);
     EXPECT_EQ(report.returned, 1U);
     EXPECT_EQ(report.acked, 1U);
 }
 
 TEST(LeaseLimit, LateNackAndRejectAreToldAsWell) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    GroupOptions options = manual;
-    options.lease_limit = 50ms;
-    auto slow = channel.join("workers", options);
-    auto other = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 2);
-    auto late_nack = slow.receive();
-    auto late_reject = slow.receive();
+    LimitedLeases leases(50ms, 2);
+    auto other = leases.another_member();
+    auto late_nack = leases.member->receive();
+    auto late_reject = leases.member->receive();
     for (int i = 0; i < 2; ++i) {
         auto message = other.receive_for(10s);
         ASSERT_TRUE(message);
@@ -927,22 +931,16 @@ TEST(LeaseLimit, LateNackAndRejectAreToldAsWell) {
     }
     EXPECT_EQ(late_nack.nack(1ms).status(), Status::lease_lost);
     EXPECT_EQ(late_reject.reject().status(), Status::lease_lost);
-    const GroupReport report = report_of(name, "workers");
+    const GroupReport report = report_of(leases.name, "workers");
     EXPECT_EQ(report.acked, 2U);
     EXPECT_EQ(report.rejected, 0U);
     EXPECT_EQ(report.backlog, 0U);
 }
 
 TEST(LeaseLimit, HeldTellsBeforeAnybodyElseHasTheMessage) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    GroupOptions options = manual;
-    options.lease_limit = 50ms;
-    auto member = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 1);
+    LimitedLeases leases(50ms);
     const auto start = Clock::now();
-    auto message = member.receive();
+    auto message = leases.member->receive();
     const bool at_once = message.held();
     if (Clock::now() - start < 49ms) {
         EXPECT_TRUE(at_once);
@@ -952,15 +950,9 @@ TEST(LeaseLimit, HeldTellsBeforeAnybodyElseHasTheMessage) {
 }
 
 TEST(LeaseLimit, RenewingKeepsTheMessage) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    GroupOptions options = manual;
-    options.lease_limit = 1s;
-    auto worker = channel.join("workers", options);
-    auto other = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 1);
-    auto message = worker.receive();
+    LimitedLeases leases(1s);
+    auto other = leases.another_member();
+    auto message = leases.member->receive();
     const auto start = Clock::now();
     while (Clock::now() - start < 2500ms) {
         ASSERT_TRUE(message.renew());
@@ -968,19 +960,13 @@ TEST(LeaseLimit, RenewingKeepsTheMessage) {
     }
     EXPECT_TRUE(message.held());
     EXPECT_TRUE(message.ack());
-    EXPECT_EQ(report_of(name, "workers").expired, 0U);
+    EXPECT_EQ(report_of(leases.name, "workers").expired, 0U);
 }
 
 TEST(LeaseLimit, AMessageThatWasRenewedIsLostToNoSweepThatFoundItExpiredBefore) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    GroupOptions options = manual;
-    options.lease_limit = 60s;
-    auto worker = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 1);
-    auto message = worker.receive();
-    const auto memory = memory_of(name);
+    LimitedLeases leases(60s);
+    auto message = leases.member->receive();
+    const auto memory = memory_of(leases.name);
     auto& lease = memory->lease(0, 0);
     protocol::Lease expired{lease.load()};
     EXPECT_TRUE(message.renew());
@@ -993,14 +979,8 @@ TEST(LeaseLimit, AMessageThatWasRenewedIsLostToNoSweepThatFoundItExpiredBefore) 
 }
 
 TEST(LeaseLimit, OneThatIsOverIsNotRenewedThoughNobodyElseHasTheMessageYet) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    GroupOptions options = manual;
-    options.lease_limit = 20ms;
-    auto worker = channel.join("workers", options);
-    auto producer = channel.producer();
-    send_numbers(producer, 0, 1);
-    auto message = worker.receive();
+    LimitedLeases leases(20ms);
+    auto message = leases.member->receive();
     std::this_thread::sleep_for(25ms);
     EXPECT_FALSE(message.held());
     EXPECT_EQ(message.renew().status(), Status::lease_lost);

@@ -102,28 +102,20 @@ void check(const std::string& channel, const Preamble& preamble, std::uint64_t o
                         ", this library has " + std::to_string(fingerprint()),
                     "use one build of the library in all processes");
     }
+    const auto require = [&](bool whole, const std::string& what) {
+        if (whole) return;
+        throw Error(Errc::corrupt, channel, what, "remove the channel and create it again");
+    };
     const Layout& layout = preamble.layout;
-    if (recomputed(channel, preamble) != layout) {
-        throw Error(Errc::corrupt, channel, "the header's table of areas is damaged",
-                    "remove the channel and create it again");
-    }
+    require(recomputed(channel, preamble) == layout, "the header's table of areas is damaged");
     const TypeIdentity& type = preamble.type;
     const bool is_bytes = type.size == 0 && type.alignment == 0;
     const bool is_aligned = std::has_single_bit(type.alignment) && type.alignment <= max_alignment;
-    if (!is_bytes && (type.size == 0 || !is_aligned)) {
-        throw Error(Errc::corrupt, channel, "the header's message type is damaged",
-                    "remove the channel and create it again");
-    }
-    if (preamble.temporary > 1) {
-        throw Error(Errc::corrupt, channel, "the header's options are damaged",
-                    "remove the channel and create it again");
-    }
-    if (object_size < layout.object_size) {
-        throw Error(Errc::corrupt, channel,
-                    "the object is truncated: " + std::to_string(object_size) + " of " +
-                        std::to_string(layout.object_size) + " bytes",
-                    "remove the channel and create it again");
-    }
+    require(is_bytes || (type.size != 0 && is_aligned), "the header's message type is damaged");
+    require(preamble.temporary <= 1, "the header's options are damaged");
+    require(object_size >= layout.object_size,
+            "the object is truncated: " + std::to_string(object_size) + " of " +
+                std::to_string(layout.object_size) + " bytes");
 }
 
 }  // namespace format

@@ -37,6 +37,7 @@ struct stat stat_of(int descriptor) {
 ObjectStatus to_status(const struct stat& status) {
     return {.identity = {.device = status.st_dev, .inode = status.st_ino},
             .size = static_cast<std::uint64_t>(status.st_size),
+            .reserved_bytes = static_cast<std::uint64_t>(status.st_blocks) * 512,
             .owner = status.st_uid,
             .mode = status.st_mode & 07777,
             .regular = S_ISREG(status.st_mode),
@@ -44,7 +45,7 @@ ObjectStatus to_status(const struct stat& status) {
 }
 
 std::uint64_t allocated_bytes(int descriptor) {
-    return static_cast<std::uint64_t>(stat_of(descriptor).st_blocks) * 512;
+    return to_status(stat_of(descriptor)).reserved_bytes;
 }
 
 std::uint64_t free_bytes(const struct statvfs& status) {

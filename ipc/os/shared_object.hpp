@@ -38,7 +38,8 @@ struct ObjectIdentity {
 
 struct ObjectStatus {
     ObjectIdentity identity;
-    std::uint64_t size;  ///< in bytes, reserved or not
+    std::uint64_t size;            ///< in bytes, reserved or not
+    std::uint64_t reserved_bytes;  ///< what of it takes memory
     uid_t owner;
     mode_t mode;     ///< permission bits only
     bool regular;    ///< a file, rather than a directory, link, FIFO, device or socket

@@ -1,6 +1,5 @@
 #include "ipc/protocol/channel_memory.hpp"
 
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <bit>
@@ -37,6 +36,21 @@ std::string object_name(const std::string& channel) {
         throw Error(Errc::bad_name, quoted(channel), "not a valid name", name_remedy);
     }
     return "ipc." + channel;
+}
+
+bool name_means(const std::string& channel, const os::ObjectIdentity& object) {
+    const auto status = os::status_of_name(object_name(channel));
+    return status && status->identity == object;
+}
+
+os::TransientDescriptor open_same(const std::string& channel, const os::ObjectIdentity& object,
+                                  bool writable) {
+    auto opened = os::open_object(object_name(channel), writable);
+    if (!opened || !(os::status_of(opened->get()).identity == object)) {
+        throw Error(Errc::removed, channel, "it was removed, or replaced by another channel",
+                    "open it again");
+    }
+    return std::move(*opened);
 }
 
 void check_group_name(const std::string& channel, const std::string& group) {
@@ -132,21 +146,17 @@ bool ChannelMemory::is_held(std::uint64_t lock_byte) const {
     }
 }
 
-std::optional<struct stat> ChannelMemory::probe_status() const {
-    struct stat status {};
-    const bool is_this =
-        ::fstat(probe_.get(), &status) == 0 &&
-        os::ObjectIdentity{.device = status.st_dev, .inode = status.st_ino} == identity_;
-    return is_this ? std::optional(status) : std::nullopt;
+std::optional<os::ObjectStatus> ChannelMemory::probe_status() const {
+    try {
+        const os::ObjectStatus status = os::status_of(probe_.get());
+        if (status.identity == identity_) return status;
+    } catch (const std::system_error&) {
+    }
+    return std::nullopt;
 }
 
 os::TransientDescriptor ChannelMemory::open_again(bool writable) const {
-    auto object = os::open_object(object_name(name_), writable);
-    if (!object || !(os::status_of(object->get()).identity == identity_)) {
-        throw Error(Errc::removed, name_, "it was removed, or replaced by another channel",
-                    "open it again");
-    }
-    return std::move(*object);
+    return open_same(name_, identity_, writable);
 }
 
 void ChannelMemory::reserve(std::uint64_t offset, std::uint64_t length, const char* what) const {
@@ -165,14 +175,13 @@ void ChannelMemory::make_resident(const std::byte* address, std::uint64_t length
 ChannelMemory::ObjectState ChannelMemory::object_state() const {
     const auto status = probe_status();
     if (!status) return {};
-    return {.size = static_cast<std::uint64_t>(status->st_size),
-            .reserved_bytes = static_cast<std::uint64_t>(status->st_blocks) * 512,
-            .unlinked = status->st_nlink == 0};
+    return {.size = status->size,
+            .reserved_bytes = status->reserved_bytes,
+            .unlinked = status->links == 0};
 }
 
 bool ChannelMemory::name_still_means_this() const {
-    const auto status = os::status_of_name(object_name(name_));
-    return status && status->identity == identity_;
+    return name_means(name_, identity_);
 }
 
 void ChannelMemory::throw_forked() const {

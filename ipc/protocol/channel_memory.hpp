@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/stat.h>
-
 #include <memory>
 #include <optional>
 #include <string>
@@ -128,7 +126,7 @@ public:
 private:
     bool is_held(std::uint64_t lock_byte) const;
     /// Nothing when the descriptor is not the object's any more.
-    std::optional<struct stat> probe_status() const;
+    std::optional<os::ObjectStatus> probe_status() const;
     std::atomic<std::uint64_t>* lease_words(unsigned group_index) const {
         return reinterpret_cast<std::atomic<std::uint64_t>*>(&group(group_index) + 1);
     }
@@ -150,6 +148,12 @@ private:
 
 /// "ipc." + name; throws Error(bad_name).
 IPC_API std::string object_name(const std::string& channel);
+/// Whether the channel's name means this object at this moment.
+bool name_means(const std::string& channel, const os::ObjectIdentity& object);
+/// Opens this object by the channel's name. Throws Error(removed) when that is gone or means
+/// another.
+os::TransientDescriptor open_same(const std::string& channel, const os::ObjectIdentity& object,
+                                  bool writable);
 /// Group names follow the same rules; throws Error(bad_name) about the channel.
 void check_group_name(const std::string& channel, const std::string& group);
 

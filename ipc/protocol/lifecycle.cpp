@@ -106,42 +106,32 @@ bool was_left_over(ChannelMemory& memory) {
     return true;
 }
 
+/// Whether the name still meant this object, and is gone now.
+bool unlink_if_it_means(const std::string& name, const os::ObjectIdentity& object) {
+    return name_means(name, object) && os::unlink_object(object_name(name));
+}
+
 /// Takes the name away from an object that is no channel for this process, if it still bears it:
 /// nobody is told, only the name is in the way. The object's registry lock, as for a channel: a
 /// name gets another meaning only after somebody removed what it meant, and who does that holds the
 /// lock. Of what is no file there is none, so that between the last look and the removal of a link
 /// or a FIFO its name may come to mean a channel, if another removes it as well.
-bool take_name_from(const std::string& name, const os::ObjectStatus& object_status) {
-    const std::string file = object_name(name);
-    const auto is_it = [&](const os::ObjectStatus& status) {
-        return status.identity == object_status.identity;
-    };
+bool take_name_from(const std::string& name, const os::ObjectStatus& object) {
     std::optional<RegistryLock> lock;
-    if (object_status.regular) {
-        lock = RegistryLock::take(name, [&] {
-            auto object = os::open_object(file, true);
-            if (!object || !is_it(os::status_of(object->get()))) {
-                throw Error(Errc::removed, name, "it was removed in the meantime");
-            }
-            return std::move(*object);
-        });
+    if (object.regular) {
+        lock = RegistryLock::take(name, [&] { return open_same(name, object.identity, true); });
     }
-    return about(name, "removing", [&] {
-        const auto status = os::status_of_name(file);
-        return status && is_it(*status) && os::unlink_object(file);
-    });
+    return about(name, "removing", [&] { return unlink_if_it_means(name, object.identity); });
 }
 
 /// Takes back the name of a channel that this process could not use after all, in want of
 /// descriptors, for example. Then without the lock: somebody may remove it and make another in
 /// between, but hardly will.
-void discard(const std::string& name, const os::ObjectStatus& status) {
+void discard(const std::string& name, const os::ObjectStatus& object) {
     try {
-        take_name_from(name, status);
+        take_name_from(name, object);
     } catch (const std::exception&) {
-        const std::string file = object_name(name);
-        const auto now = os::status_of_name(file);
-        if (now && now->identity == status.identity) os::unlink_object(file);
+        unlink_if_it_means(name, object.identity);
     }
 }
 

@@ -27,32 +27,34 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
 
 namespace {
 
-void move_low_water_marks(ChannelMemory& memory) {
+/// Calls `visit(index, status)` for each group whose gate is moved over lease words.
+template <class Visit>
+void for_each_moved_gate(const ChannelMemory& memory, Visit&& visit) {
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
-        if (status.gates() && !status.has(GroupStatus::anonymous)) {
-            advance_low_water(memory, i, status);
-        }
+        if (status.gates() && !status.has(GroupStatus::anonymous)) visit(i, status);
     }
+}
+
+void move_low_water_marks(const ChannelMemory& memory) {
+    for_each_moved_gate(memory, [&](unsigned index, GroupStatus status) {
+        advance_low_water(memory, index, status);
+    });
 }
 
 /// For who needs all marks at `needed`. A mark gets there only once the last word in its way is
 /// settled, so that the words before, which members may be writing, are left alone until then.
-void move_low_water_marks_to(ChannelMemory& memory, Position needed) {
-    const unsigned used = memory.groups_used();
-    for (unsigned i = 0; i < used; ++i) {
-        const Group& group = memory.group(i);
-        const GroupStatus status{group.status.load(std::memory_order_acquire)};
-        if (!status.gates() || status.has(GroupStatus::anonymous)) continue;
-        const format::LowWater mark{group.low_water.load(std::memory_order_relaxed)};
-        if (!before(mark.position(needed), needed)) continue;
+void move_low_water_marks_to(const ChannelMemory& memory, Position needed) {
+    for_each_moved_gate(memory, [&](unsigned index, GroupStatus status) {
+        const format::LowWater mark{memory.group(index).low_water.load(std::memory_order_relaxed)};
+        if (!before(mark.position(needed), needed)) return;
         const Position last = needed - 1;
-        const Lease word{memory.lease(i, last).load(std::memory_order_relaxed)};
+        const Lease word{memory.lease(index, last).load(std::memory_order_relaxed)};
         if (is_taken_or_done(memory, word, last) && word.state() == LeaseState::settled) {
-            advance_low_water(memory, i, status);
+            advance_low_water(memory, index, status);
         }
-    }
+    });
 }
 
 /// One attempt to go from `seen` to `goal`. On success what the caller writes next is ordered after

@@ -271,11 +271,10 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         return sent;
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
-    if (!before(next(), limit_) && !look_for_room(why_not(patience) != Status::ok)) {
-        if (why_not(patience) != Status::ok) {
-            (void)ask_for_room();
-            if (!look_for_room(true)) return why_not(patience);
-        }
+    if (!before(next(), limit_) && !look_for_room(why_not(patience) != Status::ok) &&
+        why_not(patience) != Status::ok) {
+        (void)ask_for_room();
+        if (!look_for_room(true)) return why_not(patience);
     }
     std::uint64_t block = 0;
     std::byte* target = nullptr;
