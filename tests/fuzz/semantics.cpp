@@ -126,6 +126,12 @@ private:
     std::int64_t relative(Position position) const {
         return static_cast<std::int64_t>(position - first_);
     }
+    /// Where a start or a look that names this position aims.
+    std::int64_t aim(Position asked) const {
+        const std::int64_t place = relative(asked);
+        // Before the first only by going around: that comes after everything.
+        return place < 0 && asked >= first_ ? tail() : place;
+    }
     std::int64_t lowest_gate() const;
     bool has_room() const { return tail() - lowest_gate() < capacity_; }
     /// Subscribers may publish their position up to a step late.
@@ -442,9 +448,7 @@ void Session::check_start(const Start& start, std::int64_t position, std::uint64
             require(at_oldest && skipped == 0, "earliest starts at the oldest message kept");
             return;
         case Start::Kind::position: {
-            std::int64_t asked = relative(start.position);
-            // Before the first only by going around: that comes after everything.
-            if (asked < 0 && start.position >= first_) asked = tail();
+            const std::int64_t asked = aim(start.position);
             if (position == std::min(asked, tail())) {
                 require(skipped == 0, "what was not missed is not counted");
             } else {
@@ -927,11 +931,11 @@ void Session::close_by(Sender& sender) {
 
 void Session::peek() {
     const std::size_t most = 1 + input_.below(20);
-    const std::int64_t from = static_cast<std::int64_t>(input_.below(64)) - 2;
+    const Position from = real(static_cast<std::int64_t>(input_.below(64)) - 2);
     const bool whole = input_.flip();
-    const auto seen = channel_.peek(whole ? std::nullopt : std::optional(real(from)), most);
+    const auto seen = channel_.peek(whole ? std::nullopt : std::optional(from), most);
     std::int64_t next = std::max<std::int64_t>(0, tail() - capacity_);
-    if (!whole) next = std::max(next, from);
+    if (!whole) next = std::max(next, aim(from));
     if (seen.empty()) {
         require(next >= tail() || oldest_kept_for_sure() == tail(), "what is kept can be seen");
         return;
