@@ -15,7 +15,8 @@ inline void cpu_relax() noexcept {
 /// Asks for a line that will be read, without waiting for it; into the cache of the second level.
 /// What a load from memory that is mapped read-only, or a prefetch into the first level, brings in
 /// makes the other processor's next store into the line take longer on some processors
-/// (DESIGN.md, Publishing). Always inlined: to GCC 12, a call that only prefetches has no effect.
+/// (PERFORMANCE.md, Fetching ahead). Always inlined: to GCC 12, a call that only prefetches has no
+/// effect.
 [[gnu::always_inline]] inline void fetch(const void* line) noexcept {
     __builtin_prefetch(line, 0, 2);
 }

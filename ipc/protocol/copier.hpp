@@ -18,7 +18,7 @@ namespace ipc::inline v1::protocol {
 /// lap ago, before it can be stored into.
 ///
 /// Streaming, past the caches (format::copy_in_streaming). Between distant processors that takes a
-/// fraction of the time, between near ones it mostly takes longer. DESIGN.md, Publishing, has the
+/// fraction of the time, between near ones it mostly takes longer. PERFORMANCE.md has the
 /// measurements.
 ///
 /// So both are measured: the way in use, and after it, on trial, the other one. A trial begins with

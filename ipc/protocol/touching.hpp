@@ -8,7 +8,7 @@
 namespace ipc::inline v1::protocol {
 
 /// Decides whether a producer touches slots of later messages (format::Slot::touch), for which
-/// there are two reasons; DESIGN.md, Publishing, has the measurements.
+/// there are two reasons; PERFORMANCE.md has the measurements.
 ///
 /// Exclusive: a line that was stored into a few messages ago takes its next store sooner than one
 /// that readers have had for a lap. When messages follow each other closely, though, readers take
