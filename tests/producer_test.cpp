@@ -345,6 +345,22 @@ TEST(Loan, WaitingForWhatOnlyItsOwnLoansHoldIsAnError) {
     EXPECT_TRUE(producer.try_loan(8000));
 }
 
+// An exclusive producer tells how far it is once a step only.
+TEST(Loan, OfAnExclusiveProducerInFrontOfItsMessagesIsKnownToHoldTheSpace) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1024, .region_size = 1 << 20});
+    auto producer = channel.exclusive_producer();
+    auto loan = producer.loan(2000);
+    ASSERT_TRUE(loan);
+    ASSERT_TRUE(producer.try_send(pattern(3000)));
+    Sent last = Status::ok;
+    for (int i = 0; i < 20 && last; ++i)
+        last = producer.send_for(pattern(64 << 10), 100ms);
+    EXPECT_EQ(last.status(), Status::own_loan);
+    loan.abandon();
+    EXPECT_TRUE(producer.send_for(pattern(64 << 10), 100ms));
+}
+
 TEST(Loan, TheEndOfTheChannelIsToldEvenWhileOwnLoansHoldTheSpace) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.region_size = 4096});

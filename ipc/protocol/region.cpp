@@ -25,7 +25,7 @@ Region::Region(ChannelMemory& memory, unsigned producer, std::byte* base)
     };
     std::vector<Block> blocks;
     const Ring ring = memory.ring();
-    const Position near = memory.header().tail.load(std::memory_order_acquire);
+    const Position near = memory.header().tail.load(std::memory_order_relaxed);
     gate_.position = near;
     for (std::uint64_t i = 0; i < ring.capacity(); ++i) {
         const Slot& slot = ring.at(i);
@@ -82,10 +82,9 @@ Status Region::reclaim_oldest() {
     Run& oldest = run(0);
     if (oldest.loans != 0) {
         // Also a reader may hold a message of this run; then it is not only this producer's doing.
-        const bool held =
-            oldest.has_message &&
-            before(gate(memory_, memory_.header().tail.load(std::memory_order_relaxed)),
-                   oldest.newest + memory_.capacity() + 1);
+        // The tail is beyond that message; the tail's hint need not be.
+        const bool held = oldest.has_message && before(gate(memory_, oldest.newest + 1),
+                                                       oldest.newest + 1 + memory_.capacity());
         return held ? Status::full : Status::own_loan;
     }
     if (oldest.has_message &&
