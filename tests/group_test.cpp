@@ -870,6 +870,22 @@ TEST_F(Redrive, IntoTheirOwnChannelEndsWithTheLastThatWasThereBefore) {
     EXPECT_EQ(report_of(dead, "redrive").backlog, 5U);
 }
 
+TEST_F(Redrive, GivesAllBackThatItHoldsWhenItFailsAtALaterLetter) {
+    {
+        const ChannelName second("second");
+        auto gone = Channel<>::create(second);
+        auto worker = gone.join("workers", options());
+        ASSERT_TRUE(gone.producer().send("letter"));
+        ASSERT_TRUE(worker.receive().reject());
+    }
+    EXPECT_TRUE(remove(name));
+    const auto takes_no_letter = Channel<std::uint64_t>::create(name);
+    EXPECT_EQ(refusal([&] { (void)redrive(dead); }), Errc::not_found);
+    const GroupReport report = report_of(dead, "redrive");
+    EXPECT_EQ(report.in_flight, 0U);
+    EXPECT_EQ(report.backlog, 6U);
+}
+
 TEST_F(Redrive, LeavesLettersInPlaceWhenTheirChannelIsGone) {
     EXPECT_TRUE(remove(name));
     EXPECT_EQ(refusal([&] { (void)redrive(dead); }), Errc::not_found);

@@ -154,13 +154,14 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
     // Those that their channel does not take stay, without being in the way of others.
     std::vector<Received> misfits;
     std::string misfit_for;
+    const auto give_back = [&](Received& message) { (void)member.nack(message, 0); };
     // What becomes a dead letter again meanwhile waits for the next time.
     const Position end = find_tail(*member.memory());
     while (moved < most) {
         Received message;
         if (member.try_receive(message) != Status::ok) break;
         if (!before(message.position, end)) {
-            (void)member.nack(message, 0);
+            give_back(message);
             break;
         }
         const auto origin = find_origin(message.extension_headers());
@@ -179,7 +180,10 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
             // A copy, made while this group kept the message whole.
             const auto body = message.bytes();
             const std::vector<std::byte> copy(body.begin(), body.end());
-            if (!member.held(message)) continue;
+            if (!member.held(message)) {
+                member.release(message);
+                continue;
+            }
             const Sent sent = producer->send(copy.data(), copy.size(), [] {
                 return Patience{os::Deadline::after(std::chrono::seconds(5))};
             });
@@ -194,15 +198,15 @@ std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
                             "make room in it, and redrive again");
             }
         } catch (...) {
-            (void)member.nack(message, 0);
+            give_back(message);
+            std::for_each(misfits.begin(), misfits.end(), give_back);
             throw;
         }
         (void)member.ack(message);
         ++moved;
     }
     if (misfits.empty()) return moved;
-    for (Received& message : misfits)
-        (void)member.nack(message, 0);
+    std::for_each(misfits.begin(), misfits.end(), give_back);
     throw Error(Errc::type_differs, misfit_for,
                 "carries objects of another size than message " +
                     std::to_string(misfits.front().position) + " of " + dead_letter_channel + "; " +
