@@ -1,6 +1,6 @@
 #include "ipc/channel.hpp"
 
-#include "ipc/protocol/registry.hpp"
+#include "ipc/protocol/group.hpp"
 #include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1 {
@@ -48,7 +48,7 @@ std::uint64_t ChannelBase::max_message_size() const {
 }
 
 Outcome ChannelBase::close(std::chrono::nanoseconds wait) {
-    return protocol::close_channel(memory_, protocol::wait_for(wait, {}));
+    return protocol::close_channel(memory_, protocol::Patience::within(wait, {}));
 }
 
 std::uint64_t ChannelBase::purge(const std::string& group) {

@@ -413,24 +413,24 @@ public:
     /// those that this member, or (with automatic acknowledgement) another one that waits itself,
     /// still holds. A requested stop ends a wait: a message that is there is received all the same.
     Message<T> receive(std::stop_token stop = {}) {
-        return {*reader_, [&] { return protocol::wait_for_ever(std::move(stop)); }};
+        return {*reader_, [&] { return protocol::Patience::for_ever(std::move(stop)); }};
     }
     /// The same, waiting at most `span`: also timed_out.
     template <class Rep, class Period>
     Message<T> receive_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) {
-        return {*reader_, [&] { return protocol::wait_for(span, std::move(stop)); }};
+        return {*reader_, [&] { return protocol::Patience::within(span, std::move(stop)); }};
     }
     /// The same, never waiting: also empty.
     Message<T> try_receive() { return Message<T>(*reader_); }
 
     /// Up to `most` messages, 4096 at the utmost; waits for the first only.
     Batch<T> receive_batch(std::size_t most, std::stop_token stop = {}) {
-        return {*reader_, most, [&] { return protocol::wait_for_ever(std::move(stop)); }};
+        return {*reader_, most, [&] { return protocol::Patience::for_ever(std::move(stop)); }};
     }
     template <class Rep, class Period>
     Batch<T> receive_batch_for(std::size_t most, std::chrono::duration<Rep, Period> span,
                                std::stop_token stop = {}) {
-        return {*reader_, most, [&] { return protocol::wait_for(span, std::move(stop)); }};
+        return {*reader_, most, [&] { return protocol::Patience::within(span, std::move(stop)); }};
     }
     Batch<T> try_receive_batch(std::size_t most) { return {*reader_, most}; }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <chrono>
 #include <concepts>
 #include <cstddef>
 #include <functional>
@@ -10,7 +9,6 @@
 #include <type_traits>
 
 #include "ipc/protocol/lifecycle.hpp"
-#include "ipc/protocol/publish.hpp"
 
 namespace ipc::inline v1 {
 
@@ -61,20 +59,6 @@ MessageType message_type() {
         return {{format::fnv1a(name.data(), name.size()), sizeof(T), alignof(T)},
                 std::string(name)};
     }
-}
-
-inline Patience wait_for_ever(std::stop_token stop) {
-    return {os::Deadline::never(), std::move(stop), Status::timed_out};
-}
-template <class Rep, class Period>
-Patience wait_for(std::chrono::duration<Rep, Period> span, std::stop_token stop) {
-    // Saturates: duration_cast of a very long span would overflow.
-    using Seconds = std::chrono::duration<double>;
-    const bool endless = Seconds(span) > Seconds(std::chrono::nanoseconds::max()) / 2;
-    return {endless
-                ? os::Deadline::never()
-                : os::Deadline::after(std::chrono::duration_cast<std::chrono::nanoseconds>(span)),
-            std::move(stop), Status::timed_out};
 }
 
 }  // namespace protocol

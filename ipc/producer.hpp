@@ -70,7 +70,7 @@ public:
     /// Publishes the message, waiting for a free slot. The loan is over when this succeeded; else
     /// it can be published again, unless it is of the wrong size.
     Sent publish(std::stop_token stop = {}) && {
-        return publish(protocol::wait_for_ever(std::move(stop)));
+        return publish(protocol::Patience::for_ever(std::move(stop)));
     }
     Sent try_publish() && { return publish(protocol::Patience::none()); }
 
@@ -120,31 +120,31 @@ public:
     /// Copies a message into the channel; waits while it is full.
     Sent send(std::string_view text, std::stop_token stop = {}) requires is_bytes<T> {
         return core_->send(text.data(), text.size(),
-                           [&] { return protocol::wait_for_ever(std::move(stop)); });
+                           [&] { return protocol::Patience::for_ever(std::move(stop)); });
     }
     Sent send(std::span<const std::byte> bytes, std::stop_token stop = {}) requires is_bytes<T> {
         return core_->send(bytes.data(), bytes.size(),
-                           [&] { return protocol::wait_for_ever(std::move(stop)); });
+                           [&] { return protocol::Patience::for_ever(std::move(stop)); });
     }
     // Apart from the next, so that it keeps no stop token in memory.
     [[gnu::always_inline]] Sent send(const T& value) requires(!is_bytes<T>) {
-        return send_item(value, [] { return protocol::wait_for_ever({}); });
+        return send_item(value, [] { return protocol::Patience::for_ever({}); });
     }
     Sent send(const T& value, std::stop_token stop) requires(!is_bytes<T>) {
-        return send_item(value, [&] { return protocol::wait_for_ever(std::move(stop)); });
+        return send_item(value, [&] { return protocol::Patience::for_ever(std::move(stop)); });
     }
 
     /// The same, waiting at most `span`.
     template <class Rep, class Period>
     Sent send_for(const Item& item, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) {
-        return send_item(item, [&] { return protocol::wait_for(span, std::move(stop)); });
+        return send_item(item, [&] { return protocol::Patience::within(span, std::move(stop)); });
     }
     template <class Rep, class Period>
     Sent send_for(std::span<const std::byte> bytes, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) requires is_bytes<T> {
         return core_->send(bytes.data(), bytes.size(),
-                           [&] { return protocol::wait_for(span, std::move(stop)); });
+                           [&] { return protocol::Patience::within(span, std::move(stop)); });
     }
 
     /// The same, never waiting.
@@ -157,12 +157,12 @@ public:
 
     /// Several messages with one look for sleepers at the end; waits while the channel is full.
     BatchSent send_batch(std::span<const Item> items, std::stop_token stop = {}) {
-        return send_all(items, protocol::wait_for_ever(std::move(stop)));
+        return send_all(items, protocol::Patience::for_ever(std::move(stop)));
     }
     template <class Rep, class Period>
     BatchSent send_batch_for(std::span<const Item> items, std::chrono::duration<Rep, Period> span,
                              std::stop_token stop = {}) {
-        return send_all(items, protocol::wait_for(span, std::move(stop)));
+        return send_all(items, protocol::Patience::within(span, std::move(stop)));
     }
     BatchSent try_send_batch(std::span<const Item> items) {
         return send_all(items, protocol::Patience::none());
@@ -170,23 +170,23 @@ public:
 
     /// Borrows space for a message of `size` bytes; waits while readers hold the region.
     Loan<T> loan(std::size_t size, std::stop_token stop = {}) requires is_bytes<T> {
-        return {*core_, size, protocol::wait_for_ever(std::move(stop))};
+        return {*core_, size, protocol::Patience::for_ever(std::move(stop))};
     }
     template <class Rep, class Period>
     Loan<T> loan_for(std::size_t size, std::chrono::duration<Rep, Period> span,
                      std::stop_token stop = {}) requires is_bytes<T> {
-        return {*core_, size, protocol::wait_for(span, std::move(stop))};
+        return {*core_, size, protocol::Patience::within(span, std::move(stop))};
     }
     Loan<T> try_loan(std::size_t size) requires is_bytes<T> {
         return {*core_, size, protocol::Patience::none()};
     }
     Loan<T> loan(std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return {*core_, sizeof(T), protocol::wait_for_ever(std::move(stop))};
+        return {*core_, sizeof(T), protocol::Patience::for_ever(std::move(stop))};
     }
     template <class Rep, class Period>
     Loan<T> loan_for(std::chrono::duration<Rep, Period> span,
                      std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return {*core_, sizeof(T), protocol::wait_for(span, std::move(stop))};
+        return {*core_, sizeof(T), protocol::Patience::within(span, std::move(stop))};
     }
     Loan<T> try_loan() requires(!is_bytes<T>) {
         return {*core_, sizeof(T), protocol::Patience::none()};
@@ -195,7 +195,7 @@ public:
     /// Ends the channel after everything published so far; waits for a free slot. Readers get
     /// `closed` once they have seen all; producers at once.
     Outcome close(std::stop_token stop = {}) {
-        return core_->close(protocol::wait_for_ever(std::move(stop)));
+        return core_->close(protocol::Patience::for_ever(std::move(stop)));
     }
 
 private:
@@ -244,7 +244,7 @@ private:
             const std::size_t now = core_->try_send_some(
                 items.size() - sent, [&](std::size_t i) { return body_of(sent + i); });
             // Readers have to know of what is there before this producer waits for them.
-            if (now != 0) core_->announce(static_cast<int>(now));
+            if (now != 0) core_->wake_sleepers(static_cast<int>(now));
             sent += now;
             if (sent == items.size()) break;
             const Sent one =

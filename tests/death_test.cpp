@@ -107,6 +107,11 @@ bool die_at_system_call(unsigned number) {
            ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
 }
 
+/// The entry of the participant that has the duty.
+unsigned sentinel_of(const protocol::ChannelMemory& memory) {
+    return format::Sentinel{memory.header().sentinel.load()}.participant();
+}
+
 std::int64_t median(std::vector<std::int64_t> times) {
     std::sort(times.begin(), times.end());
     return times[times.size() / 2];
@@ -1197,6 +1202,53 @@ TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {
     EXPECT_EQ(sender.wait(), 0);
 }
 
+// Whoever was woken for what lies behind the claim found the claim, and sleeps again. A lossy group
+// has no leases, and so nobody who would look again before 3 s are over.
+TEST(StoppedInAClaim, AProducerThatGoesOnWakesAllForWhomThereAreMessages) {
+    for (const Delivery delivery : {Delivery::lossy, Delivery::reliable}) {
+        const ChannelName name;
+        auto channel = Channel<>::create(name);
+        const SharedValue<Progress> claimed;
+        const SharedValue<Progress> received;
+        std::vector<Child> members;
+        for (int i = 0; i < 4; ++i) {
+            members.emplace_back([&] {
+                GroupOptions parked{.delivery = delivery};
+                parked.participant.wait_policy = WaitPolicy::parking();
+                auto member = Channel<>::open(name).join("workers", parked);
+                const auto message = member.receive();
+                received->count += 1;
+                wait_for_the_end();
+            });
+            ASSERT_TRUE(eventually([&] { return is_parked(name, members.back().pid()); }));
+        }
+        Child stopped([&] {
+            TornProducer torn(name);
+            const Position position = torn.claim();
+            torn.write(position, "first");
+            claimed->step = 1;
+            while (!claimed->stop) {
+            }
+            torn.make_ready(position);
+            protocol::wake_readers(torn.memory(), 1);
+            wait_for_the_end();
+        });
+        ASSERT_TRUE(reaches(claimed, 1));
+        auto producer = channel.producer();
+        const auto all_are_parked = [&] {
+            return std::all_of(members.begin(), members.end(),
+                               [&](const Child& member) { return is_parked(name, member.pid()); });
+        };
+        for (int i = 0; i < 3; ++i) {
+            ASSERT_TRUE(producer.send("behind"));
+            std::this_thread::sleep_for(5ms);
+            ASSERT_TRUE(eventually(all_are_parked));
+        }
+        claimed->stop = true;
+        EXPECT_TRUE(eventually([&] { return received->count == 4; }, 1));
+    }
+}
+
 // ------------------------------------------------------------------------------------- sentinels
 
 TEST(DeathOfASentinel, AnotherSleeperTakesItsDutyAndRecoversLeases) {
@@ -1259,6 +1311,56 @@ TEST(DeathOfASentinel, OneOfManySleepersNoticesItAtTheNextTick) {
     }
 }
 
+// Who got the entry lives, and never parks: it would seem to neglect the duty.
+TEST(DeathOfASentinel, ItsDutyIsNotLeftToWhoeverGetsItsEntryNext) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const SharedValue<Progress> unused;
+    Child one = start_receiver(name, "workers", unused);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, one.pid()); }));
+    Child two = start_receiver(name, "workers", unused);
+    ASSERT_TRUE(eventually([&] { return is_parked(name, two.pid()); }));
+    const auto memory = memory_of(name);
+    const unsigned entry = sentinel_of(*memory);
+    ASSERT_EQ(memory->participant(entry).pid, one.pid());
+    one.kill();
+    auto producer = channel.producer();
+    ASSERT_EQ(memory->participant(entry).pid, ::getpid()) << "the entry is in use again";
+    const auto has_duty = [&] {
+        return memory->participant(sentinel_of(*memory)).pid == two.pid();
+    };
+    EXPECT_TRUE(eventually(has_duty, 1));
+}
+
+// Whoever is woken for the duty may be about to leave.
+TEST(Sentinel, IsCalledAgainByASleeperThatLeavesInsteadOfTakingTheDuty) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto holder = channel.join("workers", manual);
+    ASSERT_TRUE(channel.producer().send("job"));
+    const auto held = holder.receive();
+    const auto memory = memory_of(name);
+    const unsigned self = inspect(name).participants.front().index;
+    // Somebody has the duty and ticks, so that this sleeper does not take it.
+    const auto now_ms = static_cast<std::uint64_t>(os::now() / millisecond);
+    memory->header().sentinel = format::Sentinel::make(self, 1, true, now_ms).bits;
+    Child sleeper([&] {
+        const ParticipantOptions parking{.wait_policy = WaitPolicy::parking()};
+        auto member = Channel<>::open(name).join("others", {.participant = parking});
+        (void)member.receive();
+    });
+    ASSERT_TRUE(eventually([&] { return is_parked(name, sleeper.pid()); }));
+    ASSERT_EQ(sentinel_of(*memory), self);
+    // It resigned, and called one who was about to leave.
+    memory->header().sentinel = format::Sentinel::vacant().bits;
+    { const protocol::SentinelDuty leaving(*memory, self, 1, nullptr); }
+    const auto has_duty = [&] {
+        const unsigned entry = sentinel_of(*memory);
+        return entry != format::no_participant && memory->participant(entry).pid == sleeper.pid();
+    };
+    EXPECT_TRUE(eventually(has_duty, 1)) << "a sleeper looks by itself every 3 s";
+}
+
 // The tick of one among many sleepers is not soon: the sweep must tell all of them.
 TEST(DeathOfACloser, AllMembersOfALargeGroupLearnOfTheEnd) {
     const ChannelName name;
@@ -1286,6 +1388,37 @@ TEST(DeathOfACloser, AllMembersOfALargeGroupLearnOfTheEnd) {
     for (Child& member : members)
         EXPECT_EQ(member.wait(), 0);
     EXPECT_LT(os::now() - closed, 2 * protocol::slow_tick);
+}
+
+// As one who is killed right after the group's end became visible leaves them.
+TEST(DeathOfARemover, AllMembersOfALargeGroupLearnOfItsEndAtTheNextTick) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::vector<Child> members;
+    for (int i = 0; i < 16; ++i) {
+        members.emplace_back([&] {
+            GroupOptions parked = manual;
+            parked.participant.wait_policy = WaitPolicy::parking();
+            auto member = Channel<>::open(name).join("workers", parked);
+            require(member.receive().status() == Status::removed, "learned of the end");
+        });
+        ASSERT_TRUE(eventually([&] { return is_parked(name, members.back().pid()); }));
+    }
+    const auto memory = memory_of(name);
+    auto& word = memory->group(0).status;
+    const format::GroupStatus status{word.load()};
+    word = format::GroupStatus::make(status.incarnation(), status.flags(), format::GroupState::free)
+               .bits;
+    const auto removed = os::now();
+    ASSERT_TRUE(eventually(
+        [&] {
+            return std::none_of(members.begin(), members.end(),
+                                [](Child& member) { return member.is_running(); });
+        },
+        15));
+    EXPECT_LT(os::now() - removed, 3 * protocol::slow_tick / 2);
+    for (Child& member : members)
+        EXPECT_EQ(member.wait(), 0);
 }
 
 TEST(DeathOfASentinel, ABusyMemberLooksAfterTheDeadInstead) {

@@ -23,6 +23,7 @@
 #include "ipc/ipc.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/torn.hpp"
 
 namespace ipc::test {
 namespace {
@@ -521,6 +522,16 @@ TEST(SubscriberStart, JoinsAgainstRacingProducersLoseNothingFromTheirStartOn) {
     stop = true;
     for (auto& thread : sending)
         thread.join();
+}
+
+TEST(Subscriber, ThatLeavesWakesNoOtherReader) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const auto other = channel.subscribe();
+    const auto memory = memory_of(name);
+    const std::uint32_t before = memory->group(0).parking.futex;
+    { auto leaving = channel.subscribe(); }
+    EXPECT_EQ(memory->group(0).parking.futex, before);
 }
 
 // ----------------------------------------------------------------------------------------- lossy

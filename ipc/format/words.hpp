@@ -170,22 +170,23 @@ struct Lease {
     }
 };
 
-/// Announcement: | sequence : 61 | refused : 1 | note : 1 | pending : 1 |. Pending: somebody
-/// sleeps. In the channel's word the note is a request to close; at the producers' place it says
-/// that one of them waits for its region rather than for a slot. Refused, at that place only: a
-/// producer that does not sleep found no room. The sequence changes with every announcement of a
-/// sleeper, so that a waker clears exactly the announcement it saw.
+/// Announcement: | sequence : 60 | refused : 1 | region wanted : 1 | close requested : 1 |
+/// pending : 1 |. The sequence changes with every announcement of a sleeper, so that a waker clears
+/// exactly the announcement it saw.
 struct Announcement {
-    static constexpr std::uint64_t pending = 1;
-    static constexpr std::uint64_t close_requested = 2;
-    static constexpr std::uint64_t region_wanted = 2;
-    static constexpr std::uint64_t refused = 4;
-    static constexpr std::uint64_t sequence_step = 8;
+    static constexpr std::uint64_t pending = 1;          ///< somebody sleeps
+    static constexpr std::uint64_t close_requested = 2;  ///< in the channel's word only
+    /// In the producers' word only: one of them waits for its region rather than for a slot.
+    static constexpr std::uint64_t region_wanted = 4;
+    /// There as well: a producer that does not sleep found no room.
+    static constexpr std::uint64_t refused = 8;
+    static constexpr std::uint64_t sequence_step = 16;
 };
 
-/// Sentinel: | heartbeat in ms : 40 | fast : 1 | group + 1 (0: producers) : 11 | participant : 12
-/// |. Who looks after the dead while parked, and on which futex it sleeps; `vacant` when nobody
-/// does: then it has, in place of the heartbeat, until when some sleepers may let ticks pass.
+/// Sentinel: | heartbeat in ms : 40 | fast : 1 | place : 11 | participant : 12 |. Who looks after
+/// the dead while parked, and where it sleeps (0: with the producers, else group + 1); `vacant`
+/// when nobody does: then it has, in place of the heartbeat, until when some sleepers may let ticks
+/// pass.
 struct Sentinel {
     std::uint64_t bits;
 

@@ -19,7 +19,7 @@ bool advance_low_water(const ChannelMemory& memory, unsigned group_index, GroupS
         if (!is_taken_or_done(memory, word, position) || word.state() != LeaseState::settled) break;
         ++position;
     }
-    return position != low &&
+    return position != low &&  // EDGE settle
            group.low_water.compare_exchange_strong(mark.bits, mark.moved_to(position).bits,
                                                    std::memory_order_acq_rel);
 }
@@ -32,6 +32,7 @@ void set_hint(std::atomic<std::uint64_t>& word, Position position) {
         const Position lowest =
             seen.is_none() ? position : earlier_of(seen.position(position), position);
         next = Hint::make(lowest, seen.version() + 1);
+        // EDGE hint
     } while (!word.compare_exchange_weak(seen.bits, next.bits, std::memory_order_acq_rel,
                                          std::memory_order_relaxed));
 }
@@ -46,7 +47,11 @@ bool give_back(ChannelMemory& memory, unsigned group_index, Position position, L
         return false;
     }
     set_hint(hint, position);
-    if (!next.is_dead_pending()) group.counters.returned.fetch_add(1, std::memory_order_relaxed);
+    if (next.is_dead_pending()) {
+        wake_if_finished(memory, group_index);  // nobody waits for it
+    } else {
+        group.counters.returned.fetch_add(1, std::memory_order_relaxed);
+    }
     wake_group(memory, group_index, 1);
     return true;
 }
@@ -98,19 +103,17 @@ void note_due(Group& group, std::uint64_t milliseconds) {
     }
 }
 
-bool settle_aborted(const ChannelMemory& memory, unsigned group, Position position) {
+void settle_aborted(ChannelMemory& memory, unsigned group, Position position) {
     auto& lease = memory.lease(group, position);
     Lease word{lease.load(std::memory_order_acquire)};
-    if (!is_untouched(memory, word, position)) return false;
+    if (!is_untouched(memory, word, position)) return;
     const Lease settled = Lease::make(memory.lap_of(position), 0, word.generation() + 1,
                                       format::no_participant, LeaseState::settled);
-    if (!lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
-        return false;
-    }
+    if (!lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) return;
     auto& counters = memory.group(group).counters;
     counters.aborted.fetch_add(1, std::memory_order_relaxed);
     counters.passed_over.fetch_add(1, std::memory_order_relaxed);
-    return true;
+    wake_if_finished(memory, group);
 }
 
 void wake_if_finished(ChannelMemory& memory, unsigned group_index) {

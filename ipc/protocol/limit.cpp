@@ -10,7 +10,8 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
         const Group& group = memory.group(i);
-        // EDGE gate: an entry that gates has its low-water mark.
+        // EDGE gate: an entry that gates has its low-water mark. EDGE end: one that does not any
+        // more was left before what it kept is reused.
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.gates()) continue;
         // EDGE settle: what the group's readers did with the slots happened before they are reused.
@@ -64,7 +65,7 @@ bool install(ChannelMemory& memory, Limit seen, Position goal) {
             seen.bits, Limit::make(goal, seen.epoch()).bits, std::memory_order_acq_rel)) {
         return false;
     }
-    std::atomic_thread_fence(std::memory_order_release);
+    std::atomic_thread_fence(std::memory_order_release);  // EDGE limit
     return true;
 }
 

@@ -4,6 +4,9 @@
 //
 //   limit = min(low-water of all gating groups + capacity, tail + step)
 //
+// (Further than tail + step, up to the gates, where a producer needs bytes of its region again:
+// raise_limit.)
+//
 // A producer writes position p only while p < limit, so every message from limit - capacity on is
 // whole: its slot, and its payload, are not overwritten. This one word is what a joiner starts from
 // and what a reader without a gate checks after it copied. The word only grows. It is cached by
@@ -51,7 +54,7 @@ Position announce_gate(ChannelMemory& memory);
 
 /// The oldest position whose slot and payload are whole at this moment.
 inline Position oldest_whole(const ChannelMemory& memory, Position near) {
-    const Limit limit{memory.header().limit.load(std::memory_order_acquire)};
+    const Limit limit{memory.header().limit.load(std::memory_order_acquire)};  // EDGE limit
     const Position first = memory.preamble().first_position;
     return later_of(limit.position(near + memory.capacity()) - memory.capacity(), first);
 }

@@ -47,7 +47,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
             continue;
         }
         if (state.phase() == Phase::closed) {
-            make_room();
+            make_room_if_it_moves();
             return is_finished(*memory_, group_index_, position, index_) ? Status::closed
                                                                          : Status::empty;
         }
@@ -63,7 +63,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
         ++position;
         group_->cursor.store(position, std::memory_order_relaxed);
     }
-    if (producers_announced(*memory_, needs_fence_)) make_room();
+    make_room_if_it_moves();
     return Status::empty;
 }
 
@@ -112,7 +112,7 @@ bool Member::take_returned(Received& out, LeaseState as) {
 
 bool Member::take_again(Received& out, Position position, Lease seen, LeaseState as) {
     const Slot& slot = ring_.at(position);
-    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
     const bool exhausted = max_attempts_ != 0 && seen.attempt() >= max_attempts_;
     const unsigned attempt = std::min(seen.attempt() + 1, 255U);
     const Lease mine = exhausted ? seen.to(LeaseState::dead_exhausted, seen.attempt(), index_)
@@ -257,7 +257,7 @@ Status Member::publish_dead_letter(Position position, Lease pending) {
     try {
         if (!sink_.open()) return Status::removed;
         const Slot& slot = ring_.at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         Received message;
         const bool is_there = state.is_ready_at(position) && locate(slot, state, message);
         const auto body = is_there ? message.bytes() : std::span<const std::byte>{};
@@ -305,7 +305,7 @@ void Member::bury(Position position, Lease pending) {
 
 /// Tries again what could not be dead-lettered before; whether anything was tried.
 bool Member::bury_pending() {
-    Hint hint{group_->dead_pending.load(std::memory_order_acquire)};
+    Hint hint{group_->dead_pending.load(std::memory_order_acquire)};  // EDGE hint
     if (hint.is_none() || os::now() < bury_again_) return false;
     group_->dead_pending.compare_exchange_strong(hint.bits, Hint::none().bits,
                                                  std::memory_order_acq_rel);
@@ -335,6 +335,16 @@ void Member::make_room() {
     if (!producers_announced(*memory_, needs_fence_)) return;
     const Position now = group_->low_water_mark(std::memory_order_relaxed);
     wake_producers(*memory_, std::max<std::uint64_t>(1, now - former));
+}
+
+/// For one that looked and settled nothing: what it does not move it owes nobody. Waking a producer
+/// at every look would keep that from sleeping, and take the refusals that are meant for the reader
+/// who holds it up.
+void Member::make_room_if_it_moves() {
+    if (!producers_announced(*memory_, needs_fence_)) return;
+    if (advance_low_water(*memory_, group_index_, status_)) {
+        wake_producers(*memory_, memory_->capacity());
+    }
 }
 
 /// Now and then, about once a millisecond but at least at every 16th message: when no sentinel

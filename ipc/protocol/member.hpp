@@ -46,7 +46,8 @@ public:
 
     Status poll(Received& out, bool reserve) override {
         const Position position = next_to_take();
-        const SlotState state{ring_.at(position).state.load(std::memory_order_acquire)};
+        const SlotState state{
+            ring_.at(position).state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(position) && !has_news(false) && !is_gone()) return Status::empty;
         return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
     }
@@ -114,8 +115,8 @@ private:
     /// A lease is this member's: hand its message out. False when there is nothing to hand out
     /// after all.
     bool accept(Received& out, Position position, const Slot& slot, SlotState state, Lease mine) {
-        // The slot again, now that the lease keeps it: what was seen READY before may be long gone.
-        // And the group: without it nothing does.
+        // The slot again (EDGE ready), now that the lease keeps it: what was seen READY before may
+        // be long gone. And the group: without it nothing does.
         if (slot.state.load(std::memory_order_acquire) != state.bits || is_gone() ||
             !locate(slot, state, out)) [[unlikely]] {
             refuse(position, mine);
@@ -169,6 +170,7 @@ private:
     }
     void start_limit(Position position, Lease mine);
     void make_room();
+    void make_room_if_it_moves();
     void look_around();
     Status publish_dead_letter(Position position, Lease pending);
     void bury(Position position, Lease pending);

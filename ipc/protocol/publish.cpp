@@ -255,6 +255,15 @@ void ProducerCore::pass_on_wake() {
     }
 }
 
+/// Why no slot can be had: ok when there is one, or when there is time to wait for it.
+Status ProducerCore::why_refused_already(const Patience& patience) {
+    const bool is_over = why_not(patience) != Status::ok;
+    if (before(next(), limit_) || look_for_room(is_over)) return Status::ok;
+    if (why_not(patience) == Status::ok) return Status::ok;
+    (void)ask_for_room();
+    return look_for_room(true) ? Status::ok : why_not(patience);
+}
+
 Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
                                const Patience& patience) {
     if (!shape_.admits(size)) return Status::wrong_size;
@@ -267,15 +276,11 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         slot_copier_.copy_in(place_of(next()), slot->payload() + extension.size, data, size);
         const Sent sent =
             publish(*slot, format::Descriptor::make(length, 0, extension.size), size, length);
-        announce(1);
+        wake_sleepers(1);
         return sent;
     }
     // A slot first: a refusal must not cost space, nor the history that space would be taken from.
-    if (!before(next(), limit_) && !look_for_room(why_not(patience) != Status::ok) &&
-        why_not(patience) != Status::ok) {
-        (void)ask_for_room();
-        if (!look_for_room(true)) return why_not(patience);
-    }
+    if (const Status status = why_refused_already(patience); status != Status::ok) return status;
     std::uint64_t block = 0;
     std::byte* target = nullptr;
     if (const Status status = allocate(length, patience, block, target); status != Status::ok) {
@@ -294,7 +299,7 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
         *slot, format::Descriptor::make(length, format::Descriptor::in_region, extension.size),
         size, length);
     region_->published(block, sent.position());
-    announce(1);
+    wake_sleepers(1);
     return sent;
 }
 
@@ -357,7 +362,7 @@ Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Pat
         publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size,
                 sizeof block);
     region_->published(block, sent.position());
-    announce(1);
+    wake_sleepers(1);
     return sent;
 }
 

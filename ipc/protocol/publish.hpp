@@ -13,7 +13,7 @@
 // READY. A claim of a dead producer counts as aborted (recovery.hpp).
 //
 // EDGE ready: READY is stored with release after the payload; a reader loads it with acquire
-// before.
+// before it reads the payload.
 
 #include <algorithm>
 #include <cstring>
@@ -24,6 +24,7 @@
 #include "ipc/format/copy.hpp"
 #include "ipc/protocol/copier.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/patience.hpp"
 #include "ipc/protocol/payload.hpp"
 #include "ipc/protocol/region.hpp"
 #include "ipc/protocol/registry.hpp"
@@ -37,16 +38,6 @@ namespace ipc::inline v1::protocol {
 struct Extension {
     const std::byte* data = nullptr;
     std::uint16_t size = 0;
-};
-
-/// How long an operation may wait.
-struct Patience {
-    os::Deadline deadline;
-    std::stop_token stop{};
-    /// What to return when the deadline passes: full for try_, else timed_out.
-    Status when_over = Status::timed_out;
-
-    static Patience none() { return {os::Deadline::immediate(), {}, Status::full}; }
 };
 
 class IPC_API ProducerCore {
@@ -76,7 +67,7 @@ public:
     template <class MakePatience>
     Sent send(const void* data, std::size_t size, MakePatience&& patience) {
         if (const Sent sent = try_send_inline(format::Bytes{data, size}); sent) [[likely]] {
-            announce(1);
+            wake_sleepers(1);
             return sent;
         }
         return send_slowly(data, size, {}, patience());
@@ -87,7 +78,7 @@ public:
     [[gnu::always_inline]] Sent send_value(const T& value, MakePatience&& patience) {
         const format::Words<sizeof(T)> words(value);
         if (const Sent sent = try_send_inline(words); sent) [[likely]] {
-            announce(1);
+            wake_sleepers(1);
             return sent;
         }
         return words.call_with(
@@ -100,7 +91,8 @@ public:
     }
 
     /// The first of `count` messages, as many as there is room for now and as fit into slots; how
-    /// many. `body_of(i)` is message i. Wakes nobody: announce them.
+    /// many. `body_of(i)` is message i. Wakes nobody: call
+    /// wake_sleepers.
     template <class BodyOf>
     std::size_t try_send_some(std::size_t count, BodyOf&& body_of) {
         std::size_t sent = 0;
@@ -117,8 +109,9 @@ public:
         return sent;
     }
 
-    /// Wakes readers after `count` messages were published by the functions above.
-    [[gnu::always_inline]] void announce(int count) {
+    /// After `count` messages were published by the functions above: wakes readers that announced
+    /// themselves.
+    [[gnu::always_inline]] void wake_sleepers(int count) {
         const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
         if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
             [[unlikely]]
@@ -256,6 +249,7 @@ private:
     Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
                     std::byte*& data);
     Status why_not(const Patience& patience) const;
+    Status why_refused_already(const Patience& patience);
     bool ask_for_room();
     void pass_on_wake();
     Region& region();

@@ -33,10 +33,10 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         status = poll(out, reserve);
         return status != Status::empty;
     };
+    if (patience.deadline.is_immediate()) {
+        return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
+    }
     for (unsigned turns = 1;; ++turns) {
-        if (patience.deadline.is_immediate()) {
-            return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
-        }
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
         if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;

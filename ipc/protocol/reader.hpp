@@ -11,11 +11,11 @@
 #include <memory>
 #include <optional>
 
+#include "ipc/protocol/group.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/patience.hpp"
 #include "ipc/protocol/payload.hpp"
-#include "ipc/protocol/publish.hpp"
 #include "ipc/protocol/recovery.hpp"
-#include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/wait.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -136,7 +136,7 @@ protected:
     /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
     bool slot_has_news(Position position, bool thorough) const {
         const Slot& slot = ring_.at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (state.is_ready_at(position)) return true;
         if (before(state.position(position), position)) return false;
         if (state.phase() != Phase::claimed) return true;

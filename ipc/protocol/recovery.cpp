@@ -1,6 +1,7 @@
 #include "ipc/protocol/recovery.hpp"
 
 #include "ipc/os/clock.hpp"
+#include "ipc/protocol/group.hpp"
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/registry.hpp"
@@ -49,9 +50,9 @@ Lease after_loss(Lease word) {
     }
 }
 
-/// How many members to wake: a message is for one of them, the end of the channel for all.
-int members_for(bool is_end) {
-    return is_end ? all_sleepers : 1;
+/// How many members to wake: as many as there are messages, or all for the end of the channel.
+int members_for(const ChannelMemory& memory, unsigned group, bool is_end) {
+    return is_end ? all_sleepers : members_to_wake(memory, group, 1);
 }
 
 /// Everything of one group that needs looking at; whether something is in flight or due soon.
@@ -97,9 +98,67 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
         // Not before it is finished: who waits for others to settle would wake at each sweep.
         const bool is_end =
             state.phase() == Phase::closed && is_finished(memory, index, end, no_participant);
-        wake_group(memory, index, members_for(is_end));
+        wake_group(memory, index, members_for(memory, index, is_end));
     }
     return in_flight;
+}
+
+/// Gives back what dead members hold; whether there is anybody dead whose entry can be freed.
+bool sweep_participants(ChannelMemory& memory, unsigned self, bool repairs_slots) {
+    bool found_dead = false;
+    const unsigned participants = memory.participants_used();
+    for (unsigned i = 0; i < participants; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (i == self || !is_active(entry) || memory.is_alive(i)) continue;
+        const Role role = role_of(entry);
+        if (role == Role::consumer) recover_leases(memory, i);
+        if (!is_producer(role) || repairs_slots) found_dead = true;
+    }
+    return found_dead;
+}
+
+struct Groups {
+    bool in_flight = false;
+    bool found_forming = false;  ///< by a joiner that may be dead
+};
+
+Groups sweep_groups(ChannelMemory& memory) {
+    Groups found;
+    const unsigned groups = memory.groups_used();
+    for (unsigned i = 0; i < groups; ++i) {
+        Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        if (status.state() == GroupState::forming) found.found_forming = true;
+        if (!status.is_active()) {
+            // Whoever ended it may have told nobody.
+            if (status.state() == GroupState::free) wake_group(memory, i, all_sleepers);
+            continue;
+        }
+        if (status.has(GroupStatus::reliable) && !status.has(GroupStatus::anonymous)) {
+            found.in_flight |= sweep_group(memory, i, status);
+            continue;
+        }
+        const Position next = status.has(GroupStatus::anonymous)
+                                  ? group.low_water_mark(std::memory_order_acquire)
+                                  : group.cursor.load(std::memory_order_acquire);
+        const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
+        if (!before(state.position(next), next)) {
+            found.in_flight |= state.phase() == Phase::claimed;
+            wake_group(memory, i, members_for(memory, i, state.phase() == Phase::closed));
+        }
+    }
+    return found;
+}
+
+/// One that was refused room, or waits for it, may have missed a wake-up.
+void wake_producers_if_there_is_room(ChannelMemory& memory) {
+    if ((memory.header().room.announcement.load(std::memory_order_relaxed) &
+         format::Announcement::pending) == 0) {
+        return;
+    }
+    const Position tail = find_tail(memory);
+    const Position room = gate(memory, tail);
+    if (before(tail, room)) wake_producers(memory, room - tail);
 }
 
 }  // namespace
@@ -172,49 +231,14 @@ bool sweep(ChannelMemory& memory, unsigned self, const Ring* writable) {
     // At the first sweep of each second: members that only poll, and producers that are refused
     // again and again, never come to look in a wait.
     if (now / between_looks_for_removal != last / between_looks_for_removal) notice_removal(memory);
-    bool found_dead = false;
-    const unsigned participants = memory.participants_used();
-    for (unsigned i = 0; i < participants; ++i) {
-        const Participant& entry = memory.participant(i);
-        if (i == self || !is_active(entry) || memory.is_alive(i)) continue;
-        const Role role = role_of(entry);
-        if (role == Role::consumer) recover_leases(memory, i);
-        if (!is_producer(role) || writable != nullptr) found_dead = true;
-    }
-
-    bool in_flight = is_claimed_a_lap_before_the_tail(memory);
-    const unsigned groups = memory.groups_used();
-    for (unsigned i = 0; i < groups; ++i) {
-        Group& group = memory.group(i);
-        const GroupStatus status{group.status.load(std::memory_order_acquire)};
-        if (status.state() == GroupState::forming) found_dead = true;
-        if (!status.is_active()) continue;
-        if (status.has(GroupStatus::reliable) && !status.has(GroupStatus::anonymous)) {
-            in_flight |= sweep_group(memory, i, status);
-            continue;
-        }
-        const Position next = status.has(GroupStatus::anonymous)
-                                  ? group.low_water_mark(std::memory_order_acquire)
-                                  : group.cursor.load(std::memory_order_acquire);
-        const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
-        if (!before(state.position(next), next)) {
-            in_flight |= state.phase() == Phase::claimed;
-            wake_group(memory, i, members_for(state.phase() == Phase::closed));
-        }
-    }
-
+    const bool found_dead = sweep_participants(memory, self, writable != nullptr);
+    const Groups groups = sweep_groups(memory);
     // Without waiting: whoever holds the registry tidies anyway.
-    if (found_dead) {
+    if (found_dead || groups.found_forming) {
         if (RegistryLock lock = RegistryLock::try_take(memory)) tidy(memory, writable);
     }
-    // A producer that was refused room, or waits for it, may have missed a wake-up.
-    if ((memory.header().room.announcement.load(std::memory_order_relaxed) &
-         format::Announcement::pending) != 0) {
-        const Position tail = find_tail(memory);
-        const Position room = gate(memory, tail);
-        if (before(tail, room)) wake_producers(memory, room - tail);
-    }
-    return in_flight;
+    wake_producers_if_there_is_room(memory);
+    return groups.in_flight || is_claimed_a_lap_before_the_tail(memory);
 }
 
 void tidy(ChannelMemory& memory, const Ring* writable) {
@@ -237,6 +261,19 @@ void tidy(ChannelMemory& memory, const Ring* writable) {
         }
         free_entry(memory, i);  // and the ephemeral group whose last member it was
     }
+}
+
+void tidy_completely(ChannelMemory& memory) {
+    const unsigned used = memory.participants_used();
+    for (unsigned i = 0; i < used; ++i) {
+        const Participant& entry = memory.participant(i);
+        if (!is_active(entry) || !is_producer(role_of(entry)) || memory.is_alive(i)) continue;
+        const os::Mapping data = memory.map_data_writable();
+        const Ring ring = memory.ring_of(data);
+        tidy(memory, &ring);
+        return;
+    }
+    tidy(memory, nullptr);
 }
 
 }  // namespace ipc::inline v1::protocol

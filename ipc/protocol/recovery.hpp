@@ -60,5 +60,7 @@ void recover_leases(ChannelMemory& memory, unsigned dead);
 /// members, and resets joins that never finished. `writable` as for sweep; without it, entries of
 /// dead producers stay.
 void tidy(ChannelMemory& memory, const Ring* writable);
+/// The same of all the dead, so that their entries can be reused: repairs slots if it must.
+void tidy_completely(ChannelMemory& memory);
 
 }  // namespace ipc::inline v1::protocol

@@ -35,16 +35,29 @@ os::Nanoseconds tick_after(os::Nanoseconds now, bool fast) {
 constexpr unsigned most_turns = 10;
 constexpr os::Nanoseconds longest_rest = most_turns * slow_tick;
 
+/// What a sentinel knew when it left.
+os::Nanoseconds rest_told_by(Sentinel vacant, os::Nanoseconds now) {
+    const auto told = static_cast<os::Nanoseconds>(vacant.rest_until_ms()) * 1'000'000;
+    return std::min(told, now + longest_rest);
+}
+
 }  // namespace
 
 SentinelDuty::~SentinelDuty() {
-    if (!mine_) return;
-    auto expected = word_.bits;
-    const bool resigned = memory_.header().sentinel.compare_exchange_strong(
-        expected, Sentinel::vacant(to_heartbeat(others_rest_until_)).bits,
-        std::memory_order_acq_rel);
-    if (!resigned) return;
-    if (!word_.is_fast()) {
+    auto& word = memory_.header().sentinel;
+    if (mine_) {
+        auto expected = word_.bits;
+        const bool resigned = word.compare_exchange_strong(
+            expected, Sentinel::vacant(to_heartbeat(others_rest_until_)).bits,
+            std::memory_order_acq_rel);
+        if (!resigned) return;
+    } else {
+        // Maybe it was woken to take the duty: a call that wakes somebody who leaves is passed on.
+        const Sentinel seen{word.load(std::memory_order_acquire)};
+        if (!seen.is_vacant()) return;
+        others_rest_until_ = std::max(others_rest_until_, rest_told_by(seen, os::now()));
+    }
+    if (!mine_ || !word_.is_fast()) {
         // Whoever became a holder just now may have called this sentinel, which slept no more.
         // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -64,11 +77,9 @@ bool SentinelDuty::take(Sentinel seen, bool fast) {
     }
     word_ = next;
     if (!mine_) {
-        // What its predecessor knew. One that is dead, or stopped, told nobody.
-        const auto told = static_cast<os::Nanoseconds>(seen.rest_until_ms()) * 1'000'000;
-        const os::Nanoseconds latest = now + longest_rest;
-        others_rest_until_ =
-            std::max(others_rest_until_, seen.is_vacant() ? std::min(told, latest) : latest);
+        // One that is dead, or stopped, told nobody.
+        others_rest_until_ = std::max(
+            others_rest_until_, seen.is_vacant() ? rest_told_by(seen, now) : now + longest_rest);
     }
     note_rest(turns(), now);
     return true;
@@ -191,6 +202,16 @@ void call_sentinel(ChannelMemory& memory) {
         if (wake_one_at(memory, place)) return;
     }
     clear_if_nobody_sleeps(memory);
+}
+
+void relieve_of_duty(ChannelMemory& memory, unsigned dead) {
+    Sentinel word{memory.header().sentinel.load(std::memory_order_acquire)};
+    if (word.participant() != dead) return;
+    const Sentinel vacant = Sentinel::vacant(to_heartbeat(os::now() + longest_rest));
+    if (memory.header().sentinel.compare_exchange_strong(word.bits, vacant.bits,
+                                                         std::memory_order_acq_rel)) {
+        call_sentinel(memory);
+    }
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -5,9 +5,9 @@
 // Whoever parks takes the duty when it is vacant (or when its holder is dead or stopped ticking).
 // While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds. The
 // other sleepers check only that the sentinel still ticks, every few seconds, too: all of them when
-// they are few, a few in turn when they are many. It resigns when it wakes up for
-// work; whoever is then about to take a lease while the duty is vacant wakes another sleeper for
-// it.
+// they are few, a few in turn when they are many. It resigns when it wakes up for work; whoever is
+// then about to take a lease while the duty is vacant wakes another sleeper for it, which passes
+// the call on should it leave instead.
 
 #include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
@@ -59,8 +59,12 @@ private:
     os::Nanoseconds others_rest_until_ = 0;  ///< until then, some sleepers may let ticks pass
 };
 
-/// Slow part of watch_over.
+/// Wakes a sentinel that ticks slowly, or, when nobody has the duty, a sleeper that takes it. EDGE
+/// call.
 IPC_API void call_sentinel(ChannelMemory& memory);
+
+/// Takes the duty from a dead participant whose entry will be another's, who would seem to have it.
+void relieve_of_duty(ChannelMemory& memory, unsigned dead);
 
 /// EDGE call: Dekker's pattern once more. Whoever is about to take a lease, and has none, marks
 /// itself as a holder (`has_leases`), then looks at who has the duty; a sentinel says that it ticks
@@ -72,16 +76,13 @@ IPC_API void call_sentinel(ChannelMemory& memory);
 inline void watch_over(ChannelMemory& memory, bool fence) {
     os::light_barrier(fence);  // EDGE call
     const format::Sentinel word{memory.header().sentinel.load(std::memory_order_relaxed)};
-    if (word.is_vacant() || !word.is_fast()) [[unlikely]] {
-        constexpr auto pending = format::Announcement::pending;
-        const auto& header = memory.header();
-        if (((header.announcement.load(std::memory_order_relaxed) |
-              header.room.announcement.load(std::memory_order_relaxed)) &
-             pending) != 0 ||
-            !word.is_vacant()) {
-            call_sentinel(memory);
-        }
-    }
+    if (word.is_fast()) [[likely]]
+        return;
+    const auto& header = memory.header();
+    const std::uint64_t announced = header.announcement.load(std::memory_order_relaxed) |
+                                    header.room.announcement.load(std::memory_order_relaxed);
+    const bool anybody_sleeps = (announced & format::Announcement::pending) != 0;
+    if (anybody_sleeps || !word.is_vacant()) call_sentinel(memory);
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -59,7 +59,7 @@ inline Position find_tail(const Ring& ring, Position hint) {
 }
 
 inline Position find_tail(const ChannelMemory& memory) {
-    return find_tail(memory.ring(), memory.header().tail.load(std::memory_order_acquire));
+    return find_tail(memory.ring(), memory.header().tail.load(std::memory_order_relaxed));
 }
 
 }  // namespace ipc::inline v1::protocol

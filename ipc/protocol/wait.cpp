@@ -13,10 +13,10 @@ using format::Announcement;
 
 constexpr os::Nanoseconds slice = 10'000'000;  ///< of a sleeper that cannot execute the barrier
 
-void announce_in(std::atomic<std::uint64_t>& word, std::uint64_t note = 0) {
+void announce_in(std::atomic<std::uint64_t>& word, std::uint64_t wanted = 0) {
     std::uint64_t seen = word.load(std::memory_order_relaxed);
     while (!word.compare_exchange_weak(
-        seen, (seen + Announcement::sequence_step) | Announcement::pending | note,
+        seen, (seen + Announcement::sequence_step) | Announcement::pending | wanted,
         std::memory_order_acq_rel, std::memory_order_relaxed)) {
     }
 }
@@ -36,10 +36,35 @@ bool wake_at(format::Parking& parking, int count) {
     return true;
 }
 
+/// How many messages stand ready where a group goes on, up to what a waker counts.
+int ready_where_it_goes_on(const ChannelMemory& memory, const Group& group) {
+    constexpr int most = 64;
+    const Position next = later_of(group.cursor.load(std::memory_order_relaxed),
+                                   group.low_water_mark(std::memory_order_relaxed));
+    int count = 0;
+    const auto is_ready = [&](Position position) {
+        const SlotState state{memory.ring().at(position).state.load(std::memory_order_relaxed)};
+        return state.is_ready_at(position);
+    };
+    while (count < most && is_ready(next + static_cast<unsigned>(count)))
+        ++count;
+    return count;
+}
+
 }  // namespace
 
 format::Parking& parking_at(const ChannelMemory& memory, unsigned place) {
     return place == room_place ? memory.header().room : memory.group(place - 1).parking;
+}
+
+int members_to_wake(const ChannelMemory& memory, unsigned index, int published) {
+    const Group& group = memory.group(index);
+    const std::uint64_t seen = group.parking.announcement.load(std::memory_order_relaxed);
+    const GroupStatus status{group.status.load(std::memory_order_relaxed)};
+    if ((seen & Announcement::pending) == 0 || status.has(GroupStatus::anonymous)) return published;
+    // Of two who publish what was missing, one at least sees that both are there.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    return std::max(published, ready_where_it_goes_on(memory, group));
 }
 
 void wake_readers(ChannelMemory& memory, int count) {
@@ -48,7 +73,7 @@ void wake_readers(ChannelMemory& memory, int count) {
     bool all_awake = true;
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
-        if (!wake_at(memory.group(i).parking, count)) all_awake = false;
+        if (!wake_at(memory.group(i).parking, members_to_wake(memory, i, count))) all_awake = false;
     }
     if (all_awake) clear_exactly(channel_word, seen);
 }
@@ -125,7 +150,7 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
 
 Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
                     const std::stop_token& stop, Position position, bool for_region) {
-    note_ = for_region ? Announcement::region_wanted : 0;
+    wanted_ = for_region ? Announcement::region_wanted : 0;
     Participant& self = memory_.participant(participant_);
     self.waiting_position.store(position, std::memory_order_relaxed);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
@@ -173,7 +198,7 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
 }
 
 void Waiter::announce() {
-    announce_in(parking_at(memory_, place_).announcement, note_);
+    announce_in(parking_at(memory_, place_).announcement, wanted_);
     if (place_ != room_place) announce_in(memory_.header().announcement);
 }
 
@@ -186,9 +211,9 @@ os::Nanoseconds Waiter::due() const {
                           : static_cast<os::Nanoseconds>(due) * 1'000'000;
 }
 
-/// A note is withdrawn before its waker increments the futex, and that waker may die in between.
+/// `wanted_` is withdrawn before its waker increments the futex, and that waker may die in between.
 bool Waiter::is_announced() const {
-    const std::uint64_t whole = Announcement::pending | note_;
+    const std::uint64_t whole = Announcement::pending | wanted_;
     return (parking_at(memory_, place_).announcement.load(std::memory_order_acquire) & whole) ==
            whole;
 }

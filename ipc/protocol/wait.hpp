@@ -13,10 +13,11 @@
 //   4 look again                              4 futex += 1; FUTEX_WAKE
 //   5 FUTEX_WAIT(expected)                    5 nobody slept: clear exactly the announcement seen
 //
-// EDGE park: the heavy barrier makes every running participant execute a full barrier between 1 and
-// 3 of its own, so either the waker sees the announcement or the sleeper sees the thing. A process
-// that could not register for the barrier executes a full fence at its step 2; a sleeper that
-// cannot execute it sleeps in slices of at most 10 ms.
+// EDGE park: the heavy barrier makes every running participant fence between two instructions of
+// its own. After its step 1: then the sleeper sees the thing at 4. Or before its step 3: then it
+// sees the announcement. One of the two it is, since step 2 keeps the compiler from exchanging 1
+// and 3. A process that could not register for the barrier executes a full fence at its step 2; a
+// sleeper that cannot execute it sleeps in slices of at most 10 ms.
 //
 // EDGE wake: the futex word is incremented with release after 1 and read with acquire before 4, so
 // that whoever was woken, or kept from sleeping, sees what it was woken for.
@@ -51,8 +52,13 @@ format::Parking& parking_at(const ChannelMemory& memory, unsigned place);
 /// As many as sleep at a place.
 constexpr int all_sleepers = std::numeric_limits<int>::max();
 
-/// Wakes readers after a publish: one of each group that announced sleepers (`count` for a batch).
+/// Wakes readers after `count` messages were published: as many of each group that announced
+/// sleepers, or more (members_to_wake).
 IPC_API void wake_readers(ChannelMemory& memory, int count);
+/// How many members of a group to wake for `published` messages: for what stands ready behind them
+/// as well. Members that were woken for messages behind one that was only claimed found the claim,
+/// and sleep again; whoever makes that one ready owes the wake-ups of all.
+int members_to_wake(const ChannelMemory& memory, unsigned group, int published);
 /// Wakes up to `count` members of one group, if any announced itself.
 void wake_group(ChannelMemory& memory, unsigned group, int count);
 /// Wakes producers after `count` positions became free.
@@ -127,7 +133,7 @@ private:
     WaitPolicy policy_;
     os::Nanoseconds spin_;
     os::Nanoseconds look_for_removal_ = 0;  ///< when a spin does so next, in whichever wait
-    std::uint64_t note_ = 0;                ///< of the announcement
+    std::uint64_t wanted_ = 0;              ///< region_wanted, or nothing
     const Ring* writable_;                  ///< producers': lets a sweep repair slots; else null
 };
 
