@@ -97,7 +97,7 @@ std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
     std::vector<std::byte> copy;
     for (; before(position, tail) && messages.size() < count; ++position) {
         const protocol::Slot& slot = ring.at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(position)) continue;
         protocol::Received received;
         if (!protocol::locate_payload(memory, shape, slot, state, received)) continue;

@@ -8,6 +8,8 @@
 //   FENCE=1      the last publisher could not register for the barrier: it fences when it publishes
 //   BUSY=1       a member may work for ever on a message it took
 //   BATCH=1      publishers announce once, after all of their messages
+//   IN_ORDER=1   a position is taken only after those before it are ready, as behind a claim; each
+//                publisher makes its last one ready first; who publishes wakes for all that stand ready
 //   TICKS=n      n times each member wakes up by time, looks, and goes on sleeping where it was
 //   DEATHS=n     any n publishers and members die, each at any step; then a sentinel that sleeps
 //                elsewhere sweeps, again and again, and wakes one member of a group that has news
@@ -33,6 +35,9 @@
 // verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 DEATHS=1
 // verify: quick | MEMORY=SC PUBLISHERS=1 MEMBERS=2 MESSAGES=1 DEATHS=1
 // verify: full  | MEMORY=TSO PUBLISHERS=2 MEMBERS=1 MESSAGES=1 DEATHS=1
+// verify: quick | MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=2 BUSY=1 IN_ORDER=1
+// verify: full  | MEMORY=SC PUBLISHERS=2 MEMBERS=2 MESSAGES=1 BUSY=1 IN_ORDER=1
+// mutate: no_lost_wakeup | WAKE_FOR_ITS_OWN MEMORY=TSO PUBLISHERS=1 MEMBERS=2 MESSAGES=2 BUSY=1 IN_ORDER=1
 // mutate: no_lost_wakeup | NOBODY_SWEEPS MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=2 DEATHS=1
 // mutate: no_lost_wakeup | LOAD_BEFORE_STORE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
 // mutate: no_lost_wakeup | WAKE_BEFORE_STORE MEMORY=TSO PUBLISHERS=1 MEMBERS=1 MESSAGES=3
@@ -68,6 +73,9 @@
 #endif
 #ifndef BATCH
 #define BATCH 0
+#endif
+#ifndef IN_ORDER
+#define IN_ORDER 0
 #endif
 #ifndef TICKS
 #define TICKS 0
@@ -153,25 +161,57 @@ inline futex_wake(g, count, woken) {
     }
 }
 
+// members_to_wake: `wanted` is what stands ready where the group goes on, or `count`.
+inline count_members_to_wake(g, count, seen) {
+#if IN_ORDER && !defined(WAKE_FOR_ITS_OWN)
+    fence_full();
+    next = 0;
+    do
+    :: next < POSITIONS ->
+        load_relaxed(taken(g, next), seen);
+        if
+        :: seen == 1
+        :: else ->
+            load_relaxed(ready(next), seen);
+            if
+            :: seen == 1 -> wanted++
+            :: else -> break
+            fi
+        fi;
+        next++
+    :: else -> break
+    od;
+    next = 0;
+    seen = 0;
+    if
+    :: wanted < count -> wanted = count
+    :: else
+    fi
+#else
+    wanted = count
+#endif
+}
+
 // awake receives false when somebody may still sleep there unwoken.
 inline wake_at(g, count, awake, seen, before, woken) {
+    count_members_to_wake(g, count, seen);
     load_acquire(announcement(g), seen);
     if
     :: !pending(seen)
     :: else ->
 #ifdef WAKE_BEFORE_COUNT
-        futex_wake(g, count, woken);
+        futex_wake(g, wanted, woken);
         read_modify_write(futex(g), before + 1, before);
 #else
         read_modify_write(futex(g), before + 1, before);
-        futex_wake(g, count, woken);
+        futex_wake(g, wanted, woken);
 #endif
 #ifdef CLEAR_ALWAYS
         if
         :: true ->
 #else
         if
-        :: woken >= count -> awake = false
+        :: woken >= wanted -> awake = false
         :: else ->
 #endif
 #ifdef CLEAR_WHATEVER_STANDS
@@ -182,6 +222,7 @@ inline wake_at(g, count, awake, seen, before, woken) {
         woken = 0;
         before = 0
     fi;
+    wanted = 0;
     seen = 0
 }
 
@@ -226,6 +267,12 @@ inline after_publish(count, g, channel_seen, awake, seen, before, woken) {
     fi
 }
 
+#if IN_ORDER
+#define published(step) (me * MESSAGES + (me + 1) * MESSAGES - 1 - (step))
+#else
+#define published(step) (step)
+#endif
+
 proctype Publisher(byte me) {
     registers;
     byte position = me * MESSAGES;
@@ -235,13 +282,17 @@ proctype Publisher(byte me) {
     byte seen;
     byte before;
     byte woken;
+    byte wanted;
+#if IN_ORDER
+    byte next;
+#endif
     do
     :: position == (me + 1) * MESSAGES -> break
     :: else ->
 #ifdef LOAD_BEFORE_STORE
         // What a compiler may do without the light barrier.
         load_relaxed(channel_announcement, seen);
-        store_release(ready(position), 1);
+        store_release(ready(published(position)), 1);
         if
         :: pending(seen) -> seen = 0; wake_readers(1, g, channel_seen, awake, seen, before, woken)
         :: else -> seen = 0
@@ -249,9 +300,9 @@ proctype Publisher(byte me) {
 #else
 #ifdef WAKE_BEFORE_STORE
         after_publish(1, g, channel_seen, awake, seen, before, woken);
-        store_release(ready(position), 1);
+        store_release(ready(published(position)), 1);
 #else
-        store_release(ready(position), 1);
+        store_release(ready(published(position)), 1);
 #if BATCH
         if
         :: position % MESSAGES == MESSAGES - 1 ->
@@ -268,7 +319,8 @@ proctype Publisher(byte me) {
 }
 
 // What has_news looks at: `position` receives a message that is ready and not taken, or POSITIONS. One
-// step, since both words change only once: at the moment of its first load a look sees least.
+// step, since both words change only once: at the moment of its first load a look sees least. (IN_ORDER:
+// the walk ends at the first position that is not ready.)
 inline look(position, seen) {
     atomic {
         position = 0;
@@ -282,7 +334,11 @@ inline look(position, seen) {
                 :: seen == 0 -> break
                 :: else
                 fi
+#if IN_ORDER
+            :: else -> position = POSITIONS; break
+#else
             :: else
+#endif
             fi;
             position++
         :: else -> break
@@ -397,6 +453,7 @@ proctype Sentinel(byte me) {
     byte seen;
     byte before;
     byte woken;
+    byte wanted;
     bool awake;
     do
     :: deaths > 0 && any_news && anybody_asleep ->
