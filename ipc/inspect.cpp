@@ -140,7 +140,9 @@ struct Words {
     std::uint64_t settled_above = 0;
 };
 
-Words count_leases(const ChannelMemory& memory, GroupReport& report) {
+/// `held`: what each participant holds, by its index; those of the group are added.
+Words count_leases(const ChannelMemory& memory, GroupReport& report,
+                   std::vector<std::uint64_t>& held) {
     Words words;
     std::uint64_t waiting = 0;
     bool found_oldest = false;
@@ -154,6 +156,8 @@ Words count_leases(const ChannelMemory& memory, GroupReport& report) {
             found_oldest = true;
             if (word.is_held()) {
                 ++report.in_flight;
+                // Whoever came since the participants were looked at is in no report.
+                if (word.member() < held.size()) ++held[word.member()];
             } else if (word.is_dead_pending()) {
                 ++report.dead_pending;
             } else {
@@ -177,8 +181,9 @@ Words count_leases(const ChannelMemory& memory, GroupReport& report) {
     return words;
 }
 
-Words read_words(const ChannelMemory& memory, const Group& group, GroupReport& report) {
-    if (has_leases(report)) return count_leases(memory, report);
+Words read_words(const ChannelMemory& memory, const Group& group, GroupReport& report,
+                 std::vector<std::uint64_t>& held) {
+    if (has_leases(report)) return count_leases(memory, report, held);
     // Without leases, whatever was handed out is settled. A lossy group's mark follows its cursor.
     report.position = report.reliable ? group.low_water_mark(std::memory_order_acquire)
                                       : group.cursor.load(std::memory_order_acquire);
@@ -214,7 +219,8 @@ void derive_totals(const Words& words, std::uint64_t passed_over, GroupReport& r
 }
 
 GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatus status,
-                         const std::vector<ParticipantReport>& participants, std::int64_t now) {
+                         const std::vector<ParticipantReport>& participants,
+                         std::vector<std::uint64_t>& held, std::int64_t now) {
     const Group& group = memory.group(index);
     GroupReport report;
     report.index = index;
@@ -236,7 +242,7 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
 
     // Words before counters: format::GroupCounters says why. And positions before the tail, so that
     // a position taken later cannot exceed it.
-    const Words words = read_words(memory, group, report);
+    const Words words = read_words(memory, group, report, held);
     read_counters(group.counters, report);
     derive_totals(words, group.counters.passed_over.load(relaxed), report);
     const Position tail = find_tail(memory);
@@ -454,8 +460,9 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
         fetch_all(&memory.participant(0), memory.participants_used() * sizeof(Participant));
     }
     if (memory.groups_used() > 0) fetch_all(&memory.group(0), sizeof(Group));
-    report.participants.reserve(memory.participants_used());
-    for (unsigned i = 0; i < memory.participants_used(); ++i) {
+    const unsigned participants_used = memory.participants_used();
+    report.participants.reserve(participants_used);
+    for (unsigned i = 0; i < participants_used; ++i) {
         const Participant& entry = memory.participant(i);
         // Counters stay with the entry, whoever has it now.
         report.messages_in += entry.published.load(relaxed);
@@ -465,24 +472,18 @@ ChannelReport Inspector::sample(ProcessStates& processes) const {
             report.participants.push_back(std::move(*participant));
         }
     }
+    std::vector<std::uint64_t> held(participants_used);
     report.groups.reserve(memory.groups_used());
     for (unsigned i = 0; i < memory.groups_used(); ++i) {
         if (i + 1 < memory.groups_used()) fetch_all(&memory.group(i + 1), sizeof(Group));
         const GroupStatus status{memory.group(i).status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;
         report.groups.push_back(
-            report_group(memory, i, status, report.participants, report.sampled_at_ns));
+            report_group(memory, i, status, report.participants, held, report.sampled_at_ns));
         keep_from_going_back(report.groups.back(), status.incarnation());
-        for (const LeaseReport& lease : report.groups.back().leases) {
-            for (ParticipantReport& participant : report.participants) {
-                const bool held =
-                    lease.kind == LeaseKind::leased || lease.kind == LeaseKind::reserved;
-                if (held && static_cast<int>(participant.index) == lease.member) {
-                    ++participant.leases_held;
-                }
-            }
-        }
     }
+    for (ParticipantReport& participant : report.participants)
+        participant.leases_held = held[participant.index];
     report.tail = find_tail(memory);
     report.closed = protocol::is_closed_at(memory.ring(), report.tail);
     report.oldest_retained = protocol::oldest_whole(memory, report.tail);

@@ -41,6 +41,8 @@ struct ParticipantReport {
     int group_index = -1;            ///< of consumers and subscribers
     std::uint64_t messages = 0;      ///< published, or received; also by former owners of the entry
     std::uint64_t bytes = 0;
+    /// Messages of its group that are leased to it, or reserved in a batch of its own. Only members
+    /// of reliable groups have leases: what others hold is not counted.
     std::uint64_t leases_held = 0;
     Activity activity = Activity::running;
     std::int64_t activity_since_ns = 0;  ///< CLOCK_MONOTONIC

@@ -271,6 +271,37 @@ TEST(InspectGroup, FiguresFollowEachMessageThroughItsLife) {
     EXPECT_TRUE(report.leases.empty());
 }
 
+// A report lists fewer leases than that.
+TEST(InspectGroup, AMembersLeasesAreAllCountedHoweverManyItHolds) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 256});
+    auto idle = channel.join("others", {.ack = Ack::manual, .participant = {.name = "idle"}});
+    auto member = channel.join("workers", {.ack = Ack::manual, .participant = {.name = "busy"}});
+    auto producer = channel.producer();
+    for (int i = 0; i < 120; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    std::vector<Message<>> singles;
+    for (int i = 0; i < 10; ++i)
+        singles.push_back(member.receive());
+    auto batch = member.receive_batch(90);
+    ASSERT_EQ(batch.size(), 90U);
+    const auto held_by = [&](const std::string& participant) {
+        for (const auto& each : inspect(name).participants) {
+            if (each.name == participant) return each.leases_held;
+        }
+        ADD_FAILURE() << "no participant " << participant;
+        return std::uint64_t{0};
+    };
+    EXPECT_EQ(held_by("busy"), 100U);
+    EXPECT_EQ(held_by("idle"), 0U);
+    EXPECT_EQ(report_of(name, "workers").in_flight, 100U);
+
+    EXPECT_TRUE(singles.front().ack());
+    EXPECT_TRUE(singles.back().nack());
+    EXPECT_EQ(batch.ack_all(), 90U);
+    EXPECT_EQ(held_by("busy"), 8U);
+}
+
 TEST(InspectGroup, ConservesMessagesWhateverHappensToThem) {
     const ChannelName name;
     const ChannelName dead("dead");
