@@ -66,7 +66,7 @@ void total(const std::string& name) {
 
 // Kills the worker that sleeps over `job`, and tells when another one has done it.
 void kill_holder(const std::string& jobs_name, ipc::Position job) {
-    const ipc::Inspector inspector(jobs_name);  // only looks: takes no part
+    ipc::Inspector inspector(jobs_name);  // only looks: takes no part
     pid_t pid = 0;
     for (; pid == 0; std::this_thread::sleep_for(1ms)) {
         const ipc::ChannelReport report = inspector.sample();

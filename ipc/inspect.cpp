@@ -1,7 +1,5 @@
 #include "ipc/inspect.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <cstddef>
@@ -45,6 +43,15 @@ constexpr Position most_looks_for_age = 1024;
         os::fetch(static_cast<const std::byte*>(address) + at);
 }
 
+Activity to_report(format::Activity activity) {
+    switch (activity) {
+        case format::Activity::waiting_for_message: return Activity::waiting_for_message;
+        case format::Activity::waiting_for_room: return Activity::waiting_for_room;
+        default: return Activity::running;
+    }
+}
+
+/// Nothing for an entry that is nobody's, or that changes hands right now.
 std::optional<ParticipantReport> report_participant(const ChannelMemory& memory, unsigned index,
                                                     std::uint64_t own_namespace,
                                                     ProcessStates& processes) {
@@ -71,6 +78,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
         std::atomic_thread_fence(std::memory_order_acquire);  // EDGE entry
         consistent = entry.version.load(relaxed) == version;
     }
+    if (!consistent) return std::nullopt;
     if (report.role == ParticipantRole::shared_producer ||
         report.role == ParticipantRole::exclusive_producer) {
         report.group_index = -1;
@@ -85,8 +93,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     const bool produces = report.group_index < 0;
     report.messages = (produces ? entry.published : entry.received).load(relaxed);
     report.bytes = (produces ? entry.published_bytes : entry.received_bytes).load(relaxed);
-    report.activity = static_cast<Activity>(
-        std::min<std::uint8_t>(entry.activity.load(std::memory_order_acquire), 2));
+    report.activity = to_report(format::activity_of(entry));
     report.activity_since_ns = entry.activity_since.load(relaxed);
     report.last_received_ns = entry.received_at.load(relaxed);
     return report;
@@ -135,24 +142,24 @@ bool has_leases(const GroupReport& report) {
 }
 
 /// What the words of a group say beyond what its report shows.
-struct Words {
+struct LeaseSummary {
     Position oldest = 0;  ///< not settled
     std::uint64_t settled_above = 0;
 };
 
 /// `held`: what each participant holds, by its index; those of the group are added.
-Words count_leases(const ChannelMemory& memory, GroupReport& report,
-                   std::vector<std::uint64_t>& held) {
-    Words words;
+LeaseSummary count_leases(const ChannelMemory& memory, GroupReport& report,
+                          std::vector<std::uint64_t>& held) {
+    LeaseSummary leases;
     std::uint64_t waiting = 0;
     bool found_oldest = false;
     const Position end =
         protocol::for_each_lease(memory, report.index, [&](Position position, Lease word) {
             if (word.state() == LeaseState::settled) {
-                if (found_oldest) ++words.settled_above;
+                if (found_oldest) ++leases.settled_above;
                 return;
             }
-            if (!found_oldest) words.oldest = position;
+            if (!found_oldest) leases.oldest = position;
             found_oldest = true;
             if (word.is_held()) {
                 ++report.in_flight;
@@ -173,16 +180,16 @@ Words count_leases(const ChannelMemory& memory, GroupReport& report,
                      .kind = kind_of(word.state())});
             }
         });
-    if (!found_oldest) words.oldest = end;
+    if (!found_oldest) leases.oldest = end;
     report.position = end;
     report.backlog = waiting;
     // The mark lags behind what is settled; whoever needs it moves it.
-    report.settled_below = words.oldest;
-    return words;
+    report.settled_below = leases.oldest;
+    return leases;
 }
 
-Words read_words(const ChannelMemory& memory, const Group& group, GroupReport& report,
-                 std::vector<std::uint64_t>& held) {
+LeaseSummary read_words(const ChannelMemory& memory, const Group& group, GroupReport& report,
+                        std::vector<std::uint64_t>& held) {
     if (has_leases(report)) return count_leases(memory, report, held);
     // Without leases, whatever was handed out is settled. A lossy group's mark follows its cursor.
     report.position = report.reliable ? group.low_water_mark(std::memory_order_acquire)
@@ -206,8 +213,8 @@ void read_counters(const format::GroupCounters& counters, GroupReport& report) {
 }
 
 /// The figures that are positions minus counters.
-void derive_totals(const Words& words, std::uint64_t passed_over, GroupReport& report) {
-    report.settled = report.settled_below - report.start + words.settled_above;
+void derive_totals(const LeaseSummary& leases, std::uint64_t passed_over, GroupReport& report) {
+    report.settled = report.settled_below - report.start + leases.settled_above;
     const std::uint64_t taken = report.position - report.start;
     report.delivered = taken - std::min(taken, passed_over) + report.redelivered;
     // Without leases, whatever was handed out was processed.
@@ -242,9 +249,9 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
 
     // Words before counters: format::GroupCounters says why. And positions before the tail, so that
     // a position taken later cannot exceed it.
-    const Words words = read_words(memory, group, report, held);
+    const LeaseSummary leases = read_words(memory, group, report, held);
     read_counters(group.counters, report);
-    derive_totals(words, group.counters.passed_over.load(relaxed), report);
+    derive_totals(leases, group.counters.passed_over.load(relaxed), report);
     const Position tail = find_tail(memory);
     // The tail was read later than the position, by more than a ring if this process was
     // interrupted.
@@ -257,7 +264,7 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
         report.backlog -= 1;
     }
     report.oldest_age_ns =
-        before(words.oldest, tail) ? age_from(memory, words.oldest, tail, now) : -1;
+        before(leases.oldest, tail) ? age_from(memory, leases.oldest, tail, now) : -1;
     report.service_time_sum_ns = group.service_time.sum.load(relaxed);
     report.service_time = counts_of(group.service_time, report.service_time_sum_ns);
     report.response_time_sum_ns = group.response_time.sum.load(relaxed);
@@ -413,7 +420,7 @@ Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
 /// What is computed from words and counters that were not read at one instant is wrong by a little
 /// (format::GroupCounters), now this way and now that. Who takes rates of it must not see it
 /// shrink.
-void Inspector::keep_from_going_back(GroupReport& group, std::uint32_t incarnation) const {
+void Inspector::keep_from_going_back(GroupReport& group, std::uint32_t incarnation) {
     if (shown_.size() <= group.index) shown_.resize(group.index + 1);
     Shown& shown = shown_[group.index];
     if (shown.incarnation != incarnation) shown = {.incarnation = incarnation};
@@ -422,12 +429,12 @@ void Inspector::keep_from_going_back(GroupReport& group, std::uint32_t incarnati
     group.acked = shown.acked = std::max(shown.acked, group.acked);
 }
 
-ChannelReport Inspector::sample() const {
+ChannelReport Inspector::sample() {
     ProcessStates processes;
     return sample(processes);
 }
 
-ChannelReport Inspector::sample(ProcessStates& processes) const {
+ChannelReport Inspector::sample(ProcessStates& processes) {
     const ChannelMemory& memory = *memory_;
     memory.check_fork();
     // Who watches must survive what would end those that take part: to read what is not there any

@@ -167,20 +167,20 @@ public:
     /// Throws Error, also when the channel does not exist.
     explicit Inspector(const std::string& channel, bool allow_foreign_owner = false);
 
-    ChannelReport sample() const;
+    ChannelReport sample();
     /// The same, with the states of processes as `processes` knows them.
-    ChannelReport sample(ProcessStates& processes) const;
+    ChannelReport sample(ProcessStates& processes);
 
 private:
     struct Shown {
         std::uint32_t incarnation = 0;
         std::uint64_t delivered = 0, settled = 0, acked = 0;
     };
-    void keep_from_going_back(GroupReport& group, std::uint32_t incarnation) const;
+    void keep_from_going_back(GroupReport& group, std::uint32_t incarnation);
 
     std::shared_ptr<protocol::ChannelMemory> memory_;
     std::uint64_t own_namespace_;
-    mutable std::vector<Shown> shown_;  ///< of each group, by its index
+    std::vector<Shown> shown_;  ///< of each group, by its index
 };
 
 /// One look.

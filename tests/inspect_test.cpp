@@ -18,6 +18,7 @@
 #include "ipc/format/histogram.hpp"
 #include "ipc/ipc.hpp"
 #include "ipc/os/clock.hpp"
+#include "ipc/protocol/lifecycle.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 
@@ -87,7 +88,7 @@ TEST(Inspect, OfAMissingChannelIsAnError) {
 TEST(Inspect, TakesNoPartAndHoldsNobodyBack) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 4, .max_participants = 1});
-    const Inspector inspector(name);
+    Inspector inspector(name);
     auto producer = channel.exclusive_producer();
     for (int i = 0; i < 100; ++i)
         ASSERT_TRUE(producer.try_send("x"));
@@ -154,6 +155,34 @@ TEST(Inspect, NamesEachParticipantAndWhatItIs) {
     EXPECT_EQ(report.participants[2].name, "tap");
     EXPECT_EQ(report.participants[3].name, std::string("inspect_test").substr(0, 15));
     EXPECT_EQ(report.participants[4].name, std::string(31, 'n'));
+}
+
+// Whoever takes an entry over may be stopped halfway: then the entry is a mixture of two owners.
+TEST(Inspect, LeavesOutAParticipantWhoseEntryIsBeingRewritten) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto first = channel.producer({.name = "first"});
+    auto second = channel.producer({.name = "second"});
+    ASSERT_TRUE(first.send("x"));
+    const auto memory = protocol::open_channel(name, {}, {});
+    memory->participant(0).version.fetch_add(1);  // odd from now on
+    ChannelReport report = inspect(name);
+    ASSERT_EQ(report.participants.size(), 1U);
+    EXPECT_EQ(report.participants[0].index, 1U);
+    EXPECT_EQ(report.participants[0].name, "second");
+    EXPECT_EQ(report.messages_in, 1U) << "what the entry's owners published counts all the same";
+    memory->participant(0).version.fetch_add(1);
+    report = inspect(name);
+    ASSERT_EQ(report.participants.size(), 2U);
+    EXPECT_EQ(report.participants[0].name, "first");
+}
+
+TEST(Inspect, ShowsAnActivityThatItDoesNotKnowAsRunning) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.producer();
+    protocol::open_channel(name, {}, {})->participant(0).activity = 0xFF;
+    EXPECT_EQ(inspect(name).participants.at(0).activity, Activity::running);
 }
 
 TEST(Inspect, SeesAnExclusiveProducerAndThatItLeft) {
@@ -658,7 +687,7 @@ TEST(Inspect, ShowsTheEndOfAChannel) {
     auto channel = Channel<>::create(name);
     auto producer = channel.producer();
     ASSERT_TRUE(producer.send("x"));
-    const Inspector inspector(name);
+    Inspector inspector(name);
     EXPECT_TRUE(producer.close());
     EXPECT_TRUE(inspector.sample().closed);
     EXPECT_EQ(inspector.sample().tail, 1U);
@@ -703,7 +732,7 @@ TEST(Inspect, IsRightAboutCumulativeFiguresWhileTrafficGoesOn) {
             EXPECT_TRUE(producer.send("x"));
         EXPECT_TRUE(producer.close());
     });
-    const Inspector inspector(name);
+    Inspector inspector(name);
     GroupReport last;
     const auto end = std::chrono::steady_clock::now() + 500ms;
     while (std::chrono::steady_clock::now() < end) {
@@ -729,7 +758,7 @@ TEST(Inspect, IsRightAboutCumulativeFiguresWhileTrafficGoesOn) {
 /// Looks again and again while `traffic` goes on in a thread of its own; the last look follows it.
 void watch(const std::string& channel, const std::function<void()>& traffic,
            const std::function<void(const GroupReport&)>& look) {
-    const Inspector inspector(channel);
+    Inspector inspector(channel);
     std::atomic<bool> over{false};
     const std::jthread running([&] {
         traffic();
@@ -787,7 +816,7 @@ TEST(InspectTotals, APurgeThatIsKilledLeavesAtMostOneMessageThatCountsAsAcked) {
         while (producer.try_send("")) {
         }
         Child purging([name = name.str()] { (void)Channel<>::open(name).purge("workers"); });
-        const Inspector inspector(name);
+        Inspector inspector(name);
         const auto deadline = std::chrono::steady_clock::now() + 10s;
         while (inspector.sample().groups.at(0).settled == 0)
             ASSERT_LT(std::chrono::steady_clock::now(), deadline);

@@ -128,7 +128,7 @@ TEST_P(Threads, EveryRoleAtOnceLosesRepeatsAndTearsNothing) {
         });
     }
     std::thread watcher([&] {
-        const Inspector inspector(name);
+        Inspector inspector(name);
         ChannelReport report;
         do {
             report = inspector.sample();

@@ -64,7 +64,7 @@ Channel<> open_or_create(const Request& request, const ChannelArguments& wanted)
 }
 
 void wait_for_readers(const Tool& tool, const Signals& signals, const Request& request) {
-    const Inspector inspector(request.channel, request.open.allow_foreign_owner);
+    Inspector inspector(request.channel, request.open.allow_foreign_owner);
     const auto start = std::chrono::steady_clock::now();
     bool told = false;
     while (true) {

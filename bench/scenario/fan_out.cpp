@@ -120,7 +120,7 @@ void add_sleeping(Team& team, const OwnChannel<M>& channel, std::size_t groups,
                   const Effort& effort, Turns& turns) {
     team.add("publisher", effort.cpu(0), [&, groups] {
         team.meet();
-        const Inspector inspector(channel.name());
+        Inspector inspector(channel.name());
         publish(channel, 1, effort, turns, [&](std::uint64_t published) {
             const auto all_asleep = [&] {
                 const ChannelReport report = inspector.sample();

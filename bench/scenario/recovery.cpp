@@ -73,7 +73,7 @@ Measurement recovery(Waiting waiting, const Effort& effort) {
         M message;
         message.write(1);
         require(producer.send(message));
-        const Inspector inspector(channel.name());
+        Inspector inspector(channel.name());
         const auto waits = [&inspector] {
             const auto report = inspector.sample();
             return std::any_of(report.participants.begin(), report.participants.end(), is_parked);
@@ -106,7 +106,7 @@ Measurement idle_consumers(std::size_t consumers, const Effort& effort) {
     }
     team.add("observer", Team::any_cpu, [&] {
         team.meet();
-        const Inspector inspector(channel.name());
+        Inspector inspector(channel.name());
         const auto asleep = [&inspector] {
             const auto report = inspector.sample();
             return static_cast<std::size_t>(

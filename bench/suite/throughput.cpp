@@ -96,7 +96,7 @@ Experiment watched() {
          [](const Effort& effort) {
              M transport(Waiting::busy);
              return one_way(transport, false, effort, [&transport] {
-                 const Inspector inspector(transport.channel());
+                 Inspector inspector(transport.channel());
                  for (;;) {
                      const ChannelReport report = inspector.sample();
                      if (report.tail < report.first) throw std::runtime_error("a wrong report");

@@ -320,7 +320,7 @@ void Arena::churn(std::uint64_t seed) {
 /// What is seen from outside makes sense at any time.
 void Arena::monitor(std::uint64_t seed) {
     Random random(seed);
-    const Inspector inspector(name_);
+    Inspector inspector(name_);
     ChannelReport last = inspector.sample();
     while (!notes_->stop_readers) {
         const ChannelReport now = inspector.sample();
