@@ -17,8 +17,11 @@ class ChannelMemory;
 }
 
 // What can be seen of a channel from outside: plain values, read through a read-only mapping
-// without taking part. Every figure is loaded while the traffic goes on: each is right at some
-// moment of the call, and differences of cumulative figures of two reports are rates.
+// without taking part. Traffic goes on meanwhile, and no instant shows a whole report. Positions
+// and plain counters were each true at some moment of the call. What is counted over many words
+// (in_flight, delayed, dead_pending, leases_held) or computed from several figures (backlog,
+// delivered, settled, acked) may be off by the operations that were under way;
+// format::GroupCounters says how far. Differences of cumulative figures of two reports are rates.
 
 enum class ParticipantRole : std::uint8_t {
     shared_producer,
@@ -40,7 +43,7 @@ struct ParticipantReport {
     std::string group;               ///< of consumers
     int group_index = -1;            ///< of consumers and subscribers
     std::uint64_t messages = 0;      ///< published, or received; also by former owners of the entry
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0;         ///< of payload, in those messages
     /// Messages of its group that are leased to it, or reserved in a batch of its own. Only members
     /// of reliable groups have leases: what others hold is not counted.
     std::uint64_t leases_held = 0;
@@ -83,29 +86,38 @@ struct GroupReport {
     unsigned max_attempts = 0;
     std::uint32_t lease_limit_ms = 0;
     std::string dead_letter;
-    unsigned members = 0;   ///< that live
-    Position start = 0;     ///< first position the group saw
-    Position position = 0;  ///< next to be handed out for the first time
-    Position settled_below = 0;
-    std::uint64_t backlog =
-        0;  ///< L_q: published, not in any member's hands; delayed ones included
-    std::uint64_t in_flight = 0;  ///< leased, or held by a subscriber (in steps of capacity / 16)
-    std::uint64_t delayed = 0;
-    std::uint64_t dead_pending = 0;
-    // Cumulative.
-    std::uint64_t delivered = 0;  ///< handed out: first deliveries and redeliveries
-    std::uint64_t settled = 0;    ///< done in whatever way
-    std::uint64_t acked = 0;      ///< of those, processed: not rejected, dropped, aborted, purged
-    std::uint64_t redelivered = 0;
-    std::uint64_t returned = 0;
-    std::uint64_t expired = 0;    ///< of the returned, by the lease limit
-    std::uint64_t recovered = 0;  ///< of the returned, from members that died
-    std::uint64_t rejected = 0;
+    unsigned members = 0;        ///< that live
+    Position start = 0;          ///< first position the group saw
+    Position position = 0;       ///< next to be handed out for the first time
+    Position settled_below = 0;  ///< all before it are settled
+    /// L_q: published, and neither settled nor in flight nor dead_pending; delayed ones included.
+    /// At most the capacity. A reliable subscriber tells only every capacity / 16 messages, and
+    /// when it finds no more, what it is done with: until then that counts as backlog.
+    std::uint64_t backlog = 0;
+    /// In members' hands: leased, or reserved in a batch. A reliable subscriber has no leases: for
+    /// it 1, which the backlog then lacks, while it does not wait and has any backlog, else 0.
+    std::uint64_t in_flight = 0;
+    std::uint64_t delayed = 0;       ///< of the backlog, given back with a delay
+    std::uint64_t dead_pending = 0;  ///< wait for their dead letter to be published
+    // Cumulative, since the group was made.
+    std::uint64_t delivered = 0;    ///< handed out: first deliveries and redeliveries
+    std::uint64_t settled = 0;      ///< done in whatever way
+    std::uint64_t acked = 0;        ///< of those, processed: neither dead_lettered nor dropped,
+                                    ///< aborted, purged or not_understood
+    std::uint64_t redelivered = 0;  ///< of the delivered, those with an attempt above 1
+    std::uint64_t returned = 0;     ///< given back: nack, unacknowledged, a death, the lease limit
+    std::uint64_t expired = 0;      ///< of the returned, by the lease limit
+    std::uint64_t recovered = 0;    ///< of the returned, from members that died
+    std::uint64_t rejected = 0;     ///< by reject(); dead_lettered or dropped in the end
+    /// Rejected, or out of attempts, and published to the dead-letter channel.
     std::uint64_t dead_lettered = 0;
+    /// The same without a letter: no such channel, or none that takes it.
     std::uint64_t dropped = 0;
-    std::uint64_t aborted = 0;
-    std::uint64_t skipped = 0;
-    std::uint64_t purged = 0;
+    std::uint64_t aborted = 0;  ///< positions without a message: its producer died
+    std::uint64_t skipped = 0;  ///< positions that a lossy or late reader missed
+    std::uint64_t purged = 0;   ///< taken from the backlog by purge()
+    /// Passed over: damaged, not of the size of the channel's type, or with flags that
+    /// its reader does not know and would have to understand.
     std::uint64_t not_understood = 0;
     /// At least this old is the oldest message not settled; -1: none, or none of those near it was
     /// stamped.
@@ -139,8 +151,8 @@ struct ChannelReport {
     Position tail = 0;              ///< next to be published
     std::uint64_t messages_in = 0;  ///< cumulative, over all producers there ever were
     std::uint64_t bytes_in = 0;
-    std::uint64_t aborted = 0;
-    std::string blocked_by;  ///< who holds up producers or readers, in a sentence; or empty
+    std::uint64_t aborted = 0;  ///< positions whose producer died before the message was whole
+    std::string blocked_by;     ///< who holds up producers or readers, in a sentence; or empty
     std::vector<ParticipantReport> participants;  ///< also dead ones not yet recovered
     std::vector<GroupReport> groups;
 
@@ -183,7 +195,8 @@ private:
     std::vector<Shown> shown_;  ///< of each group, by its index
 };
 
-/// One look.
+/// One look. Throws Error, also when the channel does not exist. Who looks again and again keeps an
+/// Inspector: the mapping stays, and no cumulative figure goes back.
 IPC_API ChannelReport inspect(const std::string& channel, bool allow_foreign_owner = false);
 
 /// Room for channels: /dev/shm, or wherever they are. In bytes.
