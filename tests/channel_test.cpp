@@ -19,6 +19,7 @@
 
 #include "ipc/ipc.hpp"
 #include "ipc/os/shared_object.hpp"
+#include "ipc/protocol/channel_memory.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/own_directory.hpp"
@@ -289,26 +290,30 @@ TEST(ChannelOptions, CapacityIsRoundedUpToAPowerOfTwo) {
 
 TEST(ChannelOptions, OutOfRangeIsRefusedAndNothingIsLeft) {
     const ChannelName name;
-    const auto expect_bad = [&](const ChannelOptions& options, const std::string& option) {
+    const auto expect_bad = [&](const ChannelOptions& options, const std::string& problem) {
         std::string what;
         EXPECT_EQ(refusal([&] { (void)Channel<>::create(name, options); }, &what),
                   Errc::bad_options);
-        EXPECT_TRUE(contains(what, option)) << what;
+        EXPECT_EQ(what,
+                  "channel " + name.str() + ": " + problem + "; choose a value in that range");
         EXPECT_EQ(refusal([&] { (void)Channel<>::open_or_create(name, options); }),
                   Errc::bad_options);
         EXPECT_EQ(refusal([&] { (void)memory_cost(options); }), Errc::bad_options);
     };
-    expect_bad({.capacity = 0}, "capacity");
-    expect_bad({.capacity = (1U << 24) + 1}, "capacity");
-    expect_bad({.capacity = ~0U}, "capacity");
-    expect_bad({.inline_size = 7}, "inline_size");
-    expect_bad({.inline_size = 65513}, "inline_size");
-    expect_bad({.region_size = std::uint64_t{1} << 32}, "region_size");
-    expect_bad({.region_size = ~std::uint64_t{0}}, "region_size");
-    expect_bad({.max_participants = 0}, "max_participants");
-    expect_bad({.max_participants = 4001}, "max_participants");
-    expect_bad({.max_groups = 0}, "max_groups");
-    expect_bad({.max_groups = 1025}, "max_groups");
+    expect_bad({.capacity = 0}, "capacity is 0, must be 1 to 16777216 messages");
+    expect_bad({.capacity = (1U << 24) + 1},
+               "capacity is 16777217, must be 1 to 16777216 messages");
+    expect_bad({.capacity = ~0U}, "capacity is 4294967295, must be 1 to 16777216 messages");
+    expect_bad({.inline_size = 7}, "inline_size is 7, must be 8 to 65512 bytes");
+    expect_bad({.inline_size = 65513}, "inline_size is 65513, must be 8 to 65512 bytes");
+    expect_bad({.region_size = (std::uint64_t{1} << 32) - 8191},
+               "region_size is 4294959105, must be 0 to 4294959104 bytes");
+    expect_bad({.region_size = ~std::uint64_t{0}},
+               "region_size is 18446744073709551615, must be 0 to 4294959104 bytes");
+    expect_bad({.max_participants = 0}, "max_participants is 0, must be 1 to 4000");
+    expect_bad({.max_participants = 4001}, "max_participants is 4001, must be 1 to 4000");
+    expect_bad({.max_groups = 0}, "max_groups is 0, must be 1 to 1024");
+    expect_bad({.max_groups = 1025}, "max_groups is 1025, must be 1 to 1024");
     EXPECT_FALSE(is_listed(name));
 }
 
@@ -445,6 +450,15 @@ TEST(ChannelLimits, EntriesAreReusedForEver) {
 }
 
 // ---------------------------------------------------------------------------------- memory cost
+
+TEST(ChannelLimits, AFullDirectoryIsAnErrorThatNamesTheDirectory) {
+    std::string what;
+    const auto reserve = [] { throw os::NoSpace(8192, 4096); };
+    EXPECT_EQ(refusal([&] { protocol::about("x", "creating", reserve); }, &what), Errc::no_space);
+    const std::string needs =
+        "creating needs 8192 bytes, " + os::shared_memory_directory() + " has 4096 free";
+    EXPECT_TRUE(contains(what, needs)) << what;
+}
 
 TEST(MemoryCost, IsWhatTheObjectTakes) {
     for (const ChannelOptions& options :

@@ -616,6 +616,8 @@ TEST(ForeignOwner, IsRefusedUnlessAllowedAlsoByRoot) {
     ASSERT_EQ(result, 0);
     const std::string what = what_of([&] { (void)Channel<>::open(name); }, Errc::foreign_owner);
     EXPECT_NE(what.find("65534"), std::string::npos) << what;
+    EXPECT_NE(what.find("OpenOptions::allow_foreign_owner"), std::string::npos) << what;
+    EXPECT_NE(what.find("--allow-foreign-owner"), std::string::npos) << what;
     EXPECT_NO_THROW(require_error([&] { (void)inspect(name); }, Errc::foreign_owner));
     auto channel = Channel<>::open(name, {.allow_foreign_owner = true});
     auto producer = channel.producer();

@@ -141,7 +141,11 @@ Errc verdict_on(const Preamble& preamble) {
 TEST(Header, OfEveryChannelThatCanBeMadePassesItsCheck) {
     for (const ChannelOptions& options : {ChannelOptions{},
                                           {.capacity = 1},
-                                          {.capacity = 1U << 24},
+                                          {.capacity = 1U << 24,
+                                          .inline_size = 65512,
+                                          .region_size = (std::uint64_t{1} << 32) - 8192,
+                                          .max_participants = 4000,
+                                          .max_groups = 1024},
                                           {.inline_size = 8},
                                           {.region_size = 0},
                                           {.region_size = 1},

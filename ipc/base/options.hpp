@@ -20,7 +20,8 @@ struct ChannelOptions {
     /// and is rounded up to 64 bytes, so that 40, 104, 168, ... use it whole. 8 to 65512.
     std::uint32_t inline_size = 40;
     /// Bytes of payload region each producer has for larger messages, rounded up to 4 KiB; reserved
-    /// when a producer attaches. The largest message is this long. 0: inline messages only.
+    /// when a producer attaches. The largest message is this long. At most 4 GiB - 8 KiB; 0: inline
+    /// messages only.
     std::uint64_t region_size = std::uint64_t{1} << 20;
     /// Most producers, consumers and subscribers at one time. 1 to 4000.
     std::uint32_t max_participants = 128;

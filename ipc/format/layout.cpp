@@ -10,27 +10,34 @@ namespace ipc::inline v1 {
 namespace format {
 namespace {
 
-void require(bool holds, const std::string& channel, const char* what) {
-    if (!holds) throw Error(Errc::bad_options, channel, what, "choose a value in that range");
-}
-
 // Lengths have 32 bits.
 constexpr std::uint64_t max_region_size = (std::uint64_t{1} << 32) - page - region_allowance;
 
-}  // namespace
+constexpr ChannelOptions largest{.capacity = 1U << 24,
+                                 .inline_size = 65512,
+                                 .region_size = max_region_size,
+                                 .max_participants = max_participants,
+                                 .max_groups = 1024};
+constexpr ChannelOptions smallest{
+    .capacity = 1, .inline_size = 8, .region_size = 0, .max_participants = 1, .max_groups = 1};
 
-Layout layout_of(const std::string& channel, const ChannelOptions& options) {
-    require(options.capacity >= 1 && options.capacity <= 1U << 24, channel,
-            "capacity must be 1 to 16777216 messages");
-    require(options.inline_size >= 8 && options.inline_size <= 65512, channel,
-            "inline_size must be 8 to 65512 bytes");
-    require(options.region_size <= max_region_size, channel,
-            "region_size must be at most 4 GiB - 8 KiB");
-    require(options.max_participants >= 1 && options.max_participants <= max_participants, channel,
-            "max_participants must be 1 to 4000");
-    require(options.max_groups >= 1 && options.max_groups <= 1024, channel,
-            "max_groups must be 1 to 1024");
+/// Throws unless `option`, a member of the options, is within its range.
+template <class Value>
+void require_in_range(const std::string& channel, const ChannelOptions& options,
+                      Value ChannelOptions::*option, const std::string& name,
+                      const std::string& unit = {}) {
+    const Value value = options.*option;
+    const Value least = smallest.*option;
+    const Value most = largest.*option;
+    if (value >= least && value <= most) return;
+    throw Error(Errc::bad_options, channel,
+                name + " is " + std::to_string(value) + ", must be " + std::to_string(least) +
+                    " to " + std::to_string(most) + unit,
+                "choose a value in that range");
+}
 
+/// Of options that are in their ranges.
+constexpr Layout lay_out(const ChannelOptions& options) {
     Layout layout{};
     layout.capacity = std::bit_ceil(options.capacity);
     layout.slot_size = round_up(slot_header_size + options.inline_size, slot_alignment);
@@ -48,10 +55,21 @@ Layout layout_of(const std::string& channel, const ChannelOptions& options) {
     layout.data_size =
         layout.regions_offset + std::uint64_t{layout.max_participants} * layout.region_size;
     layout.object_size = layout.data_offset + layout.data_size;
-    require(layout.object_size <=
-                static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()) / 4,
-            channel, "the options together exceed the largest object");
     return layout;
+}
+
+// The ranges leave no sum out of range: sizes of files, and offsets in them, are signed.
+static_assert(lay_out(largest).object_size <= std::numeric_limits<std::int64_t>::max() / 4);
+
+}  // namespace
+
+Layout layout_of(const std::string& channel, const ChannelOptions& options) {
+    require_in_range(channel, options, &ChannelOptions::capacity, "capacity", " messages");
+    require_in_range(channel, options, &ChannelOptions::inline_size, "inline_size", " bytes");
+    require_in_range(channel, options, &ChannelOptions::region_size, "region_size", " bytes");
+    require_in_range(channel, options, &ChannelOptions::max_participants, "max_participants");
+    require_in_range(channel, options, &ChannelOptions::max_groups, "max_groups");
+    return lay_out(options);
 }
 
 namespace {
@@ -61,7 +79,8 @@ namespace {
 std::optional<Layout> recomputed(const std::string& channel, const Preamble& preamble) {
     const Layout& layout = preamble.layout;
     // What the options have no room for would pass as something smaller.
-    if (layout.capacity > 1U << 24 || layout.region_size > max_region_size + region_allowance) {
+    if (layout.capacity > largest.capacity ||
+        layout.region_size > largest.region_size + region_allowance) {
         return std::nullopt;
     }
     ChannelOptions options;

@@ -141,7 +141,7 @@ constexpr std::uint32_t fingerprint() {
     return hash;
 }
 
-/// Throws Error(bad_options) naming the option that is out of range.
+/// Throws Error(bad_options) naming the option that is out of range, its value, and the range.
 Layout layout_of(const std::string& channel, const ChannelOptions& options);
 
 /// Checks everything in a mapped preamble against this library and the object's size; throws an

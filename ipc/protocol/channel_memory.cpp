@@ -75,7 +75,8 @@ ChannelMemory::ChannelMemory(std::string name, os::TransientDescriptor object, A
     if (!options.allow_foreign_owner && status.owner != ::geteuid()) {
         throw Error(Errc::foreign_owner, name_,
                     "the object belongs to user " + std::to_string(status.owner),
-                    "allow a foreign owner explicitly if you trust that user");
+                    "if you trust that user, open it with OpenOptions::allow_foreign_owner (tools: "
+                    "--allow-foreign-owner)");
     }
     // Too short for a header cannot be mapped without risking SIGBUS; read() tells instead.
     if (::pread(object.get(), &preamble_, sizeof preamble_, 0) !=

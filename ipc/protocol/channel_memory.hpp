@@ -169,8 +169,9 @@ auto about(const std::string& channel, const char* action, Body&& body) -> declt
         throw;
     } catch (const os::NoSpace& error) {
         throw Error(Errc::no_space, channel,
-                    std::string(action) + " needs " + std::to_string(error.needed()) +
-                        " bytes, /dev/shm has " + std::to_string(error.available()) + " free",
+                    std::string(action) + " needs " + std::to_string(error.needed()) + " bytes, " +
+                        os::shared_memory_directory() + " has " +
+                        std::to_string(error.available()) + " free",
                     "remove channels (ipc-rm), or give the container more (docker run "
                     "--shm-size=1g)");
     } catch (const std::system_error& error) {
