@@ -86,8 +86,8 @@ struct Group {
         line) std::atomic<std::uint64_t> status;  ///< GroupStatus; changes under the registry lock
     std::atomic<std::uint32_t> max_attempts;
     std::atomic<std::uint32_t> lease_limit_ms;
-    std::atomic<std::uint64_t> start;  ///< first position the group sees
-    std::atomic<std::int64_t> created_at;
+    std::atomic<std::uint64_t> start;      ///< first position the group sees
+    std::atomic<std::int64_t> created_at;  ///< CLOCK_REALTIME ns; for people with a debugger
     std::atomic<std::uint64_t> name[name_words];
     std::atomic<std::uint64_t> dead_letter[name_words];
 

@@ -61,7 +61,7 @@ struct Layout {
 struct Preamble {
     std::uint64_t magic;
     std::uint32_t version;
-    std::uint32_t fingerprint;  ///< of the sizes of all structures of the format
+    std::uint32_t fingerprint;  ///< of the sizes of what stands at fixed places: fingerprint()
     std::uint64_t compatible_features;
     std::uint64_t incompatible_features;
     std::uint64_t channel_id;  ///< random
@@ -70,10 +70,10 @@ struct Preamble {
     std::uint64_t first_position;
     std::uint32_t inline_size;
     std::uint32_t temporary;
-    std::int32_t creator_pid;
-    std::uint32_t creator_uid;
-    std::int64_t created_at;  ///< CLOCK_REALTIME ns
-    char type_name[96];       ///< shortened, for messages to people
+    std::int32_t creator_pid;   ///< as its own PID namespace counts; for people with a debugger
+    std::uint32_t creator_uid;  ///< for people, too: the object may have another owner
+    std::int64_t created_at;    ///< CLOCK_REALTIME ns
+    char type_name[96];         ///< shortened, for messages to people
 };
 
 /// The header: each mutable word on a line of its own, since different processes write them.
@@ -132,6 +132,9 @@ constexpr std::uint64_t slot_of(std::uint64_t position, std::uint64_t mask) {
     return position * slot_spacing & mask;
 }
 
+/// Of the sizes of all structures that stand at fixed places in an object. Extension headers and
+/// what follows them do not: each tells its kind and its length, so that a reader passes over those
+/// it does not know.
 constexpr std::uint32_t fingerprint() {
     std::uint32_t hash = 2166136261U;
     for (const std::size_t size : {sizeof(Preamble), sizeof(Header), sizeof(Participant),

@@ -43,9 +43,11 @@ struct Participant {
     std::atomic<std::uint32_t> group_incarnation;
     std::atomic<std::int32_t> pid;             ///< as its own PID namespace counts
     std::atomic<std::uint64_t> pid_namespace;  ///< inode of /proc/self/ns/pid, 0 = unknown
-    std::atomic<std::uint64_t> start_time;     ///< clock ticks since boot, 0 = unknown
-    std::atomic<std::int64_t> attached_at;     ///< CLOCK_REALTIME ns
-    std::atomic<std::uint64_t> name[4];        ///< up to 31 characters, zero-padded
+    /// Clock ticks since boot, 0 = unknown. For people with a debugger: it tells the process from a
+    /// later one with its pid. The library goes by the lock byte.
+    std::atomic<std::uint64_t> start_time;
+    std::atomic<std::int64_t> attached_at;  ///< CLOCK_REALTIME ns
+    std::atomic<std::uint64_t> name[4];     ///< up to 31 characters, zero-padded
 
     alignas(line) std::atomic<std::uint64_t> published;  ///< messages, as a producer
     std::atomic<std::uint64_t> published_bytes;
