@@ -36,7 +36,8 @@ public:
     /// Ends the channel after everything published so far, waiting at most `wait` for a free slot.
     /// While an exclusive producer lives this asks it to close, which it does when it publishes
     /// next, and returns timed_out if that took longer than `wait`; it stays asked. Who has that
-    /// producer calls Producer::close: waiting here for oneself does not end.
+    /// producer calls Producer::close: waiting here for oneself does not end. Takes a table entry
+    /// meanwhile: throws Error(limit_reached) when max_participants take part.
     Outcome close(std::chrono::nanoseconds wait = std::chrono::nanoseconds::max());
     /// Drops what the members of a group were not handed yet; returns how many messages that were.
     /// Throws Error(not_found) when there is no such group.
@@ -63,41 +64,56 @@ protected:
 /// carries byte messages of any length, any other trivially copyable T messages of exactly that
 /// type.
 ///
-/// Everything here throws Error when it fails, naming the channel, the cause and the remedy.
+/// What goes wrong is thrown as Error, naming the channel, the cause and the remedy; only close()
+/// returns an outcome. Beside what each function names, they throw permission_denied, no_space or
+/// system where the operating system refuses; removed when the channel is gone; timed_out when
+/// another process, probably a stopped one, has held up the registry for 10 s; and forked in a
+/// child that inherited the channel.
 template <Carriable T = std::byte>
 class Channel : public ChannelBase {
 public:
-    /// Error(already_exists) when the name is taken.
+    /// Error(already_exists) when the name is taken, or what open throws about the object that has
+    /// it; bad_name; bad_options.
     static Channel create(const std::string& name, const ChannelOptions& options = {},
                           const OpenOptions& how = {}) {
         return Channel(
             protocol::create_channel(name, fitting(options), protocol::message_type<T>(), how));
     }
-    /// Error(not_found) when there is none, after how.wait.
+    /// Error(not_found) when there is none, after how.wait; bad_name; type_differs; foreign_owner
+    /// without how.allow_foreign_owner; incompatible or corrupt when this library cannot use it.
     static Channel open(const std::string& name, const OpenOptions& how = {}) {
         return Channel(protocol::open_channel(name, protocol::message_type<T>(), how));
     }
-    /// Error(options_differ) when it exists with other options.
+    /// Error(options_differ) when it exists with other options; bad_options; else as open.
     static Channel open_or_create(const std::string& name, const ChannelOptions& options = {},
                                   const OpenOptions& how = {}) {
         return Channel(protocol::open_or_create_channel(name, fitting(options),
                                                         protocol::message_type<T>(), how));
     }
 
+    /// One of any number of producers. Error(producer_lives), naming it, while an exclusive one
+    /// lives; limit_reached when max_participants take part; no_space when there is none for its
+    /// region.
     Producer<T> producer(const ParticipantOptions& options = {}) const {
         return Producer<T>(std::make_unique<protocol::ProducerCore>(memory_, false, options));
     }
-    /// Error(producer_lives), naming it, while any other producer lives.
+    /// The only producer. Error(producer_lives), naming it, while any other lives; else as
+    /// producer.
     Producer<T> exclusive_producer(const ParticipantOptions& options = {}) const {
         return Producer<T>(std::make_unique<protocol::ProducerCore>(memory_, true, options));
     }
 
     /// Becomes a member of a named group, which is created if need be. Error(options_differ) when
-    /// the group exists with other policies.
+    /// the group exists with other policies; bad_name; bad_options when policies contradict each
+    /// other, or the dead-letter channel could not take all dead letters, or would send them back
+    /// here; foreign_owner or permission_denied when this user must not use that channel;
+    /// limit_reached when max_participants take part, or a new group would exceed max_groups;
+    /// no_space for a new group.
     Consumer<T> join(const std::string& group, const GroupOptions& options = {}) const {
         return Consumer<T>(make_member(group, options));
     }
-    /// A group of its own, which sees every message and ends with the handle.
+    /// A group of its own, which sees every message and ends with the handle. Error(limit_reached)
+    /// when max_participants take part, or there are max_groups already; no_space for its group.
     Consumer<T> subscribe(const SubscribeOptions& options = {}) const {
         return Consumer<T>(make_subscriber(options));
     }

@@ -39,8 +39,8 @@ struct Origin {
 namespace protocol {
 IPC_API std::optional<Origin> origin_of(const Received& message);
 
-/// Calls the action with the reader as what it is. The two hot kinds are final, so that their
-/// functions can be inlined.
+/// Calls the action with the reader as what it is, if it is of one of the two hot kinds: their
+/// classes are final, so that their functions can be inlined.
 template <class Action>
 auto as_its_kind(Reader& reader, Action&& action) {
     switch (reader.kind()) {
@@ -140,20 +140,22 @@ public:
     /// Set on messages of a dead-letter channel.
     std::optional<Origin> origin() const { return protocol::origin_of(received_); }
 
-    /// Done: the group does not see it again. lease_lost when it is another's by now.
+    /// Done: the group does not see it again. lease_lost when it is another's by now; not_leased
+    /// when it was settled already, or is one of try_peek.
     Outcome ack() {
         return settle([](protocol::Reader& reader, protocol::Received& message) {
             return protocol::ack(reader, message);
         });
     }
-    /// Gives it back for another attempt, not before `delay` has passed.
+    /// Gives it back for another attempt, not before `delay` has passed. lease_lost as above;
+    /// not_leased when it was settled already, or is not one of a reliable group.
     Outcome nack(std::chrono::milliseconds delay = {}) {
         return settle_leased([delay](protocol::Reader& reader, protocol::Received& message) {
             return reader.nack(
                 message, static_cast<std::uint64_t>(std::max<std::int64_t>(0, delay.count())));
         });
     }
-    /// No further attempt: to the dead-letter channel, or dropped and counted.
+    /// No further attempt: to the dead-letter channel, or dropped and counted. Else as nack.
     Outcome reject() {
         return settle_leased([](protocol::Reader& reader, protocol::Received& message) {
             return reader.reject(message);
@@ -435,7 +437,8 @@ public:
     Batch<T> try_receive_batch(std::size_t most) { return {*reader_, most}; }
 
     /// Lossy readers: the next message in place, without taking it. A producer may overwrite it at
-    /// any moment: use what was read only if intact() says so afterwards.
+    /// any moment: use what was read only if intact() says so afterwards. not_leased when the
+    /// reader is not lossy.
     Message<T> try_peek() {
         Message<T> message(Status::not_leased);
         if (reader_->kind() != protocol::ReaderKind::lossy) return message;

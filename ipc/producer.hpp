@@ -67,8 +67,9 @@ public:
     T& operator*() const noexcept requires(!is_bytes<T>) { return *reinterpret_cast<T*>(data_); }
     T* operator->() const noexcept requires(!is_bytes<T>) { return reinterpret_cast<T*>(data_); }
 
-    /// Publishes the message, waiting for a free slot. The loan is over when this succeeded; else
-    /// it can be published again, unless it is of the wrong size.
+    /// Publishes the message, waiting for a free slot. The loan is over when this succeeded, and
+    /// gives not_leased from then on; else it can be published again, unless it is of the wrong
+    /// size. Where there was no space, it says why, as status() does.
     Sent publish(std::stop_token stop = {}) && {
         return publish(protocol::Patience::for_ever(std::move(stop)));
     }

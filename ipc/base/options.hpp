@@ -11,8 +11,7 @@
 namespace ipc::inline v1 {
 
 /// How a channel is made. Everything here is fixed for the channel's life and compared when another
-/// process opens it with `open_or_create`; `mode`, `group_id` and the memory hints are not
-/// compared.
+/// process opens it with `open_or_create`; only `mode` and `group_id` are not compared.
 struct ChannelOptions {
     /// Messages the ring holds; rounded up to a power of two. 1 to 2^24.
     std::uint32_t capacity = 1024;
@@ -127,6 +126,8 @@ struct GroupOptions {
     ParticipantOptions participant = {};
 };
 
+/// How a subscriber reads. It is a group of its own, without acknowledgements: these are compared
+/// with nobody's.
 struct SubscribeOptions {
     Delivery delivery = Delivery::reliable;
     Start from = Start::latest();

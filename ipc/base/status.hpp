@@ -27,7 +27,8 @@ enum class Status : std::uint8_t {
     own_loan,     ///< waiting would never end: only this producer's own loans hold the space
     lease_lost,   ///< the lease ended (time limit, group removed): another member may have the
                   ///< message
-    not_leased,   ///< the operation needs a lease, and this message has none
+    not_leased,   ///< there is nothing to act on: the message is settled already, or its reader has
+                  ///< no leases; the loan is over; try_peek: the reader is not lossy
 };
 
 /// The status as words for a log line, for example "timed out".
