@@ -18,40 +18,25 @@ bool membarrier(int command) noexcept {
     return ::syscall(SYS_membarrier, command, 0, 0) == 0;
 }
 
-/// The answer of the kernel to one question, asked once per process. A forked child asks again.
-class Answer {
-public:
-    template <typename Question>
-    bool get(Question question) noexcept {
-        watch_forks();
-        const std::uint64_t asked_here = (std::uint64_t{fork_generation()} << 2) | 1;
-        std::uint64_t known = word_.load(std::memory_order_relaxed);
-        if ((known & ~yes) != asked_here) {
-            known = asked_here | (question() ? yes : 0);
-            word_.store(known, std::memory_order_relaxed);
-        }
-        return (known & yes) != 0;
-    }
-
-private:
-    static constexpr std::uint64_t yes = 2;
-    // Fork generation, yes, asked. One word, as threads may ask at the same time.
-    std::atomic<std::uint64_t> word_{0};
-};
-
-Answer registered;
-Answer executable;
+/// Whether the kernel registered this process, asked once; a forked child asks again: the fork
+/// generation, then these two bits. One word, as threads may ask at the same time.
+std::atomic<std::uint64_t> registration{0};
+constexpr std::uint64_t asked = 1;
+constexpr std::uint64_t registered = 2;
 
 }  // namespace
 
 bool register_for_barrier() noexcept {
     if (registration_absent.load(std::memory_order_relaxed)) return false;
-    return registered.get([] { return membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED); });
-}
-
-bool can_execute_barrier() noexcept {
-    if (execution_absent.load(std::memory_order_relaxed)) return false;
-    return executable.get([] { return membarrier(MEMBARRIER_CMD_GLOBAL_EXPEDITED); });
+    watch_forks();
+    const std::uint64_t asked_here = (std::uint64_t{fork_generation()} << 2) | asked;
+    std::uint64_t known = registration.load(std::memory_order_relaxed);
+    if ((known & ~registered) != asked_here) {
+        const bool done = membarrier(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED);
+        known = asked_here | (done ? registered : 0);
+        registration.store(known, std::memory_order_relaxed);
+    }
+    return (known & registered) != 0;
 }
 
 bool heavy_barrier() noexcept {

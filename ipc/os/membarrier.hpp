@@ -35,9 +35,6 @@ namespace ipc::inline v1::os {
 /// False when the kernel refuses (seccomp filters, kernels before 4.16).
 IPC_API bool register_for_barrier() noexcept;
 
-/// Whether heavy_barrier() works in this process. Tried once per process, then remembered.
-IPC_API bool can_execute_barrier() noexcept;
-
 /// A full fence on all threads of all registered processes and on the calling thread, registered or
 /// not. Takes some microseconds. When it returns false it has fenced nothing.
 IPC_API bool heavy_barrier() noexcept;
