@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <bit>
-#include <cstring>
 
 #include "ipc/os/lock.hpp"
 
@@ -35,7 +35,7 @@ std::string object_name(const std::string& channel) {
     if (!is_name(channel)) {
         throw Error(Errc::bad_name, quoted(channel), "not a valid name", name_remedy);
     }
-    return "ipc." + channel;
+    return object_prefix + channel;
 }
 
 bool name_means(const std::string& channel, const os::ObjectIdentity& object) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -146,7 +147,9 @@ private:
     std::uint32_t fork_generation_ = 0;
 };
 
-/// "ipc." + name; throws Error(bad_name).
+/// What the names of channels' objects begin with.
+inline constexpr char object_prefix[] = "ipc.";
+/// The prefix and the name; throws Error(bad_name).
 IPC_API std::string object_name(const std::string& channel);
 /// Whether the channel's name means this object at this moment.
 bool name_means(const std::string& channel, const os::ObjectIdentity& object);

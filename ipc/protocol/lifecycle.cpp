@@ -16,8 +16,6 @@
 namespace ipc::inline v1::protocol {
 namespace {
 
-constexpr char prefix[] = "ipc.";
-
 void initialise(const os::Mapping& control, const os::Mapping& slots,
                 const format::Preamble& preamble) {
     auto& header = *reinterpret_cast<Header*>(control.data());
@@ -312,10 +310,9 @@ bool remove_if_dead(const std::string& name) {
 }
 
 std::vector<std::string> list_channels() {
-    auto names = os::list_objects(prefix);
+    auto names = os::list_objects(object_prefix);
     for (std::string& name : names)
-        name.erase(0, sizeof prefix - 1);
-    std::sort(names.begin(), names.end());
+        name.erase(0, sizeof object_prefix - 1);
     return names;
 }
 

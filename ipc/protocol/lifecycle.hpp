@@ -44,7 +44,7 @@ bool remove_channel(const std::string& name);
 /// Removes the channel if no participant lives and no durable group exists.
 bool remove_if_dead(const std::string& name);
 
-/// Names of all objects that look like channels.
+/// Names of all objects that look like channels, in alphabetical order.
 std::vector<std::string> list_channels();
 
 }  // namespace ipc::inline v1::protocol

@@ -16,7 +16,6 @@
 // before it reads the payload.
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <stop_token>

@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <optional>
 
 #include "ipc/protocol/group.hpp"
 #include "ipc/protocol/limit.hpp"

@@ -1,5 +1,7 @@
 #include "ipc/protocol/recovery.hpp"
 
+#include <algorithm>
+
 #include "ipc/os/clock.hpp"
 #include "ipc/protocol/group.hpp"
 #include "ipc/protocol/lease.hpp"
