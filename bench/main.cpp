@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
@@ -30,6 +29,7 @@
 #include "bench/system/cpu.hpp"
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/output_file.hpp"
 #include "tools/common/tool.hpp"
 
 namespace ipc::bench {
@@ -152,26 +152,6 @@ private:
     bool terminal_ = ::isatty(STDERR_FILENO) == 1;
 };
 
-void write_file(const std::string& path, const std::string& text) {
-    std::ofstream file(path, std::ios::binary);
-    file << text;
-    file.close();
-    if (!file) throw Failure(fmt::format("cannot write {}", path));
-}
-
-/// Whole or not at all: who is interrupted keeps the results of the last time. What is no file (a
-/// pipe, a terminal) cannot be replaced.
-void replace_file(const std::string& path, const std::string& text) {
-    const auto status = std::filesystem::status(path);
-    if (std::filesystem::exists(status) && !std::filesystem::is_regular_file(status)) {
-        write_file(path, text);
-        return;
-    }
-    const std::string beside = path + ".new";
-    write_file(beside, text);
-    std::filesystem::rename(beside, path);
-}
-
 bool is_complete(const Report& report) {
     return std::none_of(report.results.begin(), report.results.end(), [](const Result& result) {
         return result.state == Result::State::failed || result.state == Result::State::cut_off;
@@ -214,10 +194,8 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     for (Experiment& experiment : experiments) {
         if (!request.only.empty()) select(experiment, wanted);
     }
-    // An output that cannot be written is better known now than in twenty minutes.
-    if (!request.output.empty() && !std::ofstream(request.output, std::ios::app)) {
-        throw Failure(fmt::format("cannot write {}", request.output));
-    }
+    // Better known now than in twenty minutes.
+    if (!request.output.empty()) tools::expect_writable(request.output);
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,
                             .cpus = effort.cpus,
@@ -244,7 +222,7 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     }
     const std::string text = document.dump(1) + "\n";
     if (request.json) fmt::print("{}", text);
-    if (!request.output.empty()) replace_file(request.output, text);
+    if (!request.output.empty()) tools::replace_file(request.output, text);
     return complete ? 0 : 1;
 }
 
@@ -272,10 +250,10 @@ int make_page(const PageRequest& request) {
     } catch (const nlohmann::json::exception& error) {
         throw Failure(fmt::format("{} does not hold results: {}", request.results, error.what()));
     }
-    write_file(request.page, text);
+    tools::replace_file(request.page, text);
     if (request.plots.empty()) return 0;
     for (const auto& [name, image] : images)
-        write_file(fmt::format("{}/{}.svg", request.plots, name), image);
+        tools::replace_file(fmt::format("{}/{}.svg", request.plots, name), image);
     return 0;
 }
 
