@@ -26,9 +26,6 @@ bool is_ignored(int signal) {
 }  // namespace
 
 Signals::Signals() : main_thread_(::pthread_self()) {
-    // A reader that went away is an error of write, not the end before anything was given back.
-    ::signal(SIGPIPE, SIG_IGN);
-
     // Without SA_RESTART, so that a blocked read or write returns.
     struct sigaction interrupt = {};
     interrupt.sa_handler = [](int) {};

@@ -77,4 +77,13 @@ void Output::write_through(std::string_view text) {
     }
 }
 
+void try_to_write(int descriptor, std::string_view text) noexcept {
+    while (!text.empty()) {
+        const ssize_t length = ::write(descriptor, text.data(), text.size());
+        // Also when it was interrupted: a signal wants the tool to end, not to wait here.
+        if (length <= 0) return;
+        text.remove_prefix(static_cast<std::size_t>(length));
+    }
+}
+
 }  // namespace ipc::tools

@@ -39,4 +39,7 @@ private:
     std::string buffer_;
 };
 
+/// For what is said on the way: that it cannot be written is no reason to end, or to end otherwise.
+void try_to_write(int descriptor, std::string_view text) noexcept;
+
 }  // namespace ipc::tools

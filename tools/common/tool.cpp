@@ -10,6 +10,8 @@
 
 #include <fmt/core.h>
 
+#include "ipc/format/layout.hpp"
+#include "tools/common/stream.hpp"
 #include "tools/common/text.hpp"
 
 namespace ipc::tools {
@@ -33,29 +35,51 @@ int end_by_signal(int signal) {
     return 128 + signal;
 }
 
+// Where the options that were given are described: with the sub-command, unless it has none but
+// --help, and takes those of the tool.
+std::string help_of(const CLI::App& arguments) {
+    std::string command = arguments.get_name();
+    for (const CLI::App* each : arguments.get_subcommands()) {
+        if (each->get_options().size() < 2) continue;
+        command += " " + each->get_name();
+        break;
+    }
+    return command + " --help";
+}
+
 }  // namespace
 
 Tool::Tool(const std::string& name, const std::string& purpose, const std::string& examples)
     : arguments_(purpose, name) {
     arguments_.footer("Examples:\n" + examples);
     arguments_.get_formatter()->column_width(32);
+    // Programs share a channel when they have the same format.
+    arguments_.set_version_flag(
+        "--version", fmt::format("ipc {}, format {}", IPC_TOOLS_VERSION, format::format_version),
+        "Print the version, and that of the format of channels");
 }
 
-void Tool::notice(const std::string& line) const {
-    std::string text = line;
-    std::replace(text.begin(), text.end(), '\n', ' ');
-    // It may quote names that others gave to channels, groups and themselves.
-    fmt::print(stderr, "{}: {}\n", name(), printable(text));
+void Tool::notice(const std::string& line) const noexcept {
+    try {
+        std::string text = line;
+        std::replace(text.begin(), text.end(), '\n', ' ');
+        // It may quote names that others gave to channels, groups and themselves.
+        try_to_write(STDERR_FILENO, fmt::format("{}: {}\n", name(), printable(text)));
+    } catch (const std::exception&) {
+        // No memory for the words; what they are about goes on.
+    }
 }
 
 int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& body) {
     occupy_standard_streams();
+    // A reader that went away is an error of write, not the end before anything was given back.
+    ::signal(SIGPIPE, SIG_IGN);
     try {
         arguments_.parse(argc, argv);
     } catch (const CLI::Success& help) {
         return arguments_.exit(help);
     } catch (const CLI::ParseError& error) {
-        notice(fmt::format("{}; see {} --help", error.what(), name()));
+        notice(fmt::format("{}; see {}", error.what(), help_of(arguments_)));
         return 2;
     }
     try {

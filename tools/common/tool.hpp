@@ -9,8 +9,8 @@
 
 namespace ipc::tools {
 
-/// What all tools have in common: help with examples, errors on one line, exit codes (0 ok, 1
-/// failed, 2 usage), and an end by signal that leaves no channel attached.
+/// What all tools have in common: help with examples, the version, errors on one line, exit codes
+/// (0 ok, 1 failed, 2 usage), and an end by signal that leaves no channel attached.
 class Tool {
 public:
     Tool(const std::string& name, const std::string& purpose, const std::string& examples);
@@ -22,8 +22,9 @@ public:
     /// what it threw.
     int run(int argc, char** argv, const std::function<int(const Signals&)>& body);
 
-    /// One line on standard error, for what the user should know although nothing failed.
-    void notice(const std::string& line) const;
+    /// One line on standard error, for what the user should know although nothing failed. Without
+    /// anybody to read it, the tool goes on.
+    void notice(const std::string& line) const noexcept;
 
 private:
     CLI::App arguments_;
