@@ -31,7 +31,7 @@ constexpr const char* examples =
 
 // What the user wants of a group; unset: as it is, or the default for a new group.
 struct GroupRequest {
-    std::string name;
+    std::optional<std::string> name;  // unset: none, but a subscriber
     bool lossy = false;
     bool ephemeral = false;
     std::optional<std::uint32_t> max_attempts;
@@ -82,16 +82,29 @@ GroupOptions with_wishes(GroupOptions options, const GroupRequest& request) {
     return options;
 }
 
-Consumer<> join(Channel<>& channel, const Request& request) {
+struct Attached {
+    Consumer<> consumer;
+    std::size_t most_unwritten;
+};
+
+// Few, because other members of the group could have worked on them meanwhile. Where attempts are
+// limited only one: each that fails with the output has used up an attempt of its own.
+std::size_t most_unwritten(const GroupOptions& options) {
+    return options.max_attempts > 0 ? 1 : 16;
+}
+
+Attached join(const Channel<>& channel, const Request& request) {
+    const std::string& name = *request.group.name;
     while (true) {
         const ChannelReport report =
             Inspector(request.channel, request.open.allow_foreign_owner).sample();
-        const GroupReport* existing = report.find_group(request.group.name);
+        const GroupReport* existing = report.find_group(name);
         GroupOptions options =
             with_wishes(existing ? policies_of(*existing) : defaults(), request.group);
         options.from = request.from;
         try {
-            return channel.join(request.group.name, options);
+            // Joined, these are the group's policies, whoever made it.
+            return {channel.join(name, options), most_unwritten(options)};
         } catch (const Error& error) {
             // Somebody else may have made the group since the report.
             if (existing || error.code() != Errc::options_differ) throw;
@@ -99,22 +112,22 @@ Consumer<> join(Channel<>& channel, const Request& request) {
     }
 }
 
-Consumer<> attach(Channel<>& channel, const Request& request) {
-    if (!request.group.name.empty()) return join(channel, request);
-    return channel.subscribe({
+Attached attach(const Channel<>& channel, const Request& request) {
+    if (request.group.name) return join(channel, request);
+    auto subscriber = channel.subscribe({
         .delivery = request.group.lossy ? Delivery::lossy : Delivery::reliable,
         .from = request.from,
     });
+    return {std::move(subscriber), 0};
 }
 
 // Messages that are being written, or stand in the output buffer. They are acknowledged once that
 // is written; until then they go back to the group when this process ends, whatever ends it.
 class Unwritten {
 public:
-    // Few, because other members of the group could have worked on them meanwhile.
-    static constexpr std::size_t limit = 16;
-
-    explicit Unwritten(Output& output) : output_(output) { messages_.reserve(limit); }
+    Unwritten(Output& output, std::size_t limit) : output_(output), limit_(limit) {
+        messages_.reserve(limit);
+    }
     Unwritten(const Unwritten&) = delete;
     Unwritten& operator=(const Unwritten&) = delete;
     ~Unwritten() {
@@ -124,7 +137,7 @@ public:
     }
 
     const Message<>& add(Message<> message) { return messages_.emplace_back(std::move(message)); }
-    bool is_full() const { return messages_.size() == limit; }
+    bool is_full() const { return messages_.size() == limit_; }
 
     void settle() {
         output_.flush();
@@ -139,6 +152,7 @@ public:
 
 private:
     Output& output_;
+    const std::size_t limit_;
     std::vector<Message<>> messages_;
     std::uint64_t lost_ = 0;
 };
@@ -148,11 +162,11 @@ Message<> wait_for_message(Consumer<>& consumer, const Request& request, const S
                            : consumer.receive(signals.token());
 }
 
-void receive(Consumer<>& consumer, const Request& request, const Tool& tool,
-             const Signals& signals) {
-    const bool shared = !request.group.name.empty();
+void receive(Attached attached, const Request& request, const Tool& tool, const Signals& signals) {
+    Consumer<>& consumer = attached.consumer;
+    const bool shared = request.group.name.has_value();
     Output output(signals);
-    Unwritten unwritten(output);
+    Unwritten unwritten(output, attached.most_unwritten);
     std::uint64_t received = 0;
     Status end = Status::ok;
     while (received < request.count) {
@@ -169,7 +183,7 @@ void receive(Consumer<>& consumer, const Request& request, const Tool& tool,
         const Message<>& kept = shared ? unwritten.add(std::move(message)) : message;
         output.write(kept.bytes());
         if (!request.raw) output.write("\n");
-        if (unwritten.is_full()) unwritten.settle();
+        if (shared && unwritten.is_full()) unwritten.settle();
     }
     unwritten.settle();
 
@@ -202,19 +216,12 @@ int run(int argc, char** argv) {
     Request request;
     CLI::App& arguments = tool.arguments();
     add_channel(arguments, request.channel);
-    auto* group =
-        arguments.add_option("--group", request.group.name, "Join a group, or create it")
-            ->check(CLI::Validator(
-                [](const std::string& name) {
-                    return name.empty() ? std::string("the name is empty") : std::string();
-                },
-                ""))
-            ->type_name("GROUP");
+    auto* group = add_group(arguments, request.group.name, "Join a group, or create it");
     add_start(arguments, request.from, "Where a subscriber or a new group starts [latest]");
     arguments
         .add_option("--count", request.count,
                     "End after that many messages; fail if there are fewer")
-        ->check(CLI::PositiveNumber.description(""))
+        ->check(in_range(1, largest_count))
         ->type_name("COUNT");
     arguments.add_flag("--raw", request.raw, "No newline after each message");
     add_seconds(arguments, "--timeout", request.timeout, "End when no message came for that long");
@@ -232,7 +239,7 @@ int run(int argc, char** argv) {
         ->needs(group);
     policies
         ->add_option("--max-attempts", request.group.max_attempts,
-                     "Deliveries before a message is given up")
+                     "Deliveries before a message is given up; a failed write is one")
         ->needs(group)
         ->type_name("COUNT");
     policies
@@ -244,12 +251,13 @@ int run(int argc, char** argv) {
         ->add_option("--dead-letter", request.group.dead_letter,
                      "Where messages go that were given up")
         ->needs(group)
+        ->check(not_empty())
         ->type_name("CHANNEL");
 
     return tool.run(argc, argv, [&](const Signals& signals) {
-        auto channel = wait_for_channel(tool, signals, request.channel, request.open, request.wait);
-        auto consumer = attach(channel, request);
-        receive(consumer, request, tool, signals);
+        const auto channel =
+            wait_for_channel(tool, signals, request.channel, request.open, request.wait);
+        receive(attach(channel, request), request, tool, signals);
         return 0;
     });
 }

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,7 +26,7 @@ constexpr const char* examples =
 
 struct Request {
     std::vector<std::string> channels;
-    std::string group;
+    std::optional<std::string> group;  // unset: the channel itself
     bool purge = false;
     bool dead = false;
     OpenOptions open = {.any_type = true};
@@ -33,10 +34,10 @@ struct Request {
 
 void remove_from(const std::string& channel, const Request& request, Output& output) {
     if (request.purge) {
-        const std::uint64_t purged = Channel<>::open(channel, request.open).purge(request.group);
-        output.write(fmt::format("{} {}: {} messages purged\n", channel, request.group, purged));
-    } else if (!request.group.empty()) {
-        Channel<>::open(channel, request.open).remove_group(request.group);
+        const std::uint64_t purged = Channel<>::open(channel, request.open).purge(*request.group);
+        output.write(fmt::format("{} {}: {} messages purged\n", channel, *request.group, purged));
+    } else if (request.group) {
+        Channel<>::open(channel, request.open).remove_group(*request.group);
     } else if (!remove(channel)) {
         throw Failure(fmt::format("channel {}: there is none of this name", channel));
     }
@@ -71,9 +72,7 @@ int run(int argc, char** argv) {
                   "Remove all channels without living participants and durable groups; print them")
         ->excludes(channels);
     auto* group =
-        arguments.add_option("--group", request.group, "Remove this group, not the channel")
-            ->needs(channels)
-            ->type_name("GROUP");
+        add_group(arguments, request.group, "Remove this group, not the channel")->needs(channels);
     arguments.add_flag("--purge", request.purge, "Remove the backlog, not the group")->needs(group);
     add_open_options(arguments, request.open);
     arguments.callback([&request] {

@@ -27,6 +27,20 @@ void add_open_options(CLI::App& arguments, OpenOptions& options) {
                        "Accept a channel that another user owns");
 }
 
+CLI::Validator not_empty() {
+    const auto check = [](const std::string& text) {
+        return text.empty() ? std::string("it is empty") : std::string();
+    };
+    return {check, ""};
+}
+
+CLI::Option* add_group(CLI::App& arguments, std::optional<std::string>& group,
+                       const std::string& description) {
+    return arguments.add_option("--group", group, description)
+        ->check(not_empty())
+        ->type_name("GROUP");
+}
+
 CLI::Validator in_range(double least, double most) {
     const auto check = [least, most](const std::string& text) {
         const auto number = parse_number<double>(text);

@@ -18,8 +18,18 @@ void add_channel(CLI::App& arguments, std::string& channel);
 /// --allow-foreign-owner.
 void add_open_options(CLI::App& arguments, OpenOptions& options);
 
+/// Checks that an argument is not empty: a variable that is not set, in a script, is no wish.
+CLI::Validator not_empty();
+
+/// --group.
+CLI::Option* add_group(CLI::App& arguments, std::optional<std::string>& group,
+                       const std::string& description);
+
 /// Checks that an argument is a number from `least` to `most`, and says so in words.
 CLI::Validator in_range(double least, double most);
+
+/// More than anybody counts, and exact as a double.
+constexpr double largest_count = 1e15;
 
 /// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
 constexpr double longest_seconds = 1e9;
