@@ -1,6 +1,7 @@
 // ipc-send: publishes standard input.
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -14,6 +15,7 @@
 #include "ipc/ipc.hpp"
 #include "tools/common/arguments.hpp"
 #include "tools/common/batch_reader.hpp"
+#include "tools/common/failure.hpp"
 #include "tools/common/open_channel.hpp"
 #include "tools/common/tool.hpp"
 
@@ -32,6 +34,8 @@ constexpr const char* examples =
     "disk --raw)\n"
     "  ipc-send samples --size 32 < samples.bin         a message for each 32 bytes\n";
 
+constexpr double largest_message = 4'294'967'296;  // no region is larger
+
 struct Request {
     std::string channel;
     std::optional<std::size_t> block_size;
@@ -40,6 +44,7 @@ struct Request {
     bool exclusive = false;
     bool close = false;
     unsigned readers = 0;
+    std::optional<std::chrono::nanoseconds> timeout;
     OpenOptions open = {.any_type = true};
 };
 
@@ -63,6 +68,19 @@ Channel<> open_or_create(const Request& request, const ChannelArguments& wanted)
     }
 }
 
+double seconds(std::chrono::nanoseconds duration) {
+    return std::chrono::duration<double>(duration).count();
+}
+
+[[noreturn]] void fail(const Signals& signals, const Request& request, Status status) {
+    if (status == Status::timed_out) {
+        throw Failure(
+            fmt::format("channel {}: no room for {} s; ipc-monitor {} shows who is behind",
+                        request.channel, seconds(*request.timeout), request.channel));
+    }
+    fail(signals, request.channel, status);
+}
+
 void wait_for_readers(const Tool& tool, const Signals& signals, const Request& request) {
     Inspector inspector(request.channel, request.open.allow_foreign_owner);
     const auto start = std::chrono::steady_clock::now();
@@ -73,8 +91,15 @@ void wait_for_readers(const Tool& tool, const Signals& signals, const Request& r
             std::count_if(report.groups.begin(), report.groups.end(),
                           [](const GroupReport& group) { return group.members > 0; });
         if (readers >= request.readers) return;
-        if (report.removed) fail(signals, request.channel, Status::removed);
-        if (!told && std::chrono::steady_clock::now() - start >= 1s) {
+        if (report.removed) fail(signals, request, Status::removed);
+        // Nobody has to read what cannot be sent.
+        if (report.closed) fail(signals, request, Status::closed);
+        const auto waited = std::chrono::steady_clock::now() - start;
+        if (request.timeout && waited >= *request.timeout) {
+            throw Failure(fmt::format("channel {}: {} of {} readers after {} s", request.channel,
+                                      readers, request.readers, seconds(*request.timeout)));
+        }
+        if (!told && waited >= 1s) {
             tool.notice(fmt::format("waiting for readers of channel {}: {} of {}", request.channel,
                                     readers, request.readers));
             told = true;
@@ -83,32 +108,40 @@ void wait_for_readers(const Tool& tool, const Signals& signals, const Request& r
     }
 }
 
+BatchSent send_batch(Producer<>& producer, std::span<const std::string_view> batch,
+                     const Request& request, const Signals& signals) {
+    return request.timeout ? producer.send_batch_for(batch, *request.timeout, signals.token())
+                           : producer.send_batch(batch, signals.token());
+}
+
 // Throughput of short messages: everything that one read brought is published together.
-void send_batches(Producer<>& producer, BatchReader& reader, const Signals& signals,
-                  const std::string& channel) {
+void send_batches(Producer<>& producer, BatchReader& reader, const Request& request,
+                  const Signals& signals) {
     while (true) {
         std::span<const std::string_view> batch = reader.next();
         if (batch.empty()) return;
         while (!batch.empty()) {
-            const auto sent = producer.send_batch(batch, signals.token());
+            const BatchSent sent = send_batch(producer, batch, request, signals);
             batch = batch.subspan(sent.count());
-            if (!sent) fail(signals, channel, sent.status());
+            // While some go through, the time is not over.
+            if (sent.status() == Status::timed_out && sent.count() > 0) continue;
+            if (!sent) fail(signals, request, sent.status());
         }
     }
 }
 
 // Throughput of long messages: the kernel writes them where the readers find them.
-void send_in_place(Producer<>& producer, Input& input, std::size_t size, bool whole_blocks,
-                   const Signals& signals, const std::string& channel) {
+void send_in_place(Producer<>& producer, Input& input, std::size_t size, const Request& request,
+                   const Signals& signals) {
     while (true) {
         auto loan = producer.loan(size, signals.token());
-        if (!loan) fail(signals, channel, loan.status());
+        if (!loan) fail(signals, request, loan.status());
         const std::size_t length =
-            whole_blocks ? input.read_all(loan.bytes()) : input.read(loan.bytes());
+            request.raw ? input.read(loan.bytes()) : input.read_all(loan.bytes());
         if (length == 0) return;
         loan.resize(length);
         const Sent sent = std::move(loan).publish(signals.token());
-        if (!sent) fail(signals, channel, sent.status());
+        if (!sent) fail(signals, request, sent.status());
     }
 }
 
@@ -124,17 +157,39 @@ void send_input(Producer<>& producer, const Request& request, const Channel<>& c
         request.raw
             ? std::clamp(longest / 8, std::min<std::size_t>(longest, 40), longest_stream_block)
             : request.block_size.value_or(longest);
-    if (size > longest) fail(signals, request.channel, Status::too_large);
+    if (size > longest) fail(signals, request, Status::too_large);
 
     const bool lines = !request.raw && !request.block_size;
-    if (!lines && size >= worth_a_read) {
-        send_in_place(producer, input, size, !request.raw, signals, request.channel);
+    // Space that was lent cannot be published within a time.
+    if (!lines && size >= worth_a_read && !request.timeout) {
+        send_in_place(producer, input, size, request, signals);
         return;
     }
     using Cut = BatchReader::Cut;
     const Cut cut = lines ? Cut::lines : request.raw ? Cut::stream : Cut::blocks;
     BatchReader reader(input, cut, size);
-    send_batches(producer, reader, signals, request.channel);
+    send_batches(producer, reader, request, signals);
+}
+
+// Within a time it is the channel that is closed, not its producer: that one has to be gone, since
+// an exclusive one is waited for.
+Outcome close_within(Channel<>& channel, std::chrono::nanoseconds timeout, const Signals& signals) {
+    constexpr std::chrono::nanoseconds slice = 100ms;  // a signal does not end this wait
+    while (true) {
+        const Outcome closed = channel.close(std::min(timeout, slice));
+        if (closed.status() != Status::timed_out || timeout <= slice) return closed;
+        timeout -= slice;
+        signals.check();
+    }
+}
+
+void send(const Tool& tool, const Request& request, Channel<>& channel, const Signals& signals) {
+    auto producer = request.exclusive ? channel.exclusive_producer() : channel.producer();
+    if (request.readers > 0) wait_for_readers(tool, signals, request);
+    send_input(producer, request, channel, signals);
+    if (!request.close || request.timeout) return;
+    const Outcome closed = producer.close(signals.token());
+    if (!closed) fail(signals, request, closed.status());
 }
 
 int run(int argc, char** argv) {
@@ -148,7 +203,7 @@ int run(int argc, char** argv) {
                      .add_option("--size", request.block_size,
                                  "Messages of that many bytes instead of lines")
                      ->transform(CLI::AsSizeValue(false).description(""))
-                     ->check(CLI::PositiveNumber.description(""))
+                     ->check(in_range(1, largest_message))
                      ->type_name("BYTES");
     arguments
         .add_flag("--raw", request.raw,
@@ -158,6 +213,8 @@ int run(int argc, char** argv) {
         .add_option("--wait-for-readers", request.readers,
                     "Publish once there are that many subscribers and groups with members")
         ->type_name("COUNT");
+    add_seconds(arguments, "--timeout", request.timeout,
+                "Fail when readers are missing, or there is no room, for that long");
     arguments.add_flag("--close", request.close, "Close the channel at the end of the input");
     arguments.add_flag("--exclusive", request.exclusive,
                        "Be the only producer; faster, and refused while another one lives");
@@ -169,12 +226,10 @@ int run(int argc, char** argv) {
 
     return tool.run(argc, argv, [&](const Signals& signals) {
         auto channel = open_or_create(request, wanted);
-        auto producer = request.exclusive ? channel.exclusive_producer() : channel.producer();
-        if (request.readers > 0) wait_for_readers(tool, signals, request);
-        send_input(producer, request, channel, signals);
-        if (request.close) {
-            const Outcome closed = producer.close(signals.token());
-            if (!closed) fail(signals, request.channel, closed.status());
+        send(tool, request, channel, signals);
+        if (request.close && request.timeout) {
+            const Outcome closed = close_within(channel, *request.timeout, signals);
+            if (!closed) fail(signals, request, closed.status());
         }
         return 0;
     });
