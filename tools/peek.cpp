@@ -1,5 +1,8 @@
 // ipc-peek: shows messages without taking them, and sends dead letters back.
 
+#include <unistd.h>
+
+#include <algorithm>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -39,7 +42,7 @@ struct Request {
     std::optional<std::size_t> count;
     bool json = false;
     bool redrive = false;
-    std::string target;
+    std::optional<std::string> target;  // unset: where each comes from
     OpenOptions open = {.any_type = true};
 };
 
@@ -131,19 +134,91 @@ std::string json(const std::string& channel, const std::vector<PeekedMessage>& m
     return document.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string peek(const Request& request) {
-    const auto messages = Channel<>::open(request.channel, request.open)
-                              .peek(request.from, request.count.value_or(10));
-    if (request.json) return json(request.channel, messages);
-    const auto terminal = terminal_size();
-    return table(messages, terminal ? terminal->width : Table::unlimited);
+// Why the message that was asked for is not among those found.
+std::string why_missing(const Request& request, const std::vector<PeekedMessage>& found) {
+    const ChannelReport report = inspect(request.channel, request.open.allow_foreign_owner);
+    const Position wanted = *request.from;
+    const std::string subject = fmt::format("channel {}: message {} ", request.channel, wanted);
+    if (wanted >= report.tail) {
+        return subject + fmt::format("was not sent yet; the next is {}", report.tail);
+    }
+    if (found.empty()) return subject + "is not retained any more";
+    // A position that was claimed by a producer that died has no message.
+    const char* rank = wanted < report.oldest_retained ? "oldest" : "next";
+    return subject +
+           fmt::format("is not retained any more; the {} is {}", rank, found.front().position);
 }
 
-std::string send_back(const Request& request) {
+int peek(const Tool& tool, const Request& request, Output& output) {
+    const auto messages = Channel<>::open(request.channel, request.open)
+                              .peek(request.from, request.count.value_or(10));
+    const auto terminal = terminal_size();
+    output.write(request.json ? json(request.channel, messages)
+                              : table(messages, terminal ? terminal->width : Table::unlimited));
+    output.flush();
+    const bool as_asked_for =
+        !request.from || (!messages.empty() && messages.front().position == *request.from);
+    if (as_asked_for) return 0;
+    tool.notice(why_missing(request, messages));
+    return messages.empty() || request.count == 1 ? 1 : 0;
+}
+
+// The group that ipc::redrive takes messages with. Without it, all that is retained waits.
+struct Redriven {
+    std::uint64_t waiting = 0;
+    std::uint64_t sent = 0;
+};
+
+Redriven look(Inspector& inspector) {
+    const ChannelReport report = inspector.sample();
+    const GroupReport* group = report.find_group("redrive");
+    if (group == nullptr) return {.waiting = report.tail - report.oldest_retained};
+    return {.waiting = group->backlog + group->in_flight, .sent = group->acked};
+}
+
+// What waits at the beginning, however much becomes a dead letter again meanwhile. In slices: a
+// signal does not end ipc::redrive.
+void send_back(const Request& request, const Signals& signals, std::uint64_t& sent) {
+    constexpr std::uint64_t slice = 16;
     constexpr auto all = std::numeric_limits<std::uint64_t>::max();
-    const std::uint64_t sent = redrive(request.channel, request.target, request.count.value_or(all),
-                                       request.open.allow_foreign_owner);
-    return fmt::format("{}: {} messages sent back\n", request.channel, sent);
+    Inspector inspector(request.channel, request.open.allow_foreign_owner);
+    const std::uint64_t wanted =
+        std::min<std::uint64_t>(look(inspector).waiting, request.count.value_or(all));
+    while (true) {
+        signals.check();
+        const std::uint64_t most = std::min(wanted - sent, slice);
+        const std::uint64_t before = look(inspector).sent;
+        try {
+            const std::uint64_t moved = redrive(request.channel, request.target.value_or(""), most,
+                                                request.open.allow_foreign_owner);
+            sent += moved;
+            if (moved < most || sent >= wanted) return;
+        } catch (const Error& error) {
+            const std::uint64_t moved = look(inspector).sent - before;
+            sent += moved;
+            // Those that do not fit their channel are passed over: others may be behind them.
+            const bool more = error.code() == Errc::type_differs && moved == most && sent < wanted;
+            if (!more) throw;
+        }
+    }
+}
+
+int send_back(const Request& request, const Signals& signals) {
+    std::uint64_t sent = 0;
+    // In every case, after a signal, too: what was sent back has left the channel.
+    const auto tell = [&] {
+        return fmt::format("{}: {} messages sent back\n", request.channel, sent);
+    };
+    try {
+        send_back(request, signals, sent);
+    } catch (...) {
+        try_to_write(STDOUT_FILENO, tell());
+        throw;
+    }
+    Output output(signals);
+    output.write(tell());
+    output.flush();
+    return 0;
 }
 
 int run(int argc, char** argv) {
@@ -155,6 +230,7 @@ int run(int argc, char** argv) {
         arguments.add_option("--from", request.from, "First position [the oldest retained]")
             ->type_name("POSITION");
     arguments.add_option("--count", request.count, "Messages [10; all with --redrive]")
+        ->check(in_range(1, largest_count))
         ->type_name("COUNT");
     auto* json = arguments.add_flag("--json", request.json, "JSON, with whole messages");
     auto* redrive = arguments
@@ -164,14 +240,14 @@ int run(int argc, char** argv) {
                         ->excludes(json);
     arguments.add_option("--to", request.target, "Send them to this channel instead")
         ->needs(redrive)
+        ->check(not_empty())
         ->type_name("CHANNEL");
     add_open_options(arguments, request.open);
 
     return tool.run(argc, argv, [&](const Signals& signals) {
+        if (request.redrive) return send_back(request, signals);
         Output output(signals);
-        output.write(request.redrive ? send_back(request) : peek(request));
-        output.flush();
-        return 0;
+        return peek(tool, request, output);
     });
 }
 
