@@ -6,19 +6,21 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <map>
 #include <optional>
 #include <regex>
+#include <set>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include "bench/experiment/experiment.hpp"
@@ -30,6 +32,7 @@
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/output_file.hpp"
+#include "tools/common/stream.hpp"
 #include "tools/common/tool.hpp"
 
 namespace ipc::bench {
@@ -103,11 +106,30 @@ CLI::Validator is_regex() {
 }
 
 /// Keeps the candidates whose name matches, and what they are compared with.
-void select(Experiment& experiment, const std::regex& wanted) {
-    std::erase_if(experiment.candidates, [&](const Candidate& candidate) {
-        return candidate.role != Role::floor && candidate.name != experiment.reference &&
-               !std::regex_search(candidate.name, wanted);
-    });
+void select(std::vector<Experiment>& experiments, const std::string& only) {
+    const std::regex wanted(only, std::regex::icase);
+    std::set<std::string> others;
+    bool found = false;
+    for (Experiment& experiment : experiments) {
+        std::erase_if(experiment.candidates, [&](const Candidate& candidate) {
+            const bool matches = std::regex_search(candidate.name, wanted);
+            found = found || matches;
+            if (!matches) others.insert(candidate.name);
+            return !matches && candidate.role != Role::floor &&
+                   candidate.name != experiment.reference;
+        });
+    }
+    if (found) return;
+    throw Failure(
+        fmt::format("no candidate matches '{}'; there are: {}", only, fmt::join(others, ", ")));
+}
+
+void print(const Report& report, bool explain, tools::Output& output) {
+    for (const std::string& line : table(report))
+        output.write(line + "\n");
+    if (explain) output.write(fmt::format("  {}\n", report.experiment->explanation));
+    output.write("\n");
+    output.flush();
 }
 
 Effort effort_of(const Request& request, const tools::Signals& signals) {
@@ -131,21 +153,23 @@ public:
     void begin(const Experiment& experiment) {
         ++current_;
         if (!terminal_ && experiments_ > 1) {
-            fmt::print(stderr, "{} of {}: {}\n", current_, experiments_, experiment.id);
+            say(fmt::format("{} of {}: {}\n", current_, experiments_, experiment.id));
         }
     }
     void show(const Experiment& experiment, const Candidate& candidate, std::size_t round,
               std::size_t rounds) {
         signals_.check();
         if (!terminal_) return;
-        fmt::print(stderr, "\r\x1b[K{} of {}: {}, round {} of {}, {}", current_, experiments_,
-                   experiment.id, round + 1, rounds, candidate.name);
+        say(fmt::format("\r\x1b[K{} of {}: {}, round {} of {}, {}", current_, experiments_,
+                        experiment.id, round + 1, rounds, candidate.name));
     }
     void clear() const {
-        if (terminal_) fmt::print(stderr, "\r\x1b[K");
+        if (terminal_) say("\r\x1b[K");
     }
 
 private:
+    static void say(std::string_view text) { tools::try_to_write(STDERR_FILENO, text); }
+
     std::size_t experiments_;
     std::size_t current_ = 0;
     const tools::Signals& signals_;
@@ -183,7 +207,6 @@ private:
 int measure(const Request& request, std::vector<Experiment> experiments,
             const tools::Signals& signals) {
     const Effort effort = effort_of(request, signals);
-    const std::regex wanted(request.only, std::regex::icase);
     const std::regex wanted_ids(request.experiments);
     std::erase_if(experiments, [&](const Experiment& experiment) {
         return !std::regex_search(experiment.id, wanted_ids);
@@ -191,9 +214,7 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     if (experiments.empty()) {
         throw Failure(fmt::format("no experiment's id matches '{}'", request.experiments));
     }
-    for (Experiment& experiment : experiments) {
-        if (!request.only.empty()) select(experiment, wanted);
-    }
+    select(experiments, request.only);
     // Better known now than in twenty minutes.
     if (!request.output.empty()) tools::expect_writable(request.output);
     Json document = header({.rounds = request.rounds,
@@ -201,6 +222,11 @@ int measure(const Request& request, std::vector<Experiment> experiments,
                             .cpus = effort.cpus,
                             .revision = request.revision,
                             .load_average = request.load_average});
+    const auto text = [&] { return document.dump(1) + "\n"; };
+    const auto save = [&] {
+        if (!request.output.empty()) tools::replace_file(request.output, text());
+    };
+    tools::Output output(signals);
     ProgressLine progress(experiments.size(), signals);
     bool complete = true;
     Hangs hangs;
@@ -214,15 +240,16 @@ int measure(const Request& request, std::vector<Experiment> experiments,
         hangs.note(report);
         document["experiments"].push_back(json(report));
         if (request.json) continue;
-        for (const std::string& line : table(report))
-            fmt::print("{}\n", line);
-        if (request.explain) fmt::print("  {}\n", experiment.explanation);
-        fmt::print("\n");
-        std::fflush(stdout);
+        try {
+            print(report, request.explain, output);
+        } catch (...) {
+            save();  // who reads the tables went away, and what was measured is worth minutes
+            throw;
+        }
     }
-    const std::string text = document.dump(1) + "\n";
-    if (request.json) fmt::print("{}", text);
-    if (!request.output.empty()) tools::replace_file(request.output, text);
+    save();
+    if (request.json) output.write(text());
+    output.flush();
     return complete ? 0 : 1;
 }
 
@@ -290,6 +317,7 @@ int run_tool(int argc, char** argv) {
     arguments.add_flag("--explain", request.explain, "Say what each figure means");
     arguments.add_flag("--json", request.json, "The results as JSON instead of tables");
     arguments.add_option("--output", request.output, "Write the results as JSON, too")
+        ->check(tools::not_empty())
         ->type_name("FILE");
     arguments
         .add_option("--revision", request.revision, "What to note as the revision of the sources")
@@ -306,6 +334,7 @@ int run_tool(int argc, char** argv) {
     page->add_option("RESULTS", page_request.results, "What --output wrote")->required();
     page->add_option("PAGE", page_request.page, "The HTML file to write")->required();
     page->add_option("--plots", page_request.plots, "Also write the plots into this folder")
+        ->check(tools::not_empty())
         ->type_name("FOLDER");
 
     return tool.run(argc, argv, [&](const tools::Signals& signals) {

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <csignal>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <random>
 #include <set>
@@ -418,11 +419,62 @@ TEST(BenchProgram, MakesAPageFromResults) {
     EXPECT_THAT(page, ::testing::Not(HasSubstr("src=")));
 }
 
+const std::string fan_out =
+    use_bench + "ipc-bench fan-out --rounds 1 --seconds 0.001 --only '[0-9] group' ";
+
+TEST(BenchProgram, ResultsAreSavedWhereTheTablesCannotBeWritten) {
+    const Shell shell("bench");
+    for (const char* format : {"", "--json "}) {
+        const auto result = shell.run(fan_out + format + "--output results.json > /dev/full", 110);
+        EXPECT_EQ(result.exit_code, 1) << result;
+        EXPECT_THAT(result.err, HasSubstr("ipc-bench: standard output: No space left on device"));
+        const auto text = test::read_file(shell.file("results.json"));
+        const auto document = nlohmann::json::parse(text, nullptr, false);
+        ASSERT_FALSE(document.is_discarded()) << format << text;
+        EXPECT_GE(document.at("experiments").size(), 1U) << format;
+        std::filesystem::remove(shell.file("results.json"));
+    }
+}
+
+TEST(BenchProgram, AnInterruptedRunLeavesNoEmptyResults) {
+    const Shell shell("bench");
+    const auto result = shell.run(
+        use_bench + "timeout -s INT 0.5 ipc-bench ping-pong --seconds 10 --output new.json || ls");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "");
+}
+
+TEST(BenchProgram, MeasuresOnWhereProgressCannotBeTold) {
+    const Shell shell("bench");
+    const auto result = shell.run(fan_out + "2> /dev/full", 110);
+    EXPECT_EQ(result.exit_code, 0) << result;
+}
+
+TEST(BenchProgram, ACandidateThatDoesNotExistIsNotMeasuredInSilence) {
+    const Shell shell("bench");
+    const auto result =
+        shell.run(use_bench + "ipc-bench ping-pong --rounds 1 --seconds 0.001 --only TYPO", 110);
+    EXPECT_EQ(result.exit_code, 1) << result;
+    EXPECT_THAT(result.err, HasSubstr("no candidate matches 'TYPO'; there are: "));
+    EXPECT_THAT(result.err, HasSubstr(", pipe"));
+    EXPECT_EQ(result.out, "");
+}
+
+TEST(BenchProgram, UsageErrorsNameTheHelpThatDescribesTheOptions) {
+    const Shell shell("bench");
+    // Questions have no options of their own.
+    EXPECT_THAT(shell.run(use_bench + "ipc-bench ping-pong --nonsense").err,
+                HasSubstr("see ipc-bench --help"));
+    EXPECT_THAT(shell.run(use_bench + "ipc-bench page").err,
+                HasSubstr("see ipc-bench page --help"));
+}
+
 TEST(BenchProgram, RefusesWhatItCannotDo) {
     const Shell shell("bench");
     EXPECT_EQ(shell.run(use_bench + "ipc-bench").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --rounds 0").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --only '('").exit_code, 2);
+    EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --output ''").exit_code, 2);
     for (const char* content : {"", "{}", "[]", "{\"schema_version\": 99}",
                                 "{\"schema_version\": 1, \"experiments\": [{}]}"}) {
         test::write_file(shell.file("results.json"), content);
