@@ -110,6 +110,19 @@ TEST_F(Demo, FailsWithoutItsPrograms) {
         << result;
 }
 
+TEST_F(Demo, AFolderIsTheCallersAndAnOptionIsNone) {
+    const auto missing = shell_.run(demo + "nothing");
+    EXPECT_EQ(missing.exit_code, 1) << missing;
+    EXPECT_NE(missing.err.find(shell_.file("nothing/examples").string()), std::string::npos)
+        << missing;
+    const auto unknown = shell_.run(demo + "--quick");
+    EXPECT_EQ(unknown.exit_code, 2) << unknown;
+    EXPECT_NE(unknown.err.find("unknown option --quick"), std::string::npos) << unknown;
+    const auto help = shell_.run("cd '" IPC_SOURCE_DIRECTORY "/tests' && ../tools/demo.sh --help");
+    EXPECT_EQ(help.exit_code, 0) << help;
+    EXPECT_NE(help.out.find("tools/demo.sh FOLDER"), std::string::npos) << help;
+}
+
 TEST_F(Demo, CleansUpWhenInterrupted) {
     // Only its own processes have the folder in their environment.
     const std::string script = "export TMPDIR=$PWD; " + demo + build +

@@ -15,7 +15,7 @@ while (($#)); do
     case $1 in
     --quick) effort=(--rounds 2 --seconds 0.03) ;;
     -h | --help)
-        sed -n '2,7s/^# *//p' "${BASH_SOURCE[0]}"
+        sed -n '2,7s/^# *//p' tools/compare.sh
         exit 0
         ;;
     -*)

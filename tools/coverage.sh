@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case ${1:-} in
 -h | --help)
-    sed -n '2,6s/^# *//p' "${BASH_SOURCE[0]}"
+    sed -n '2,6s/^# *//p' tools/coverage.sh
     exit 0
     ;;
 esac

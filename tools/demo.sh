@@ -4,18 +4,26 @@
 #   tools/demo.sh FOLDER     runs what an earlier build left in FOLDER
 # Exits with 1 if any figure is off. Works as root or with sudo, on Debian 12; needs no terminal.
 set -euo pipefail
+here=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 export LC_ALL=C
 exec 3>&2 # for messages
 
-case ${1:-} in
--h | --help)
-    sed -n '2,5s/^# *//p' "${BASH_SOURCE[0]}"
-    exit 0
-    ;;
-esac
-
-build=${1:-build/demo}
+build=build/demo
+for argument in "$@"; do
+    case $argument in
+    -h | --help)
+        sed -n '2,5s/^# *//p' tools/demo.sh
+        exit 0
+        ;;
+    -*)
+        echo "demo.sh: unknown option $argument; see tools/demo.sh --help" >&2
+        exit 2
+        ;;
+    /*) build=$argument ;;
+    *) build=$here/$argument ;;
+    esac
+done
 shm=${IPC_DIRECTORY:-/dev/shm}
 work=$(mktemp -d)
 lines=demo.$$.lines

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the fuzzers of tests/fuzz with clang and runs them, two at a time.
+# Builds the fuzzers of tests/fuzz with clang and runs them, two at a time; installs the packages that are
+# missing.
 #   tools/fuzz.sh [SECONDS] [FUZZER...]    default: 60 seconds each of all
 # What they learn stays in build/fuzz/corpus; inputs that fail are kept in build/fuzz/failures, and make
 # this script exit with 1. To see one again: build/fuzz/fuzz/fuzz_FUZZER FILE
@@ -9,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 all=(vandal semantics damaged_objects)
 case ${1:-} in
 -h | --help)
-    sed -n '2,5s/^# *//p' "${BASH_SOURCE[0]}"
+    sed -n '2,6s/^# *//p' tools/fuzz.sh
     exit 0
     ;;
 esac
@@ -21,6 +22,7 @@ shift || true
 }
 fuzzers=("${@:-${all[@]}}")
 
+tools/install-packages.sh build test fuzz
 cmake --preset fuzz >/dev/null
 cmake --build --preset fuzz
 

@@ -3,7 +3,7 @@
 #   tools/install-packages.sh SET...
 # build: library, examples, tools, and the commands of README.md    test: what the tests need besides
 # ci: what .ci/run needs besides
-# coverage: what tools/coverage.sh needs besides    peers: what ipc-bench compares with
+# coverage, fuzz: what the script of that name needs besides    peers: what ipc-bench compares with
 set -euo pipefail
 
 packages_of() {
@@ -14,9 +14,10 @@ packages_of() {
     ci) echo git python3 clang clang-format clang-tidy libclang-rt-14-dev g++-aarch64-linux-gnu \
         googletest qemu-user-static valgrind ;;
     coverage) echo gcovr ;;
+    fuzz) echo clang libclang-rt-14-dev ;;
     peers) echo pkg-config libzmq3-dev libnng-dev iceoryx libiceoryx-posh-dev cyclonedds-dev ;;
     *)
-        echo "install-packages.sh: unknown set '$1'; there are build, test, ci, coverage and peers" >&2
+        echo "install-packages.sh: unknown set '$1'; there are build, test, ci, coverage, fuzz and peers" >&2
         exit 2
         ;;
     esac

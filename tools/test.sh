@@ -10,7 +10,7 @@ for argument in "$@"; do
     case $argument in
     --quick) options+=(-L '^quick$') ;;
     -h | --help)
-        sed -n '2,4s/^# *//p' "${BASH_SOURCE[0]}"
+        sed -n '2,4s/^# *//p' tools/test.sh
         exit 0
         ;;
     *) options+=("$argument") ;;
