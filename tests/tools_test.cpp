@@ -23,6 +23,8 @@
 
 #include "ipc/ipc.hpp"
 #include "tests/support/child.hpp"
+#include "tools/common/failure.hpp"
+#include "tools/common/output_file.hpp"
 
 namespace {
 
@@ -273,6 +275,16 @@ TEST_F(ToolsTest, AGroupTakesItsPoliciesAlong) {
     expect_error(run("ipc-recv x --group g --timeout 0 --max-attempts 4"), 1, "channel x");
 }
 
+// Each message has one attempt: those that were taken with the first must not lose theirs.
+TEST_F(ToolsTest, AnOutputThatFailsCostsOneMessageAnAttemptWhereAttemptsAreLimited) {
+    run("ipc-send x < /dev/null; ipc-send x.dead < /dev/null\n"
+        "ipc-recv x --group g --timeout 0 --max-attempts 1 --dead-letter x.dead\n"
+        "seq 5 | ipc-send x");
+    expect_error(run("ipc-recv x --group g > /dev/full"), 1, "standard output");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0.2").out, "2\n3\n4\n5\n");
+    EXPECT_EQ(run("ipc-recv x.dead --from earliest --timeout 0").out, "1\n");
+}
+
 TEST_F(ToolsTest, CountIsAPromise) {
     run("seq 3 | ipc-send x --close");
     const Result closed = run("ipc-recv x --from earliest --count 4");
@@ -284,17 +296,73 @@ TEST_F(ToolsTest, CountIsAPromise) {
 // --- what goes wrong ----------------------------------------------------------------------------
 
 TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
-    for (const char* command :
-         {"ipc-send", "ipc-send x --size 0", "ipc-send x --raw --size 4", "ipc-send x --nonsense",
-          "ipc-send x --no-create --capacity 8", "ipc-recv", "ipc-recv x --from yesterday",
-          "ipc-recv x --count 0", "ipc-recv x --group ''", "ipc-recv x --max-attempts 3", "ipc-rm",
-          "ipc-rm x --dead", "ipc-rm --dead --group g", "ipc-rm x --purge", "ipc-peek",
-          "ipc-peek x --redrive --json", "ipc-monitor --interval 0"}) {
+    for (const char* command : {"ipc-send",
+                                "ipc-send x --size 0",
+                                "ipc-send x --raw --size 4",
+                                "ipc-send x --nonsense",
+                                "ipc-send x --no-create --capacity 8",
+                                "ipc-recv",
+                                "ipc-recv x --from yesterday",
+                                "ipc-recv x --count 0",
+                                "ipc-recv x --group ''",
+                                "ipc-recv x --max-attempts 3",
+                                "ipc-recv x --group g --dead-letter ''",
+                                "ipc-rm x --group ''",
+                                "ipc-rm",
+                                "ipc-rm x --dead",
+                                "ipc-rm --dead --group g",
+                                "ipc-rm x --purge",
+                                "ipc-peek",
+                                "ipc-peek x --redrive --json",
+                                "ipc-peek x --redrive --to ''",
+                                "ipc-peek x --count 0",
+                                "ipc-monitor --interval 0"}) {
         const Result result = run(command);
         EXPECT_EQ(result.exit_code, 2) << command << result;
         EXPECT_EQ(count_lines(result.err), 1U) << command << result;
         EXPECT_EQ(result.out, "") << command;
+        EXPECT_LT(result.err.size(), 150U) << command << result;
     }
+}
+
+TEST_F(ToolsTest, AnEmptyNameOfAGroupDoesNotMeanTheChannel) {
+    run("echo precious | ipc-send x");
+    expect_error(run("ipc-rm x --group \"$UNSET\""), 2, "--group");
+    EXPECT_EQ(run("ipc-recv x --from earliest --timeout 0").out, "precious\n");
+}
+
+TEST_F(ToolsTest, UsageErrorsNameTheHelpThatDescribesTheOptions) {
+    expect_error(run("ipc-send x --nonsense"), 2, "see ipc-send --help");
+    expect_error(run("ipc-monitor record x --nonsense"), 2, "see ipc-monitor record --help");
+}
+
+TEST_F(ToolsTest, VersionIsThatOfTheProgramAndOfTheFormat) {
+    for (const char* tool : {"ipc-send", "ipc-recv", "ipc-rm", "ipc-peek", "ipc-monitor"}) {
+        const Result result = run(std::string(tool) + " --version");
+        EXPECT_EQ(result.exit_code, 0) << tool << result;
+        EXPECT_EQ(result.out.find("ipc "), 0U) << tool << result;
+        EXPECT_NE(result.out.find(", format "), std::string::npos) << tool << result;
+    }
+}
+
+// "|" alone would leave it to chance whether the reader is gone before the tool writes.
+TEST_F(ToolsTest, ExitCodesAreTheSameWhereErrorsCannotBeWritten) {
+    for (const auto& [command, code] :
+         {std::pair("ipc-rm missing", 1), {"ipc-recv missing --wait 0", 1}, {"ipc-rm", 2}}) {
+        const std::string full = std::string(command) + " 2> /dev/full";
+        EXPECT_EQ(run(full).exit_code, code) << full;
+        const std::string broken =
+            std::string("{ sleep 0.2; ") + command + "; echo $? > code; } 2>&1 | true; cat code";
+        EXPECT_EQ(run(broken).out, std::to_string(code) + "\n") << broken;
+    }
+}
+
+TEST_F(ToolsTest, AWaitGoesOnWhereNobodyCanBeToldOfIt) {
+    const Result result =
+        run("ipc-recv late --from earliest --count 1 2> /dev/full & sleep 1.5\n"
+            "echo here | ipc-send late; wait $!");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "here\n");
 }
 
 TEST_F(ToolsTest, HelpShowsExamples) {
@@ -356,6 +424,37 @@ TEST_F(ToolsTest, OtherOptionsThanTheChannelHas) {
 TEST_F(ToolsTest, AClosedChannelTakesNoMore) {
     run("ipc-send x --close < /dev/null");
     expect_error(run("echo more | ipc-send x"), 1, "closed");
+    // Readers that could come would find nothing.
+    expect_error(run("echo more | ipc-send x --wait-for-readers 1"), 1, "closed");
+}
+
+TEST_F(ToolsTest, SendsWithinATime) {
+    expect_error(run("echo 1 | ipc-send x --capacity 4 --wait-for-readers 2 --timeout 0.1"), 1,
+                 "channel x: 0 of 2 readers after 0.1 s");
+    run("ipc-recv x --group g --timeout 0");
+    for (const char* input : {"seq 10 | ipc-send x", "seq 10 | ipc-send x --raw",
+                              "head -c 90000 /dev/zero | ipc-send x --size 9000"}) {
+        const Result full = run(std::string(input) + " --timeout 0.1");
+        expect_error(full, 1, "channel x: no room for 0.1 s");
+        expect_error(run(std::string(input) + " --exclusive --timeout 0"), 1, "no room for 0 s");
+    }
+    expect_error(run("ipc-send x --close --timeout 0.1 < /dev/null"), 1, "no room");
+    expect_error(run("ipc-send x --close --exclusive --timeout 0 < /dev/null"), 1, "no room");
+    // What was sent is whole, and what has room is not in a hurry.
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "1\n2\n3\n4\n");
+    EXPECT_EQ(run("seq 4 | ipc-send x --exclusive --timeout 0").exit_code, 0);
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0").out, "1\n2\n3\n4\n");
+    EXPECT_EQ(run("ipc-send x --close --exclusive --timeout 5 < /dev/null").exit_code, 0);
+    EXPECT_EQ(run("ipc-recv x --group g").exit_code, 0);
+}
+
+// A reader that takes one at a time needs far longer for what one read of the input brought.
+TEST_F(ToolsTest, ATimeIsNotOverWhileMessagesGoThrough) {
+    const Result result =
+        run("ipc-send x --capacity 4 < /dev/null; ipc-recv x --group g --timeout 0\n"
+            "(for i in {1..30}; do ipc-recv x --group g --count 1; sleep 0.05; done) > out &\n"
+            "seq 30 | ipc-send x --timeout 1 && wait $! && cmp out <(seq 30)");
+    EXPECT_EQ(result.exit_code, 0) << result;
 }
 
 TEST_F(ToolsTest, ForeignAndDamagedObjects) {
@@ -482,6 +581,23 @@ TEST_F(ToolsTest, PeekShowsAndTakesNothing) {
     EXPECT_EQ(count_lines(run("ipc-recv x --from earliest --timeout 0").out), 3U);
 }
 
+TEST_F(ToolsTest, PeekSaysThatItShowsSomethingElse) {
+    run("seq 100 | ipc-send x --capacity 16");
+    const auto oldest =
+        nlohmann::json::parse(run("ipc-peek x --count 1 --json").out)["messages"][0];
+    const std::string position = std::to_string(oldest["position"].get<int>());
+    const std::string gone =
+        "channel x: message 3 is not retained any more; the oldest is " + position;
+    expect_error(run("ipc-peek x --from 3 --count 1"), 1, gone);
+    expect_error(run("ipc-peek x --from 3"), 0, gone);
+    expect_error(run("ipc-peek x --from 100"), 1,
+                 "channel x: message 100 was not sent yet; the next is 100");
+    const Result found = run("ipc-peek x --from 99 --count 1");
+    EXPECT_EQ(found.exit_code, 0) << found;
+    EXPECT_EQ(found.err, "");
+    EXPECT_EQ(run("ipc-send y < /dev/null; ipc-peek y").exit_code, 0);
+}
+
 TEST_F(ToolsTest, PeekSpeaksJson) {
     run("printf 'text\\n\\377\\376\\000\\n' | ipc-send x");
     const auto json = nlohmann::json::parse(run("ipc-peek x --json").out);
@@ -513,6 +629,98 @@ TEST_F(ToolsTest, DeadLettersComeBack) {
     EXPECT_EQ(redriven.out, "x.dead: 1 messages sent back\n") << redriven;
     EXPECT_EQ(run("ipc-recv x --group g --count 1").out, "poison\n");
     EXPECT_EQ(run("ipc-peek x.dead --redrive").out, "x.dead: 0 messages sent back\n");
+}
+
+// Whoever sees an error must know what is gone from the channel.
+TEST_F(ToolsTest, TellsHowManyCameBackBeforeOneCouldNot) {
+    run("seq 100 | ipc-send dead; ipc-send x --capacity 64 < /dev/null\n"
+        "ipc-recv x --group g --timeout 0");
+    const Result full = run("ipc-peek dead --redrive --to x");
+    expect_error(full, 1, "channel x");
+    EXPECT_EQ(full.out, "dead: 64 messages sent back\n");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0 | cmp - <(seq 64)").exit_code, 0);
+    EXPECT_EQ(run("ipc-peek dead --redrive --to x --count 20").out,
+              "dead: 20 messages sent back\n");
+    EXPECT_EQ(run("ipc-peek dead --redrive --to x").out, "dead: 16 messages sent back\n");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0 | cmp - <(seq 65 100)").exit_code, 0);
+}
+
+TEST_F(ToolsTest, DeadLettersThatDoNotFitAreNotInTheWayOfOthers) {
+    ipc::test::Child program([&] {
+        ::setenv("IPC_DIRECTORY", channels().c_str(), 1);
+        (void)ipc::Channel<std::uint64_t>::create("numbers");
+    });
+    ASSERT_EQ(program.wait(), 0);
+    run("{ seq 5; seq 10000001 10000040; } | ipc-send dead");
+    const Result result = run("ipc-peek dead --redrive --to numbers");
+    expect_error(result, 1, "5 stay there");
+    EXPECT_EQ(result.out, "dead: 40 messages sent back\n");
+}
+
+// The channel they come back to has room for a few, every now and then.
+TEST_F(ToolsTest, ASignalEndsWhatSendsBackAndItTellsHowMany) {
+    const Result result =
+        run("seq 1000 | ipc-send dead; ipc-send x --capacity 4 < /dev/null\n"
+            "ipc-recv x --group g --timeout 0\n"
+            "(while ipc-recv x --group g --count 1; do sleep 0.01; done) > out & worker=$!\n"
+            "ipc-peek dead --redrive --to x > said & until [ -s out ]; do sleep 0.01; done\n"
+            "kill -INT $!; kill -TERM $!; start=$SECONDS; wait $!; echo $?\n"
+            "[ $((SECONDS - start)) -lt 5 ] || echo late; kill $worker; grep -c 'sent back' said\n"
+            "ipc-rm x");
+    EXPECT_EQ(result.out, "143\n1\n") << result;
+    const std::string said = read_file(file("said"));
+    EXPECT_GT(std::atoi(said.substr(said.find(' ')).c_str()), 0) << said;
+}
+
+// --- files that tools write ---------------------------------------------------------------------
+
+using ipc::tools::expect_writable;
+using ipc::tools::replace_file;
+
+TEST_F(ToolsTest, AFileIsReplacedWholeOrNotAtAll) {
+    const std::string path = file("results").string();
+    expect_writable(path);
+    EXPECT_FALSE(fs::exists(path)) << "the look left a file";
+    replace_file(path, "first");
+    expect_writable(path);
+    EXPECT_EQ(read_file(path), "first");
+    fs::create_hard_link(path, file("before"));
+    replace_file(path, "second");
+    EXPECT_EQ(read_file(path), "second");
+    EXPECT_EQ(read_file(file("before")), "first") << "it was overwritten, not replaced";
+    EXPECT_FALSE(fs::exists(path + ".new"));
+}
+
+TEST_F(ToolsTest, WhatIsNoFileIsWrittenToAndNotReplaced) {
+    write_file(file("target"), "old");
+    fs::create_symlink(file("target"), file("link"));
+    expect_writable(file("link").string());
+    replace_file(file("link").string(), "new");
+    EXPECT_TRUE(fs::is_symlink(file("link")));
+    EXPECT_EQ(read_file(file("target")), "new");
+    expect_writable("/dev/null");
+    replace_file("/dev/null", "nothing");
+    EXPECT_TRUE(fs::is_character_file("/dev/null"));
+}
+
+TEST_F(ToolsTest, WhatCannotBeWrittenIsNamedWithTheCause) {
+    const auto failure_of = [](void (*write)(const std::string&), const std::string& path) {
+        try {
+            write(path);
+        } catch (const ipc::tools::Failure& failure) {
+            return std::string(failure.what());
+        }
+        return std::string("no failure");
+    };
+    const auto replace = [](const std::string& path) { replace_file(path, "text"); };
+    const std::string missing = file("missing/results").string();
+    for (auto* write : {+expect_writable, +replace}) {
+        EXPECT_EQ(failure_of(write, missing),
+                  "cannot write " + missing + ": No such file or directory");
+    }
+    EXPECT_EQ(failure_of(expect_writable, file("").string()),
+              "cannot write " + file("").string() + ": Is a directory");
+    EXPECT_EQ(failure_of(replace, "/dev/full"), "cannot write /dev/full: No space left on device");
 }
 
 // --- ipc-monitor --------------------------------------------------------------------------------
