@@ -329,6 +329,16 @@ TEST(Durations, MeanIsExactAndPercentilesLieInTheirBucket) {
     EXPECT_FALSE(durations_between({}, {}, 0));
 }
 
+// The last bucket starts at 2.1 h and has no end; the sum tells what the histogram does not.
+TEST(Durations, MeanIsExactBeyondTheLastBucketAndPercentilesAreItsBeginning) {
+    constexpr std::int64_t hour = 3600 * second;
+    Counts counts;
+    counts.add(6 * hour, 3).add(hour, 1);
+    const auto durations = durations_between({}, counts.counts, counts.sum).value();
+    EXPECT_DOUBLE_EQ(durations.mean, (3 * 6 + 1) * 3600 / 4.0);
+    EXPECT_NEAR(durations.percentile_99, 2.14 * 3600, 36);
+}
+
 TEST(PackedHistogram, KeepsWhatItWasMadeOf) {
     Counts some;
     some.add(0, 1).add(1'000'000, 3).add(2 * second, 1'000'000'000'000);

@@ -9,7 +9,8 @@
 namespace ipc::inline v1::format {
 
 /// Durations in log-linear buckets: four to each power of two, so that a bucket's bounds are within
-/// 25 % of each other. Bucket 0 starts at 0 ns, the last one takes everything from about 4.9 hours.
+/// 25 % of each other. Bucket 0 starts at 0 ns, the last one takes everything from 7 * 2^40 ns,
+/// which are about 2.1 hours.
 constexpr std::size_t histogram_buckets = 168;
 
 constexpr std::size_t bucket_of(std::uint64_t nanoseconds) {

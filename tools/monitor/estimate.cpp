@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <numeric>
 #include <set>
 
@@ -29,7 +30,7 @@ double floor_of(std::size_t bucket) {
     return static_cast<double>(bucket_floor(bucket)) * nanosecond;
 }
 
-// The last bucket has no end.
+// The last bucket has no end: what falls into it is taken for its least.
 double ceiling_of(std::size_t bucket) {
     return floor_of(bucket + 1 < histogram_buckets ? bucket + 1 : bucket);
 }
@@ -225,6 +226,8 @@ std::optional<Durations> durations_between(const PackedHistogram& before,
         std::max(0.0, squares / result.samples / std::max(mean * mean, 1e-300) - 1);
     // The sum knows the mean better than the buckets do, which bound it: shared memory may hold
     // anything, and samples may have been added between the reading of the one and of the other.
+    // The last bucket has no upper bound.
+    if (gained[histogram_buckets - 1] > 0) most = std::numeric_limits<double>::infinity();
     const auto sum = static_cast<double>(sum_now - before.sum()) * nanosecond;
     result.mean = std::max(std::clamp(sum, least, most) / result.samples, nanosecond);
     result.median = percentile(gained, result.samples, 0.5);
