@@ -53,10 +53,18 @@ protected:
         group().service_time = counts.counts;
         group().service_time_sum_ns = counts.sum;
     }
+    /// A living member of the group that holds so many messages.
+    void add_member(std::uint64_t leases) {
+        ParticipantReport& member = now.participants.emplace_back();
+        member.role = ParticipantRole::consumer;
+        member.alive = true;
+        member.group_index = 0;
+        member.leases_held = leases;
+        group().in_flight += leases;
+    }
     void busy(int members) {
         for (int i = 0; i < members; ++i)
-            group().leases.push_back({.position = static_cast<Position>(i), .member = i});
-        group().in_flight = static_cast<std::uint64_t>(members);
+            add_member(1);
     }
     Estimate result() const {
         const GroupStart start(before, before.groups[0]);
@@ -174,13 +182,39 @@ TEST_F(EstimateTest, TheWorkInProgressDelaysTheNextMessage) {
 TEST_F(EstimateTest, WhatIsReservedInBatchesWaitsAndWhatIsDelayedDoesNot) {
     service(Counts().add(second, 10));
     group().members = 1;
-    group().leases = {{.position = 0, .member = 4, .attempt = 1, .kind = LeaseKind::leased},
-                      {.position = 1, .member = 4, .attempt = 1, .kind = LeaseKind::reserved},
-                      {.position = 2, .member = 4, .attempt = 1, .kind = LeaseKind::reserved}};
-    group().in_flight = 3;
+    add_member(3);
     EXPECT_NEAR(result().response_next.value(), 1 + 2 + 0.5, 1e-9);
     group().backlog = group().delayed = 7;
     EXPECT_NEAR(result().response_next.value(), 1 + 2 + 0.5, 1e-9);
+}
+
+TEST_F(EstimateTest, AnIdleMemberTakesAMessageAtOnceHoweverMuchAnotherHasInItsBatch) {
+    service(Counts().add(second, 10));
+    group().members = 3;
+    add_member(100);  // more than the leases that a report lists
+    EXPECT_EQ(result().busy, 1U);
+    EXPECT_DOUBLE_EQ(result().response_next.value(), 1.0);
+    group().backlog = 1;
+    EXPECT_DOUBLE_EQ(result().response_next.value(), 1.0);
+    // The idle take the two that wait; the next has the batch before it.
+    group().backlog = 2;
+    EXPECT_NEAR(result().response_next.value(), 1 + (0 + 99 + 1 - 1.0 / 6) / 3, 1e-9);
+}
+
+TEST_F(EstimateTest, OnlyLivingMembersOfTheGroupAreBusy) {
+    group().members = 2;
+    add_member(1);
+    add_member(1);
+    now.participants[0].alive = false;
+    now.participants.push_back(now.participants[1]);
+    now.participants[2].group_index = 1;
+    EXPECT_EQ(result().busy, 1U);
+    // A subscriber has no leases.
+    group().subscriber = true;
+    group().members = 1;
+    group().in_flight = 1;
+    now.participants.clear();
+    EXPECT_EQ(result().busy, 1U);
 }
 
 TEST_F(EstimateTest, UtilisationCountsReturnsAndExceedsOne) {

@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <limits>
 #include <numeric>
-#include <set>
 
 #include "ipc/format/histogram.hpp"
 
@@ -70,28 +69,32 @@ double difference(std::uint64_t now, std::uint64_t before) {
     return static_cast<double>(static_cast<std::int64_t>(now - before));
 }
 
-/// Members with a message in their hands, as far as the report names them.
-unsigned busy_members(const GroupReport& group) {
-    std::set<int> members;
-    for (const LeaseReport& lease : group.leases) {
-        if (lease.kind == LeaseKind::leased) members.insert(lease.member);
+/// Living members with a message in their hands, however many each of them holds.
+unsigned busy_members(const ChannelReport& channel, const GroupReport& group) {
+    // A subscriber has no leases.
+    if (group.subscriber) {
+        return static_cast<unsigned>(std::min<std::uint64_t>(group.in_flight, group.members));
     }
-    std::uint64_t busy = members.size();
-    // Without leases, or with more of them than a report lists.
-    if (group.in_flight > group.leases.size()) busy = group.in_flight;
-    return static_cast<unsigned>(std::min<std::uint64_t>(busy, group.members));
+    const auto busy = std::count_if(channel.participants.begin(), channel.participants.end(),
+                                    [&](const ParticipantReport& each) {
+                                        return each.group_index == static_cast<int>(group.index) &&
+                                               each.alive && each.leases_held > 0;
+                                    });
+    return std::min(static_cast<unsigned>(busy), group.members);
 }
 
 /// The wait of a message published now, in units of 1 / C.
 double departures_ahead(const GroupReport& group, double busy, double squared_variation) {
     const double idle = group.members - busy;
-    // What is in a member's batch but not in its hands waits, too. What is delayed does not wait
-    // for members.
-    const double waiting =
-        static_cast<double>(group.backlog - std::min(group.backlog, group.delayed)) +
-        std::max(0.0, static_cast<double>(group.in_flight) - busy);
-    const double queued = waiting - idle;  // -1 or less: a member is free for the new message
-    if (queued <= -1) return 0;
+    // What is delayed does not wait for members.
+    const auto backlog =
+        static_cast<double>(group.backlog - std::min(group.backlog, group.delayed));
+    // A member is free for the new message, whatever others have in their batches: nobody takes
+    // that from them.
+    if (backlog < idle) return 0;
+    // What is in a member's batch but not in its hands waits, too.
+    const double queued =
+        backlog - idle + std::max(0.0, static_cast<double>(group.in_flight) - busy);
     const double until_next = 1 + (squared_variation - 1) / (2.0 * group.members);
     return std::max(0.0, queued + until_next);
 }
@@ -256,7 +259,7 @@ std::optional<ChannelRates> channel_rates(const ChannelStart& before, const Chan
 Estimate estimate(const GroupStart* before, const ChannelReport& now, const GroupReport& group) {
     Estimate result;
     result.members = group.members;
-    result.busy = busy_members(group);
+    result.busy = busy_members(now, group);
     result.backlog = group.backlog;
     Window window(before != nullptr ? now.sampled_at_ns - before->sampled_at_ns : 0);
     if (before != nullptr) {
