@@ -690,6 +690,32 @@ TEST_F(MonitorToolsTest, CheckJudgesByLimits) {
     EXPECT_EQ(result.out, "0 OK\n0 OK\n2 CRITICAL\n0 OK\n0 OK\n") << result;
 }
 
+TEST_F(MonitorToolsTest, ExporterTellsThatNothingCanBeSampledAndGoesOn) {
+    make_jobs();
+    const auto result =
+        run("ipc-monitor export --listen 127.0.0.1:0 > port 2> problems & exporter=$!\n"
+            "until grep -q listening port; do sleep 0.01; done\n"
+            "url=http://127.0.0.1:$(grep -o '[0-9]*$' port)/metrics\n"
+            "curl -sSf $url > before || exit 1\n"
+            "mv $IPC_DIRECTORY $IPC_DIRECTORY.away\n"
+            "curl -sSf $url > during && curl -sSf $url > during\n"
+            "mv $IPC_DIRECTORY.away $IPC_DIRECTORY\n"
+            "curl -sSf $url > after\n"
+            "kill -0 $exporter; echo lives $?; kill $exporter; wait 2> /dev/null; true");
+    EXPECT_EQ(result.out, "lives 0\n") << result;
+    const auto figures = [&](const char* file) { return lines_of(read_file(shell.file(file))); };
+    const auto has = [](const std::string& line) { return ::testing::Contains(StartsWith(line)); };
+    for (const char* file : {"before", "after"}) {
+        EXPECT_THAT(figures(file), has("ipc_exporter_up 1"));
+        EXPECT_THAT(figures(file), has("ipc_channel_messages_published_total{channel=\"jobs\"} 5"));
+    }
+    EXPECT_THAT(figures("during"), has("ipc_exporter_up 0"));
+    EXPECT_THAT(figures("during"), Not(has("ipc_channel")));
+    EXPECT_THAT(figures("problems"),
+                ElementsAre(StartsWith("ipc-monitor: channels cannot be sampled: "),
+                            "ipc-monitor: channels can be sampled again"));
+}
+
 TEST_F(MonitorToolsTest, ExportsMetricsThatPromtoolAccepts) {
     make_jobs();
     const auto result =

@@ -18,6 +18,7 @@
 #include "tools/common/text.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/metrics.hpp"
+#include "tools/monitor/notice.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
@@ -43,7 +44,7 @@ std::string check_address(const std::string& text) {
 
 int serve(const ExportRequest& request, const Signals& signals) {
     const auto metrics = std::make_shared<Metrics>(
-        Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only);
+        Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only, notice);
     std::unique_ptr<prometheus::Exposer> exposer;
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);

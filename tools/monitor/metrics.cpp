@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <limits>
 #include <optional>
 #include <set>
@@ -121,6 +122,8 @@ ClientMetric histogram_of(Labels labels, const double* cumulative) {
 
 // --- collecting ---------------------------------------------------------------------------------
 
+}  // namespace
+
 /// The families in the order in which they were first named.
 class Families {
 public:
@@ -152,6 +155,8 @@ private:
     std::vector<MetricFamily> families_;
     std::map<std::string, std::size_t> places_;
 };
+
+namespace {
 
 /// One value that is not UTF-8 has Prometheus refuse all the others, too, and anybody can make a
 /// file or a process of such a name.
@@ -263,15 +268,39 @@ void Continuation::forget_before(double time) {
     std::erase_if(known_, [time](const auto& each) { return each.second.seen_at < time; });
 }
 
-Metrics::Metrics(Sampler sampler, bool groups_only)
-    : source_(std::move(sampler), interval), groups_only_(groups_only) {}
+Metrics::Metrics(Sampler sampler, bool groups_only, std::function<void(const std::string&)> notice)
+    : source_(std::move(sampler), interval),
+      groups_only_(groups_only),
+      notice_(std::move(notice)) {}
 
 std::vector<MetricFamily> Metrics::Collect() const {
     const std::scoped_lock lock(mutex_);
+    Families families;
+    std::string problem;
+    // The HTTP server calls this in a thread of its own, where an exception would end the process.
+    try {
+        collect(families);
+    } catch (const std::exception& error) {
+        problem = fmt::format("channels cannot be sampled: {}", error.what());
+        families = {};  // half of the channels would look as if the others were gone
+    }
+    note(problem);
+    families.gauge("ipc_exporter_up",
+                   "Whether channels could be sampled; if not, nothing else is told.", {},
+                   problem.empty() ? 1.0 : 0.0);
+    return families.take();
+}
+
+void Metrics::note(const std::string& problem) const {
+    if (problem == problem_) return;
+    problem_ = problem;
+    notice_(problem.empty() ? "channels can be sampled again" : problem);
+}
+
+void Metrics::collect(Families& families) const {
     source_.next(history_);
     continuation_.forget_before(history_.now() - remembered_for_seconds);
 
-    Families families;
     families.gauge("ipc_shared_memory_size_bytes", "Size of the file system that holds channels.",
                    {}, static_cast<double>(history_.space().total));
     families.gauge("ipc_shared_memory_free_bytes", "What of it is free.", {},
@@ -314,7 +343,6 @@ std::vector<MetricFamily> Metrics::Collect() const {
             add_group_counts(families, counts, of_group);
         }
     }
-    return families.take();
 }
 
 }  // namespace ipc::tools::monitor

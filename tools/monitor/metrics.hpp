@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -35,21 +36,30 @@ private:
     std::map<std::string, Known> known_;
 };
 
+class Families;
+
 /// The figures as Prometheus wants them. tools/monitor/README.md lists them. Each call takes a
 /// sample; what needs two refers to the calls of the last ten seconds, or to the one before.
 class Metrics : public prometheus::Collectable {
 public:
-    Metrics(Sampler sampler, bool groups_only);
+    /// `notice` is told in a line why no sample can be taken, whenever that changes.
+    Metrics(Sampler sampler, bool groups_only, std::function<void(const std::string&)> notice);
 
     std::vector<prometheus::MetricFamily> Collect() const override;
 
 private:
+    /// Throws when no sample can be taken.
+    void collect(Families& families) const;
+    void note(const std::string& problem) const;
+
     // Several scrapes may come at once.
     mutable std::mutex mutex_;
     mutable LiveSource source_;
     mutable History history_;
     mutable Continuation continuation_;
+    mutable std::string problem_;  ///< of the call before; empty: none
     const bool groups_only_;
+    const std::function<void(const std::string&)> notice_;
 };
 
 }  // namespace ipc::tools::monitor
