@@ -690,6 +690,50 @@ TEST_F(MonitorToolsTest, CheckJudgesByLimits) {
     EXPECT_EQ(result.out, "0 OK\n0 OK\n2 CRITICAL\n0 OK\n0 OK\n") << result;
 }
 
+TEST_F(MonitorToolsTest, CheckMissesAGroupThatIsGone) {
+    const auto expect = [&](const std::string& arguments, int exit_code, const std::string& text) {
+        const auto result = run("ipc-monitor check --interval 0.02 " + arguments);
+        EXPECT_EQ(result.exit_code, exit_code) << arguments << ": " << result;
+        EXPECT_THAT(result.out, StartsWith(text)) << arguments;
+    };
+    expect("--min-members 2", 2, "IPC CRITICAL - no channel, and so no group");
+    expect("--group workers", 2, "IPC CRITICAL - no channel, and so no group");
+    make_jobs();
+    run("ipc-recv jobs --group others --timeout 0; ipc-send bare < /dev/null");
+    expect("bare", 0, "IPC OK - 1 channel, 0 groups");
+    expect("bare --min-members 2", 2, "IPC CRITICAL - bare: no group, 0 of 2 members live\n");
+    expect("bare --min-members 0", 0, "IPC OK");
+    expect("bare --group workers", 2, "IPC CRITICAL - bare: no group workers\n");
+    expect("bare --group workers --min-members 1", 2,
+           "IPC CRITICAL - bare: no group workers, 0 of 1 members live\n");
+    // Of jobs, workers is stopped and others is not.
+    expect("jobs", 2, "IPC CRITICAL - jobs/workers: 3 messages wait");
+    expect(
+        "--group others jobs", 0,
+        "IPC OK - 1 channel, 1 group; longest backlog 0 (jobs/others) | 'jobs/others backlog'=0");
+    expect("jobs --group others --group nosuch", 2, "IPC CRITICAL - jobs: no group nosuch |");
+    expect("--group others", 2, "IPC CRITICAL - bare: no group others |");
+    expect("--group others --filter jobs", 0, "IPC OK");
+    // A subscriber is no group, whatever it is called.
+    const auto result =
+        run("ipc-recv bare > /dev/null & until ipc-monitor --csv --once --interval 0.01 bare | "
+            "grep -q ipc-recv; do sleep 0.01; done\n"
+            "ipc-monitor check bare --interval 0.02 --min-members 1; kill $!; wait 2> /dev/null");
+    EXPECT_THAT(result.out, StartsWith("IPC CRITICAL - bare: no group, 0 of 1 members live |"));
+}
+
+TEST_F(MonitorToolsTest, CheckRefusesAWarningThatNobodyCanGet) {
+    const auto check = [&](const std::string& arguments) {
+        return run("ipc-monitor check --interval 0.02 " + arguments);
+    };
+    for (const std::string limit : {"backlog", "fill", "age", "response"}) {
+        const std::string both = "--warn-" + limit + " 10 --max-" + limit;
+        expect_error(check(both + " 5"), 3,
+                     "--warn-" + limit + " 10 is above --max-" + limit + " 5");
+        EXPECT_EQ(check(both + " 10").exit_code, 0);
+    }
+}
+
 TEST_F(MonitorToolsTest, ExporterTellsThatNothingCanBeSampledAndGoesOn) {
     make_jobs();
     const auto result =

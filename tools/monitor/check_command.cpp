@@ -9,6 +9,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -71,6 +72,7 @@ struct CheckRequest {
     Limit age;
     Limit response;
     std::optional<unsigned> min_members;
+    std::vector<std::string> groups;  ///< only these are judged, and have to be there; empty: all
 };
 
 std::string text_of(std::optional<double> figure) {
@@ -176,6 +178,35 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
     }
 }
 
+/// What to judge: of a channel with groups, those that were asked for.
+std::vector<Row> judged_rows(const History& history, const CheckRequest& request) {
+    std::vector<Row> rows = rows_of(history, request.view);
+    std::erase_if(rows, [&](const Row& row) {
+        if (request.groups.empty() || row.group == nullptr) return false;
+        const bool asked_for = std::find(request.groups.begin(), request.groups.end(),
+                                         row.group->title) != request.groups.end();
+        return row.report()->subscriber || !asked_for;
+    });
+    return rows;
+}
+
+/// An ephemeral group goes with its last member: where there is no group, there is no member.
+void expect_groups(Findings& findings, const CheckRequest& request, const ChannelHistory& channel) {
+    const std::string living =
+        request.min_members ? fmt::format(", 0 of {} members live", *request.min_members) : "";
+    for (const std::string& name : request.groups) {
+        if (channel.report->find_group(name) != nullptr) continue;
+        findings.add(Verdict::critical,
+                     fmt::format("{}: no group {}{}", channel.name, name, living));
+    }
+    const std::vector<GroupReport>& groups = channel.report->groups;
+    const bool has_group = std::any_of(groups.begin(), groups.end(),
+                                       [](const GroupReport& each) { return !each.subscriber; });
+    if (request.groups.empty() && request.min_members.value_or(0) > 0 && !has_group) {
+        findings.add(Verdict::critical, fmt::format("{}: no group{}", channel.name, living));
+    }
+}
+
 Findings check(const CheckRequest& request, const History& history) {
     Findings findings;
     for (const std::string& pattern : request.channels) {
@@ -184,25 +215,33 @@ Findings check(const CheckRequest& request, const History& history) {
                         [&](const ChannelHistory& each) { return matches(pattern, each.name); });
         if (!found) findings.add(Verdict::critical, "no channel " + pattern);
     }
-    const std::vector<Row> rows = rows_of(history, request.view);
-    if (rows.empty() && !request.view.filter.empty()) {
+    const std::vector<Row> all = rows_of(history, request.view);
+    const bool expects_group = !request.groups.empty() || request.min_members.value_or(0) > 0;
+    if (all.empty() && !request.view.filter.empty()) {
         findings.add(Verdict::critical,
                      "no channel or group with " + request.view.filter + " in its name");
+    } else if (all.empty() && request.channels.empty() && expects_group) {
+        findings.add(Verdict::critical, "no channel, and so no group");
     }
-    for (const Row& row : rows) {
-        if (!row.channel->report) {
+    std::set<const ChannelHistory*> channels;
+    for (const Row& row : all) {
+        if (!channels.insert(row.channel).second) continue;
+        if (row.channel->report) {
+            expect_groups(findings, request, *row.channel);
+        } else {
             findings.add(Verdict::unknown, row.channel->name + ": " + row.channel->problem);
-        } else if (row.group != nullptr) {
-            check_group(findings, request, row);
         }
+    }
+    for (const Row& row : judged_rows(history, request)) {
+        if (row.group != nullptr) check_group(findings, request, row);
     }
     return findings;
 }
 
-std::string summary(const History& history, const View& view) {
+std::string summary(const History& history, const CheckRequest& request) {
     std::size_t groups = 0;
     const Row* fullest = nullptr;
-    const std::vector<Row> rows = rows_of(history, view);
+    const std::vector<Row> rows = judged_rows(history, request);
     for (const Row& row : rows) {
         if (row.group == nullptr) continue;
         ++groups;
@@ -237,7 +276,7 @@ int run(const CheckRequest& request, const Signals& signals) {
         signals.sleep(*request.interval);
         source.next(history);
         const Findings findings = check(request, history);
-        output.write(findings.line(summary(history, request.view)));
+        output.write(findings.line(summary(history, request)));
         output.flush();
         return static_cast<int>(findings.verdict());
     } catch (const std::exception& error) {
@@ -245,6 +284,13 @@ int run(const CheckRequest& request, const Signals& signals) {
         output.flush();
         return static_cast<int>(Verdict::unknown);
     }
+}
+
+/// What exceeds the one exceeds the other, too: a warning that nobody can get is a mistake.
+void refuse_useless_warning(const std::string& name, const Limit& limit) {
+    if (!limit.warning || !limit.critical || *limit.warning <= *limit.critical) return;
+    throw CLI::ValidationError(fmt::format("--warn-{} {:.9g} is above --max-{} {:.9g}", name,
+                                           *limit.warning, name, *limit.critical));
 }
 
 void add_limits(CLI::App& arguments, const std::string& name, Limit& limit, const std::string& unit,
@@ -281,14 +327,26 @@ Command add_check(CLI::App& monitor) {
                "the response time predicted for a message published now");
     arguments
         .add_option("--min-members", request->min_members,
-                    "CRITICAL if fewer members of a group live")
+                    "CRITICAL if fewer members of a group live, or a channel has no group")
         ->type_name("COUNT");
+    arguments
+        .add_option("--group", request->groups,
+                    "Judge only this group, CRITICAL if a channel has none of that name; may be "
+                    "given again [all that are there]")
+        ->allow_extra_args(false)
+        ->type_name("NAME");
     arguments
         .add_option("--filter", request->view.filter,
                     "Only what has this text in the name of its channel or group")
         ->type_name("TEXT");
     add_interval(arguments, request->interval, "Time between the two samples [1]");
     add_open_options(arguments, request->open);
+    arguments.final_callback([request] {
+        refuse_useless_warning("backlog", request->backlog);
+        refuse_useless_warning("fill", request->fill);
+        refuse_useless_warning("age", request->age);
+        refuse_useless_warning("response", request->response);
+    });
     arguments.footer(
         "Without limits, CRITICAL: messages wait and no member takes any, or a member died and its "
         "messages\nwere not recovered, or a CHANNEL does not exist. WARNING: producers are held "
@@ -297,7 +355,11 @@ Command add_check(CLI::App& monitor) {
         "That members live and take nothing is told from work that takes its time when nothing was "
         "taken for 9 s\nand the time between the samples is long enough for ten works. For longer "
         "work add --interval, or --max-age.\n\n"
-        "  ipc-monitor check jobs --warn-backlog 100 --max-backlog 1000 --max-response 30\n");
+        "A group that is not durable goes with its last member, and is then not there to be "
+        "judged: "
+        "name it with --group,\nor add --min-members.\n\n"
+        "  ipc-monitor check jobs --warn-backlog 100 --max-backlog 1000 --max-response 30\n"
+        "  ipc-monitor check jobs --group workers --min-members 2\n");
     return {&arguments, [request](const Signals& signals) { return run(*request, signals); }};
 }
 
