@@ -161,6 +161,35 @@ private:
     std::vector<Sample> broken_;
 };
 
+// --- titles -------------------------------------------------------------------------------------
+
+TEST(Title, OfASubscriptionIsItsOwnForAsLongAsItIsThere) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    const auto subscribe = [&](unsigned index) {
+        GroupReport& group = Host::add_group(channel, "", "archiver");
+        group.index = index;
+        group.start = index;
+        group.subscriber = true;
+        channel.participants.back().pid = 4711;  // one process
+        channel.participants.back().group_index = static_cast<int>(index);
+    };
+    subscribe(0);
+    subscribe(1);
+    host.run(1);
+    EXPECT_EQ(host.group(0, 0).title, "archiver (4711)");
+    EXPECT_EQ(host.group(0, 1).title, "archiver (4711) 2");
+    channel.groups.erase(channel.groups.begin());
+    host.run(1);
+    EXPECT_EQ(host.group(0, 0).title, "archiver (4711) 2");
+    subscribe(2);
+    subscribe(3);
+    host.run(1);
+    EXPECT_EQ(host.group(0, 0).title, "archiver (4711) 2");
+    EXPECT_EQ(host.group(0, 1).title, "archiver (4711)");
+    EXPECT_EQ(host.group(0, 2).title, "archiver (4711) 3");
+}
+
 // --- states -------------------------------------------------------------------------------------
 
 TEST(State, IsIdleWhileNothingMovesAndNothingWaits) {

@@ -1003,5 +1003,25 @@ TEST_F(MonitorToolsTest, PlotsWhatIsPublishedThoughNobodyReads) {
     EXPECT_THAT(svg, HasSubstr(">published<"));
 }
 
+TEST_F(MonitorToolsTest, PlotTellsTwoSubscriptionsOfAProcessApart) {
+    ChannelReport report = report_at(second);
+    report.groups.push_back(report.groups[1]);
+    report.groups[2].index = 2;
+    report.participants.push_back(report.participants[1]);
+    report.participants.back().index = 5;
+    report.participants.back().group_index = 2;
+    {
+        RecordWriter writer(shell.file("r"), false);
+        for (int i = 1; i <= 3; ++i) {
+            report.sampled_at_ns = i * second;
+            writer.add(snapshot_of({sample_of(report)}, i * second));
+        }
+    }
+    EXPECT_EQ(run("ipc-monitor plot jobs --record r -o a.svg").exit_code, 0);
+    const std::string svg = read_file(shell.file("a.svg"));
+    EXPECT_THAT(svg, HasSubstr(">archiver (4711)<"));
+    EXPECT_THAT(svg, HasSubstr(">archiver (4711) 2<"));
+}
+
 }  // namespace
 }  // namespace ipc::tools::monitor

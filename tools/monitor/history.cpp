@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include <fmt/core.h>
@@ -47,8 +48,7 @@ unsigned takers(const ChannelReport& channel, const GroupReport& group) {
                       }));
 }
 
-std::string title_of(const ChannelReport& channel, const GroupReport& group) {
-    if (!group.subscriber) return group.name;
+std::string owner_of(const ChannelReport& channel, const GroupReport& group) {
     for (const ParticipantReport& participant : channel.participants) {
         if (is_member(participant, group)) {
             return fmt::format("{} ({}{})", participant.name, participant.pid,
@@ -56,6 +56,32 @@ std::string title_of(const ChannelReport& channel, const GroupReport& group) {
         }
     }
     return "subscriber";
+}
+
+/// One process may subscribe several times: its second subscription is "name (pid) 2". Each keeps
+/// its title for as long as it is there, whoever else comes or goes.
+void name_groups(const ChannelReport& channel, std::vector<GroupHistory>& groups) {
+    std::vector<GroupHistory*> untitled;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const GroupReport& report = channel.groups[i];
+        GroupHistory& group = groups[i];
+        if (!report.subscriber) {
+            group.title = report.name;
+        } else if (std::string owner = owner_of(channel, report); group.owner != owner) {
+            group.owner = std::move(owner);
+            group.title.clear();
+            untitled.push_back(&group);
+        }
+    }
+    if (untitled.empty()) return;
+    std::set<std::string> titles;
+    for (const GroupHistory& each : groups)
+        titles.insert(each.title);
+    for (GroupHistory* group : untitled) {
+        group->title = group->owner;
+        for (unsigned again = 2; !titles.insert(group->title).second; ++again)
+            group->title = fmt::format("{} {}", group->owner, again);
+    }
 }
 
 /// The living of `before` that `now` does not show alive any more.
@@ -460,11 +486,11 @@ void History::update(ChannelHistory& channel, Sample sample) {
 
     keep_up(channel.groups, report.groups,
             [&](const GroupReport& now) { return GroupHistory(report, now, now_); });
+    name_groups(report, channel.groups);
     for (std::size_t i = 0; i < report.groups.size(); ++i) {
         const GroupReport& now = report.groups[i];
         GroupHistory& group = channel.groups[i];
         const GroupReport* earlier = before != nullptr ? same_group(*before, now) : nullptr;
-        if (group.title.empty() || now.subscriber) group.title = title_of(report, now);
         group.window.follow(report.sampled_at_ns, [&] { return GroupStart(report, now); });
         const std::uint64_t answered = samples_in(now.response_time);
         group.points.push_back(point_of(

@@ -96,7 +96,8 @@ struct GroupHistory {
     unsigned index;  ///< the group's entry in the channel
     std::string name;
     Position start;
-    std::string title;  ///< the name; of a subscriber, who it is
+    std::string owner;  ///< of a subscriber: its program and pid
+    std::string title;  ///< unlike any other of the channel: the name; of a subscriber, who it is
     Points points;      ///< oldest first; never empty
     std::optional<Death> death;
     double service = 0;  ///< T_p: mean over the window, or the whole past; seconds, 0: unknown

@@ -7,7 +7,6 @@
 #include <exception>
 #include <limits>
 #include <optional>
-#include <set>
 #include <string_view>
 #include <utility>
 
@@ -322,14 +321,10 @@ void Metrics::collect(Families& families) const {
             families.counter(counter.name, counter.help, labels, counts[next++]);
         add_channel_gauges(families, report, labels);
 
-        std::set<std::string> titles;
         for (const GroupHistory& history : channel.groups) {
             const GroupReport& group = channel.report_of(history);
             if (group.subscriber && groups_only_) continue;
-            std::string title = history.title;
-            // One process may subscribe several times; a series must be there once.
-            for (unsigned again = 2; group.subscriber && !titles.insert(title).second; ++again)
-                title = fmt::format("{} {}", history.title, again);
+            const std::string& title = history.title;
             const Labels of_group = with(with(labels, "group", group.subscriber ? "" : title),
                                          "subscriber", group.subscriber ? title : "");
             add_group_gauges(families, channel, history, of_group);
