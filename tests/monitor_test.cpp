@@ -129,6 +129,7 @@ public:
             now_ns += second;
             Snapshot snapshot = {.sampled_at_ns = now_ns,
                                  .wall_clock_ns = 1'700'000'000 * second + now_ns,
+                                 .folder = folder,
                                  .space = {.total = 8ULL << 30, .free = 6ULL << 30},
                                  .channels = broken_};
             for (ChannelReport& channel : channels_) {
@@ -155,6 +156,7 @@ public:
 
     History history;
     std::int64_t now_ns = 100 * second;
+    std::string folder = "/dev/shm";
 
 private:
     std::deque<ChannelReport> channels_;
@@ -984,6 +986,19 @@ TEST(Screen, DrawsAtEverySize) {
             }
         }
     }
+}
+
+TEST(Screen, NamesTheFolderWhoseSpaceItShows) {
+    Example example;
+    example.folder = "/mnt/other\x1b";
+    example.run(1);
+    EXPECT_THAT(example.draw(140, 24).characters(), HasSubstr("  /mnt/other\\x1b 2.0G of 8.0G  "));
+    example.press(Key::Kind::enter);
+    EXPECT_THAT(example.draw(140, 40).characters(),
+                HasSubstr("; /mnt/other\\x1b 2.0G used, 6.0G free"));
+    example.folder = std::string(500, 'x');
+    example.run(1);
+    EXPECT_THAT(example.draw(140, 24).characters(), HasSubstr("... 2.0G of 8.0G"));
 }
 
 TEST(Screen, ShowsNothingThatATerminalWouldObey) {

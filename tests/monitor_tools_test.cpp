@@ -265,6 +265,7 @@ protected:
 
 Snapshot full_snapshot() {
     Snapshot snapshot = later_snapshot();
+    snapshot.folder = "/elsewhere";
     ChannelReport& channel = *snapshot.channels[1].report;
     channel.channel_id = ~std::uint64_t{0};
     channel.removed = channel.closed = channel.temporary = true;
@@ -299,6 +300,7 @@ TEST_F(RecordTest, GivesBackWhatWasWritten) {
 
     EXPECT_EQ(read->sampled_at_ns, written.sampled_at_ns);
     EXPECT_EQ(read->wall_clock_ns, written.wall_clock_ns);
+    EXPECT_EQ(read->folder, "/elsewhere");
     EXPECT_EQ(read->space.free, 400U);
     ASSERT_EQ(read->channels.size(), 2U);
     EXPECT_FALSE(read->channels[0].report);
@@ -935,6 +937,29 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
         expect_error(result, 1, "ends within line 4");
         EXPECT_THAT(result.out, HasSubstr(",jobs,workers,")) << result;
     }
+}
+
+TEST_F(MonitorToolsTest, RecordTellsThatANameIsThatOfNoChannel) {
+    make_jobs();
+    expect_error(run("ipc-monitor record a jobs nosuch --count 1"), 1, "channel nosuch: not found");
+    EXPECT_EQ(run("ipc-monitor record b 'nosuch*' --count 1").exit_code, 0);
+    // It may still come.
+    auto result =
+        run("ipc-monitor record c late --interval 0.02 --count 1000 2> problems & recorder=$!\n"
+            "until grep -q late problems; do sleep 0.01; done\n"
+            "seq 3 | ipc-send late; wait $recorder");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(read_file(shell.file("problems")),
+              "ipc-monitor: channel late: not found yet; recording goes on\n");
+    result = run("ipc-monitor record d nosuch --interval 0.02 --count 2");
+    EXPECT_EQ(result.exit_code, 1) << result;
+    EXPECT_THAT(result.err, EndsWith("ipc-monitor: channel nosuch: not found\n"));
+}
+
+TEST_F(MonitorToolsTest, ARecordTellsWhereItsChannelsWere) {
+    EXPECT_EQ(run("ipc-monitor record r --count 1").exit_code, 0);
+    RecordReader reader(shell.file("r"));
+    EXPECT_EQ(reader.next().value().folder, shell.channels());
 }
 
 TEST_F(MonitorToolsTest, DoesNotMakeUpForSamplesOfTheTimeItWasStopped) {

@@ -368,8 +368,8 @@ void draw_memory(Canvas& canvas, const Row& row, const History& history) {
     const ChannelReport& report = *row.channel->report;
     const SharedMemorySpace& space = history.space();
     std::string text = fmt::format(
-        "memory {} of at most {}; /dev/shm {} used, {} free", short_bytes(report.reserved_bytes),
-        short_bytes(report.object_bytes),
+        "memory {} of at most {}; {} {} used, {} free", short_bytes(report.reserved_bytes),
+        short_bytes(report.object_bytes), folder_text(history),
         short_bytes(space.total - std::min(space.total, space.free)), short_bytes(space.free));
     const std::string sizes =
         fmt::format("; messages up to {} bytes, up to {} in the slot",

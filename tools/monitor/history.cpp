@@ -430,6 +430,7 @@ History::Addition::Addition(History& history, const Snapshot& snapshot)
     : history_(history), known_(std::exchange(history.channels_, {})), next_known_(known_.begin()) {
     history.now_ = seconds(snapshot.sampled_at_ns);
     history.wall_clock_ns_ = snapshot.wall_clock_ns;
+    history.folder_ = snapshot.folder;
     history.space_ = snapshot.space;
     history.channels_.reserve(known_.size());
 }

@@ -169,6 +169,7 @@ public:
     /// Of the newest snapshot.
     double now() const { return now_; }
     std::int64_t wall_clock_ns() const { return wall_clock_ns_; }
+    const std::string& folder() const { return folder_; }
     const SharedMemorySpace& space() const { return space_; }
     /// Channels that are not shown yet.
     std::size_t left() const { return left_; }
@@ -179,6 +180,7 @@ private:
     std::vector<ChannelHistory> channels_;
     double now_ = 0;
     std::int64_t wall_clock_ns_ = 0;
+    std::string folder_;
     SharedMemorySpace space_;
     std::size_t left_ = 0;
     std::size_t groups_ = 0;  ///< at the snapshot before

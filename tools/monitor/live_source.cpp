@@ -1,5 +1,7 @@
 #include "tools/monitor/live_source.hpp"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -25,17 +27,28 @@ std::int64_t since_epoch(auto time) {
     return std::chrono::nanoseconds(time.time_since_epoch()).count();
 }
 
+/// As the library chooses it.
+std::string folder_of_channels() {
+    const char* const chosen = ::secure_getenv("IPC_DIRECTORY");
+    return chosen != nullptr && *chosen != '\0' ? chosen : Snapshot().folder;
+}
+
 }  // namespace
 
 LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval,
                        std::chrono::nanoseconds opening)
-    : sampler_(std::move(sampler)), opening_(opening), interval_(interval), due_(Clock::now()) {}
+    : sampler_(std::move(sampler)),
+      folder_(folder_of_channels()),
+      opening_(opening),
+      interval_(interval),
+      due_(Clock::now()) {}
 
 Snapshot LiveSource::begin() {
     last_ = Clock::now();
     Snapshot snapshot;
     snapshot.sampled_at_ns = since_epoch(last_);
     snapshot.wall_clock_ns = since_epoch(std::chrono::system_clock::now());
+    snapshot.folder = folder_;
     snapshot.space = shared_memory_space();
     return snapshot;
 }

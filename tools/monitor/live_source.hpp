@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <string>
 
 #include "tools/monitor/sampler.hpp"
 #include "tools/monitor/source.hpp"
@@ -31,6 +32,7 @@ private:
     void end();
 
     Sampler sampler_;
+    const std::string folder_;
     const std::chrono::nanoseconds opening_;
     std::chrono::nanoseconds interval_;
     Clock::time_point last_;

@@ -128,7 +128,7 @@ struct Fields<Snapshot> {
     using S = Snapshot;
     static constexpr auto list = std::tuple(
         Field{"sampled_at_ns", &S::sampled_at_ns}, Field{"wall_clock_ns", &S::wall_clock_ns},
-        Field{"space", &S::space}, Field{"channels", &S::channels});
+        Field{"folder", &S::folder}, Field{"space", &S::space}, Field{"channels", &S::channels});
 };
 
 template <class T>
@@ -182,6 +182,8 @@ template <class T>
 bool is_initial(const T& value, const T& initial) {
     if constexpr (Structure<T>) {
         return false;
+    } else if constexpr (std::is_same_v<T, std::string>) {
+        return value == initial;
     } else if constexpr (requires { value.empty(); }) {
         return value.empty();
     } else if constexpr (requires { value.has_value(); }) {

@@ -49,8 +49,8 @@ void draw_first_line(Canvas& canvas, const History& history, const View& view,
                      groups == 1 ? "" : "s",
                      history.left() > 0 ? fmt::format(", {} to come", history.left()) : ""),
          {}},
-        {fmt::format("/dev/shm {} of {}{}", short_bytes(used), short_bytes(space.total),
-                     part > 0.9 ? " FULL SOON" : ""),
+        {fmt::format("{} {} of {}{}", folder_text(history), short_bytes(used),
+                     short_bytes(space.total), part > 0.9 ? " FULL SOON" : ""),
          {.hue = memory, .bold = memory != Hue::none}},
         {fmt::format("window {}s", static_cast<int>(window_seconds)), {.hue = Hue::faint}},
     };
@@ -76,6 +76,11 @@ Canvas draw(const History& history, const View& view, const std::string& pace, S
     }
     draw_first_line(canvas, history, view, pace);
     return canvas;
+}
+
+std::string folder_text(const History& history) {
+    constexpr std::size_t longest = 32;
+    return printable(history.folder(), longest);
 }
 
 std::string_view name_of(State state) {

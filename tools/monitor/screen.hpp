@@ -37,6 +37,9 @@ bool can_sort_by(std::size_t column);
 /// The least comes first: what worries most, or begins the alphabet.
 SortKey sort_key(std::size_t column, const Row& row);
 
+/// Where the channels are; cut where it would take all of a line.
+std::string folder_text(const History& history);
+
 std::string_view name_of(State state);
 Style style_of(State state);
 
