@@ -388,6 +388,13 @@ TEST_F(RecordTest, NoticesEveryDamagedByte) {
         write_file(path(), damaged);
         EXPECT_NE(failure_of(path()), "");
     }
+    // Another case of a checksum's digit, too, which is the same number.
+    std::string damaged = text;
+    const std::size_t letter = damaged.find_first_of("abcdef");
+    ASSERT_LT(letter, 8U);
+    damaged[letter] = static_cast<char>(std::toupper(damaged[letter]));
+    write_file(path(), damaged);
+    EXPECT_NE(failure_of(path()), "");
 }
 
 TEST_F(RecordTest, SaysWhatAFileIsThatItCannotRead) {

@@ -335,7 +335,7 @@ std::string line_of(const Json& json) {
 Json parse(std::string_view line) {
     require(line.size() > checksum_digits + 1 && line[checksum_digits] == ' ');
     const std::string_view text = line.substr(checksum_digits + 1);
-    require(parse_number<std::uint32_t>(line.substr(0, checksum_digits), 16) == checksum(text));
+    require(line.substr(0, checksum_digits) == fmt::format("{:08x}", checksum(text)));
     Json json = Json::parse(text, nullptr, false);
     require(json.is_object());
     return json;
