@@ -602,7 +602,10 @@ TEST_F(MonitorToolsTest, FiltersAndSorts) {
     EXPECT_THAT(names("--filter nothing"), ElementsAre());
     expect_error(run("ipc-monitor --sort nonsense"), 2, "nonsense is none of state, ");
     expect_error(run("ipc-monitor --json --csv"), 2, "--csv");
-    expect_error(run("ipc-monitor --count 0"), 2, "--count");
+    for (const char* command : {"", " record r", " replay r"}) {
+        expect_error(run("ipc-monitor" + std::string(command) + " --count 0"), 2,
+                     "--count: 0 is not a number from 1 to 1000000000");
+    }
     expect_error(run("ipc-monitor --interval -1"), 2, "-1 is not a number from 0.01 to 3600");
     for (const char* wrong : {"127.0.0.1", "[::1]", ":9464", "localhost:", "localhost:65536"}) {
         expect_error(run("ipc-monitor export --listen " + std::string(wrong)), 2,
@@ -935,6 +938,9 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
     expect_error(run("ipc-monitor record /dev/full"), 1, "/dev/full");
     expect_error(run("ipc-monitor record no/such/folder"), 1, "No such file");
     expect_error(run("ipc-monitor record"), 2, "FILE");
+    // Options that only the live monitor has are not promised.
+    const std::string help = run("ipc-monitor replay --help").out;
+    EXPECT_THAT(help.substr(0, help.find("Examples:")), Not(HasSubstr("--interval")));
     expect_error(run("ipc-monitor replay none --json"), 1, "No such file");
     // What is whole is shown before the error.
     make_jobs();

@@ -13,6 +13,7 @@
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
 #include "tools/monitor/live_source.hpp"
+#include "tools/monitor/notice.hpp"
 #include "tools/monitor/pacer.hpp"
 #include "tools/monitor/record.hpp"
 #include "tools/monitor/record_source.hpp"
@@ -32,14 +33,31 @@ struct RecordRequest {
     OpenOptions open;
 };
 
+std::string not_found(const std::string& channel) {
+    return "channel " + channel + ": not found";
+}
+
 int record(const RecordRequest& request, const Signals& signals) {
     LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
                       *request.interval);
     RecordWriter writer(request.file, request.overwrite);
     Pacer pacer(*request.interval, Pacer::Clock::now());
+    std::vector<std::string> missing = request.channels;
+    std::erase_if(missing, is_pattern);
     for (std::uint64_t i = 1;; ++i) {
-        writer.add(source.snapshot());
-        if (request.count && i >= *request.count) return 0;
+        const Snapshot snapshot = source.snapshot();
+        writer.add(snapshot);
+        for (const Sample& sample : snapshot.channels)
+            std::erase(missing, sample.channel);
+        // Whoever mistyped a name should not learn it from the record.
+        if (request.count && i >= *request.count) {
+            if (!missing.empty()) throw Failure(not_found(missing[0]));
+            return 0;
+        }
+        if (i == 1) {
+            for (const std::string& name : missing)
+                notice(not_found(name) + " yet; recording goes on");
+        }
         const auto now = Pacer::Clock::now();
         signals.sleep(pacer.next(now) - now);
     }
@@ -87,9 +105,7 @@ Command add_record(CLI::App& monitor) {
     arguments.add_option("FILE", request->file, "File to write")->required();
     arguments.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
     add_interval(arguments, request->interval);
-    arguments.add_option("--count", request->count, "Write so many samples, and end")
-        ->check(CLI::PositiveNumber.description(""))
-        ->type_name("N");
+    add_count(arguments, request->count, "Write so many samples, and end");
     arguments.add_flag("--overwrite", request->overwrite, "Replace a file that exists");
     add_open_options(arguments, request->open);
     return {&arguments, [request](const Signals& signals) { return record(*request, signals); }};
@@ -102,7 +118,8 @@ Command add_replay(CLI::App& monitor) {
     arguments.add_option("--speed", request->speed, "Of the screen, times that of the record [1]")
         ->check(in_range(1.0 / 16, 1024))
         ->type_name("FACTOR");
-    add_text_options(arguments, request->text);
+    add_text_options(arguments, request->text,
+                     "a line for each sample, or with --once for the last one");
     add_screen_options(arguments, request->screen);
     return {&arguments, [request](const Signals& signals) { return replay(*request, signals); }};
 }

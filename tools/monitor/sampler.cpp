@@ -23,6 +23,10 @@ std::string without_subject(std::string problem, const std::string& channel) {
 
 }  // namespace
 
+bool is_pattern(const std::string& text) {
+    return text.find_first_of("*?[\\") != std::string::npos;
+}
+
 bool matches(const std::string& pattern, const std::string& channel) {
     return ::fnmatch(pattern.c_str(), channel.c_str(), 0) == 0;
 }

@@ -13,6 +13,9 @@
 
 namespace ipc::tools::monitor {
 
+/// Whether it stands for other names than itself.
+bool is_pattern(const std::string& text);
+
 /// Whether a channel's name matches a shell pattern.
 bool matches(const std::string& pattern, const std::string& channel);
 

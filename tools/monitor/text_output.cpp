@@ -4,6 +4,7 @@
 #include <cctype>
 #include <string>
 
+#include "tools/common/arguments.hpp"
 #include "tools/common/table.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/monitor/csv.hpp"
@@ -45,16 +46,18 @@ std::string all_columns() {
 
 }  // namespace
 
-void add_text_options(CLI::App& arguments, TextOptions& options) {
+void add_count(CLI::App& arguments, std::optional<std::uint64_t>& count,
+               const std::string& description) {
+    constexpr double most = 1e9;  // years
+    arguments.add_option("--count", count, description)->check(in_range(1, most))->type_name("N");
+}
+
+void add_text_options(CLI::App& arguments, TextOptions& options, const std::string& json) {
     arguments.add_flag("--once", options.once, "Print once, and end");
-    auto* json = arguments.add_flag(
-        "--json", options.json,
-        "Print JSON: one object, or a line for each sample with --interval or --count");
+    auto* flag = arguments.add_flag("--json", options.json, "Print JSON: " + json);
     arguments.add_flag("--csv", options.csv, "Print comma-separated values, in the same way")
-        ->excludes(json);
-    arguments.add_option("--count", options.count, "Print so many samples, and end")
-        ->check(CLI::PositiveNumber.description(""))
-        ->type_name("N");
+        ->excludes(flag);
+    add_count(arguments, options.count, "Print so many samples, and end");
     arguments
         .add_option("--filter", options.view.filter,
                     "Show only what has this text in the name of its channel or group")

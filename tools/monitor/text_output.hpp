@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include <CLI/CLI.hpp>
 
@@ -24,8 +25,12 @@ struct TextOptions {
 };
 
 /// --once, --json, --csv, --count, --filter, --sort, --reverse. The screen, too, takes the last
-/// three.
-void add_text_options(CLI::App& arguments, TextOptions& options);
+/// three. `json`: when there are how many objects, for people.
+void add_text_options(CLI::App& arguments, TextOptions& options, const std::string& json);
+
+/// --count of samples.
+void add_count(CLI::App& arguments, std::optional<std::uint64_t>& count,
+               const std::string& description);
 
 /// Writes figures to standard output: tables, JSON or CSV.
 class TextOutput {

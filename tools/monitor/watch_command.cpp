@@ -39,11 +39,10 @@ constexpr std::chrono::nanoseconds opening_for_screen = 40ms;
 /// Names, rather than patterns, must be those of channels.
 void expect_channels(const std::vector<std::string>& names, const History& history) {
     for (const std::string& name : names) {
-        const bool is_pattern = name.find_first_of("*?[\\") != std::string::npos;
         const bool found =
             std::any_of(history.channels().begin(), history.channels().end(),
                         [&](const ChannelHistory& each) { return each.name == name; });
-        if (!is_pattern && !found) throw Failure("channel " + name + ": not found");
+        if (!is_pattern(name) && !found) throw Failure("channel " + name + ": not found");
     }
 }
 
@@ -101,7 +100,8 @@ Command add_watch(CLI::App& monitor) {
     const auto request = std::make_shared<WatchRequest>();
     monitor.add_option("CHANNEL", request->channels, "Names or shell patterns [all channels]");
     add_interval(monitor, request->interval);
-    add_text_options(monitor, request->text);
+    add_text_options(monitor, request->text,
+                     "one object, or a line for each sample with --interval or --count");
     add_screen_options(monitor, request->screen);
     add_open_options(monitor, request->open);
     return {&monitor, [request](const Signals& signals) { return watch(*request, signals); }};
