@@ -60,6 +60,9 @@ install)
             env -u LD_LIBRARY_PATH "$prefix/bin/ipc-$tool" --help >/dev/null ||
                 fail "ipc-$tool does not run where it was installed to"
         done
+        for document in ipc-monitor.md grafana.json; do
+            [[ -s $prefix/share/doc/ipc/$document ]] || fail "$document is not installed"
+        done
     fi
     ;;
 find_package)
