@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include <fmt/core.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -485,13 +486,71 @@ TEST(Plot, ThinningOutKeepsThePeaks) {
     std::vector<PlotPoint> points;
     for (int i = 0; i < 10'000; ++i)
         points.push_back({static_cast<double>(i), i == 7777 ? 5.0 : i % 2 == 0 ? 1.0 : NAN});
-    const std::vector<PlotPoint> thin = thin_out(points, 100);
+    const std::vector<PlotPoint> thin = thin_out(points, 0, 10'000, 100, Merge::most);
     EXPECT_EQ(thin.size(), 100U);
     EXPECT_EQ(std::count_if(thin.begin(), thin.end(), [](auto& each) { return each.value == 5; }),
               1);
     EXPECT_TRUE(
         std::is_sorted(thin.begin(), thin.end(), [](auto& a, auto& b) { return a.time < b.time; }));
-    EXPECT_EQ(thin_out(points, 20'000).size(), 10'000U);
+    EXPECT_EQ(thin_out(points, 0, 10'000, 20'000, Merge::most).size(), 10'000U);
+}
+
+TEST(Plot, ThinningOutToTheMeanKeepsTheLevelAndTheGaps) {
+    std::vector<PlotPoint> points;
+    for (int i = 0; i < 10'000; ++i) {
+        if (i > 5000 && i < 5999) continue;  // between two interruptions
+        const double value = i == 5000 || i == 5999 ? NAN : i % 2 == 0 ? 4 : 0;
+        points.push_back({static_cast<double>(i), value});
+    }
+    const std::vector<PlotPoint> thin = thin_out(points, 0, 10'000, 100, Merge::mean);
+    ASSERT_EQ(thin.size(), 100U);
+    for (std::size_t i = 0; i < thin.size(); ++i) {
+        if (i >= 50 && i < 60) {
+            EXPECT_TRUE(std::isnan(thin[i].value)) << i;
+        } else {
+            EXPECT_DOUBLE_EQ(thin[i].value, 2) << i;
+            EXPECT_DOUBLE_EQ(thin[i].time, 100 * static_cast<double>(i) + 49.5) << i;
+        }
+    }
+}
+
+/// What is written below the panels.
+std::string times_of(double from, double to) {
+    Plot plot = {.title = "", .subtitle = "", .from = from, .to = to, .panels = {}};
+    plot.panels = {{.title = "a", .series = {}}};
+    const std::string svg = to_svg(plot);
+    return svg.substr(svg.find("text-anchor=\"middle\""));
+}
+
+TEST(Plot, SaysOfWhichDayTimesAre) {
+    constexpr double hour = 3600;
+    constexpr double day = 24 * hour;
+    constexpr double begin = 1'795'000'000;
+    const auto label = [](double time) {
+        return fmt::format(">{}<", local_time_text(time).substr(0, 10));
+    };
+    const auto count = [](const std::string& text, const std::string& part) {
+        std::size_t found = 0;
+        for (std::size_t at = text.find(part); at != std::string::npos;
+             at = text.find(part, at + 1))
+            ++found;
+        return found;
+    };
+    // Each day once where its hours are shown, and where days are.
+    for (const double days : {1.5, 3.0, 6.0, 8.0}) {
+        const std::string times = times_of(begin, begin + days * day);
+        for (double time = begin + day; time < begin + (days - 1) * day; time += day)
+            EXPECT_EQ(count(times, label(time)), 1U) << days << " days: " << times;
+        EXPECT_EQ(count(times, label(begin + days * day)), 1U) << days;
+    }
+    EXPECT_EQ(count(times_of(begin, begin + 8 * day), ">00:00<"), 0U);
+    // Without need there is none.
+    double noon = begin;
+    while (local_time_text(noon).substr(11, 2) != "12")
+        noon += hour;
+    EXPECT_EQ(count(times_of(noon, noon + hour), label(noon)), 0U);
+    // A year, too, has an end.
+    EXPECT_LE(count(times_of(begin, begin + 365 * day), "<text"), 11U);
 }
 
 // --- the program --------------------------------------------------------------------------------
@@ -1049,7 +1108,6 @@ TEST_F(MonitorToolsTest, PlotsARecordAndWhatIsThere) {
     expect_error(run("ipc-monitor plot nothing --minutes 1 -o c.svg"), 1, "not found");
     expect_error(run("ipc-monitor plot jobs --group no --record r -o c.svg"), 1, "no group no");
     expect_error(run("ipc-monitor plot jobs -o c.svg"), 2, "--minutes");
-    expect_error(run("ipc-monitor plot jobs --record r -o no/such/folder"), 1, "cannot write");
 }
 
 TEST_F(MonitorToolsTest, PlotsWhatIsPublishedThoughNobodyReads) {
@@ -1070,6 +1128,82 @@ TEST_F(MonitorToolsTest, PlotsWhatIsPublishedThoughNobodyReads) {
     EXPECT_THAT(svg, HasSubstr(">published<"));
 }
 
+TEST_F(MonitorToolsTest, PlotKnowsBeforeItWatchesThatItCannotWrite) {
+    make_jobs();
+    const auto result = run("timeout 20 ipc-monitor plot jobs --minutes 5 -o no/such/folder");
+    expect_error(result, 1, "cannot write no/such/folder: No such file or directory");
+}
+
+TEST_F(MonitorToolsTest, PlotKeepsThePictureThatItCannotReplace) {
+    make_jobs();
+    write_file(shell.file("a.svg"), "precious");
+    const auto result =
+        run("ipc-monitor record r --interval 0.02 --count 2\n"
+            "(trap '' XFSZ; ulimit -f 1; ipc-monitor plot jobs --record r -o a.svg; echo $?) 2>&1 |"
+            " cat\n"
+            "ls");
+    EXPECT_EQ(result.out, "ipc-monitor: cannot write a.svg: File too large\n1\na.svg\nr\n")
+        << result;
+    EXPECT_EQ(read_file(shell.file("a.svg")), "precious");
+}
+
+TEST_F(MonitorToolsTest, PlotSaysWhyItCannotReadAChannel) {
+    write_file(shell.channels() / "ipc.broken", "not a channel");
+    const auto result =
+        run("ipc-monitor plot broken --minutes 1 -o a.svg; ipc-monitor record r --count 1; "
+            "ipc-monitor plot broken --record r -o a.svg");
+    const std::vector<std::string> lines = lines_of(result.err);
+    ASSERT_EQ(lines.size(), 2U) << result;
+    for (const std::string& line : lines) {
+        EXPECT_THAT(line, StartsWith("ipc-monitor: channel broken: "));
+        EXPECT_THAT(line, HasSubstr("too short to be a channel"));
+    }
+}
+
+/// The paths of lines in a picture, in its order.
+std::vector<std::string> drawn_lines(const std::string& svg) {
+    std::vector<std::string> result;
+    for (const std::string& line : lines_of(svg)) {
+        if (line.starts_with("<path") && line.find("fill=\"none\"") != std::string::npos) {
+            result.push_back(line);
+        }
+    }
+    return result;
+}
+
+TEST_F(MonitorToolsTest, PlotDrawsNoLineWhereThereWasNoChannelOrGroup) {
+    ChannelReport report = report_at(second);
+    report.groups.pop_back();
+    ChannelReport without_group = report;
+    without_group.groups.clear();
+    ChannelReport other = report;
+    other.name = "other";
+    {
+        RecordWriter writer(shell.file("r"), false);
+        for (int i = 1; i <= 20; ++i) {
+            report.sampled_at_ns = without_group.sampled_at_ns = i * second;
+            report.messages_in = without_group.messages_in += 7;
+            report.groups[0].acked += 5;
+            const bool no_channel = i > 5 && i <= 10;
+            const bool no_group = i > 12 && i <= 16;
+            writer.add(snapshot_of({sample_of(no_channel ? other
+                                              : no_group ? without_group
+                                                         : report)},
+                                   i * second));
+        }
+    }
+    const auto result = run("ipc-monitor plot jobs --record r -o a.svg");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    const std::vector<std::string> lines = drawn_lines(read_file(shell.file("a.svg")));
+    ASSERT_EQ(lines.size(), 3U);  // the backlog, and what is published and processed
+    const auto pieces = [](const std::string& line) {
+        return std::count(line.begin(), line.end(), 'M');
+    };
+    EXPECT_EQ(pieces(lines[0]), 3) << lines[0];
+    EXPECT_EQ(pieces(lines[1]), 2) << lines[1];
+    EXPECT_EQ(pieces(lines[2]), 3) << lines[2];
+}
+
 TEST_F(MonitorToolsTest, PlotTellsTwoSubscriptionsOfAProcessApart) {
     ChannelReport report = report_at(second);
     report.groups.push_back(report.groups[1]);
@@ -1088,6 +1222,29 @@ TEST_F(MonitorToolsTest, PlotTellsTwoSubscriptionsOfAProcessApart) {
     const std::string svg = read_file(shell.file("a.svg"));
     EXPECT_THAT(svg, HasSubstr(">archiver (4711)<"));
     EXPECT_THAT(svg, HasSubstr(">archiver (4711) 2<"));
+}
+
+TEST_F(MonitorToolsTest, PlotOfALongRecordSaysWhatItsPointsAre) {
+    ChannelReport report = report_at(second);
+    report.groups.pop_back();
+    {
+        RecordWriter writer(shell.file("r"), false);
+        for (int i = 1; i <= 2400; ++i) {
+            report.sampled_at_ns = i * second;
+            report.messages_in += i % 2 == 0 ? 0 : 20;
+            report.groups[0].backlog = i % 2 == 0 ? 0 : 20;
+            writer.add(snapshot_of({sample_of(report)}, i * second));
+        }
+    }
+    ASSERT_EQ(run("ipc-monitor plot jobs --record r -o a.svg").exit_code, 0);
+    const std::string svg = read_file(shell.file("a.svg"));
+    EXPECT_THAT(svg, HasSubstr(">Backlog, the most of each 2.0s<"));
+    EXPECT_THAT(svg, HasSubstr(">Messages per second, mean of each 2.0s<"));
+    EXPECT_THAT(svg, HasSubstr(">Response time, the most of each 2.0s<"));
+    // The scales: of the backlog up to 20, of a rate that is 10.
+    EXPECT_THAT(svg, HasSubstr(">20<"));
+    EXPECT_THAT(svg, HasSubstr(">10/s<"));
+    EXPECT_THAT(svg, Not(HasSubstr(">20/s<")));
 }
 
 }  // namespace

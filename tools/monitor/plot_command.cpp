@@ -1,12 +1,12 @@
 // ipc-monitor plot: backlog, rates and response time of a channel as a picture.
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
-#include <fstream>
+#include <iterator>
 #include <map>
 #include <memory>
 #include <optional>
@@ -18,6 +18,8 @@
 
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/output_file.hpp"
+#include "tools/common/text.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/history.hpp"
 #include "tools/monitor/live_source.hpp"
@@ -61,38 +63,70 @@ public:
                       [&](const Sample& each) { return each.channel != request_.channel; });
         const double time = static_cast<double>(snapshot.wall_clock_ns) / 1e9;
         history_.add(std::move(snapshot));
-        if (history_.channels().empty() || !history_.channels()[0].report) return;
-        const ChannelHistory& channel = history_.channels()[0];
-        seen_ = true;
-        capacity_ = channel.report->capacity;
-        times_.push_back(time);
-        in_.push_back({time, published_per_second(*channel.report)});
-        for (const GroupHistory& group : channel.groups) {
-            if (!request_.group.empty() && group.title != request_.group) continue;
-            add(groups_[group.title], channel, group, time);
+        const ChannelHistory* channel =
+            history_.channels().empty() ? nullptr : &history_.channels()[0];
+        if (channel != nullptr) problem_ = channel->problem;
+        if (channel != nullptr && channel->report) {
+            if (!has_seen_channel()) from_ = time;
+            to_ = time;
+            capacity_ = channel->report->capacity;
+            in_.push_back({time, published_per_second(*channel->report)});
+            for (const GroupHistory& group : channel->groups) {
+                if (!request_.group.empty() && group.title != request_.group) continue;
+                add(groups_[group.title], *channel, group, time);
+            }
+        } else if (has_seen_channel()) {
+            interrupt(in_, time);
+        }
+        // A line goes on until it is interrupted.
+        for (auto& [title, group] : groups_) {
+            if (group.backlog.back().time == time) continue;
+            for (auto* each :
+                 {&group.backlog, &group.acked, &group.measured, &group.next, &group.busy})
+                interrupt(*each, time);
         }
     }
 
-    bool has_seen_channel() const { return seen_; }
+    bool has_seen_channel() const { return !in_.empty(); }
+    /// Why the channel could not be read the last time that it was there; or empty.
+    const std::string& problem() const { return problem_; }
     bool has_seen_group() const { return !groups_.empty(); }
 
     Plot plot() {
         Plot plot;
         plot.title = request_.channel;
-        plot.to = times_.back();
-        plot.from = times_.front();
+        plot.to = to_;
+        plot.from = from_;
         if (request_.minutes > 0) plot.from = std::max(plot.from, plot.to - 60 * request_.minutes);
         plot.subtitle = subtitle(plot);
-        plot.panels = {
-            {.title = "Backlog", .unit = Unit::count, .height = 180, .series = {}},
-            {.title = "Messages per second", .unit = Unit::per_second, .height = 150, .series = {}},
-            {.title = "Response time", .unit = Unit::seconds, .height = 210, .series = {}}};
+        // Many looks become one point. A peak that nobody sees would have been for nothing, and the
+        // peaks of a rate are those of short bursts: of rates, nobody would see the level.
+        struct Kind {
+            const char* title;
+            Unit unit;
+            double height;
+            Merge merge;
+        };
+        constexpr std::array<Kind, 3> kinds = {
+            Kind{"Backlog", Unit::count, 180, Merge::most},
+            Kind{"Messages per second", Unit::per_second, 150, Merge::mean},
+            Kind{"Response time", Unit::seconds, 210, Merge::most}};
+        const std::string part = part_text(plot);
+        for (const Kind& kind : kinds) {
+            const char* merged =
+                kind.merge == Merge::most ? ", the most of each " : ", mean of each ";
+            plot.panels.push_back({.title = kind.title + (part.empty() ? "" : merged + part),
+                                   .unit = kind.unit,
+                                   .height = kind.height,
+                                   .series = {}});
+        }
         const auto add = [&](std::size_t panel, std::string name, unsigned colour,
                              const std::vector<PlotPoint>& points) -> Series& {
             return plot.panels[panel].series.emplace_back(
                 Series{.name = std::move(name),
                        .colour = colour,
-                       .points = thin_out(within(points, plot.from), most_points)});
+                       .points = thin_out(within(points, plot), plot.from, plot.to, most_points,
+                                          kinds[panel].merge)});
         };
         const bool one = groups_.size() == 1;
         constexpr unsigned grey = 6;
@@ -140,11 +174,27 @@ private:
         series.busy.push_back({time, value(estimate.response_busy)});
     }
 
-    static std::vector<PlotPoint> within(const std::vector<PlotPoint>& points, double from) {
+    /// From the first such time on to the last: who comes and goes leaves no more than two points.
+    static void interrupt(std::vector<PlotPoint>& points, double time) {
+        const bool goes_on = points.size() >= 2 && std::isnan(points.back().value) &&
+                             std::isnan(std::prev(points.end(), 2)->value);
+        if (goes_on) points.pop_back();
+        points.push_back({time, NAN});
+    }
+
+    static std::vector<PlotPoint> within(const std::vector<PlotPoint>& points, const Plot& plot) {
         std::vector<PlotPoint> result;
-        std::copy_if(points.begin(), points.end(), std::back_inserter(result),
-                     [from](const PlotPoint& each) { return each.time >= from; });
+        std::copy_if(
+            points.begin(), points.end(), std::back_inserter(result),
+            [&](const PlotPoint& each) { return each.time >= plot.from && each.time <= plot.to; });
         return result;
+    }
+
+    /// How much time a point stands for; empty where that is one look.
+    std::string part_text(const Plot& plot) const {
+        if (within(in_, plot).size() <= most_points) return "";
+        const double seconds = (plot.to - plot.from) / static_cast<double>(most_points);
+        return short_duration(std::llround(seconds * 1e9));
     }
 
     std::string subtitle(const Plot& plot) const {
@@ -160,9 +210,10 @@ private:
 
     const PlotRequest& request_;
     History history_;
-    bool seen_ = false;
+    std::string problem_;
     std::uint64_t capacity_ = 0;
-    std::vector<double> times_;
+    double from_ = 0;  ///< when the channel was first seen
+    double to_ = 0;    ///< and last
     std::optional<std::pair<std::uint64_t, ChannelStart>> last_;  ///< by the channel's identity
     std::vector<PlotPoint> in_;
     std::map<std::string, GroupSeries> groups_;
@@ -171,16 +222,15 @@ private:
 void write(Collector& collector, const PlotRequest& request) {
     const std::string where = request.record.empty() ? "" : " in record " + request.record;
     if (!collector.has_seen_channel()) {
-        throw Failure(fmt::format("channel {}: not found{}", request.channel, where));
+        throw Failure(fmt::format("channel {}: {}{}", request.channel,
+                                  collector.problem().empty() ? "not found" : collector.problem(),
+                                  where));
     }
     if (!request.group.empty() && !collector.has_seen_group()) {
         throw Failure(
             fmt::format("channel {}: no group {}{}", request.channel, request.group, where));
     }
-    const std::string picture = to_svg(collector.plot());
-    std::ofstream file(request.file, std::ios::binary | std::ios::trunc);
-    file << picture << std::flush;
-    if (!file) throw Failure(fmt::format("cannot write {}", request.file));
+    replace_file(request.file, to_svg(collector.plot()));
 }
 
 int plot_record(const PlotRequest& request, const Signals& signals) {
@@ -252,6 +302,8 @@ Command add_plot(CLI::App& monitor) {
         }
     });
     return {&arguments, [request](const Signals& signals) {
+                // Not known only after all was watched.
+                expect_writable(request->file);
                 return request->record.empty() ? plot_live(*request, signals)
                                                : plot_record(*request, signals);
             }};

@@ -23,7 +23,10 @@ constexpr double top = 70;
 constexpr double panel_head = 34;  ///< its title
 constexpr double panel_gap = 22;
 constexpr double bottom = 20;
+constexpr double date_line = 14;
 constexpr double inner_width = width - left - right;
+
+constexpr double day = 86400;  // in seconds
 
 constexpr double narrow_character = 6.2;  ///< of the small text, about
 
@@ -60,13 +63,13 @@ double step_of(double range, double most) {
 }
 
 double time_step_of(double seconds, double most) {
-    constexpr std::array<double, 19> steps = {1,     2,     5,     10,    15,    30,   60,
-                                              120,   300,   600,   900,   1800,  3600, 7200,
-                                              10800, 21600, 43200, 86400, 604800};
+    constexpr std::array<double, 21> steps = {1,     2,     5,     10,  15,      30,      60,
+                                              120,   300,   600,   900, 1800,    3600,    7200,
+                                              10800, 21600, 43200, day, 2 * day, 7 * day, 28 * day};
     for (const double step : steps) {
         if (seconds / step <= most) return step;
     }
-    return seconds / most;
+    return day * std::ceil(seconds / most / day);
 }
 
 std::string number(double value) {
@@ -97,6 +100,8 @@ Scale scale_of(Unit unit, double greatest) {
     return {1, per};
 }
 
+constexpr const char* date_format = "%Y-%m-%d";
+
 std::string local_time(double time, const char* format) {
     const auto seconds = static_cast<time_t>(std::floor(time));
     tm local = {};
@@ -118,7 +123,7 @@ public:
     explicit Writer(const Plot& plot) : plot_(plot), range_(std::max(plot.to - plot.from, 1e-3)) {}
 
     std::string write() {
-        double height = top + bottom;
+        double height = top + bottom + (several_days() ? date_line : 0);
         for (const Panel& panel : plot_.panels)
             height += panel_head + panel.height + panel_gap;
         out_ = fmt::format(
@@ -241,23 +246,40 @@ private:
         }
     }
 
+    bool several_days() const {
+        return local_time(plot_.from, date_format) != local_time(plot_.to, date_format);
+    }
+
+    /// At round local times. Where hours are apart, also behind a change to or from summer time.
     template <class Action>
     void for_each_time(Action&& action) const {
         const double step = time_step_of(range_, 9);
         const double offset = local_offset(plot_.from);
-        for (double time = std::ceil((plot_.from + offset) / step) * step - offset;
-             time <= plot_.to + 1e-6; time += step) {
-            action(time);
+        for (double local = std::ceil((plot_.from + offset) / step) * step;; local += step) {
+            const double time = local - (step > 3600 ? local_offset(local - offset) : offset);
+            if (time > plot_.to + 1e-6) break;
+            if (time >= plot_.from - 1e-6) action(time);
         }
     }
 
+    /// With the date where it is another than that of the time before; nobody can tell hours of
+    /// different days apart.
     void write_times(double y) {
-        const char* format = time_step_of(range_, 9) < 60 ? "%H:%M:%S" : "%H:%M";
-        for_each_time([&](double time) {
+        const double step = time_step_of(range_, 9);
+        const char* format = step < 60 ? "%H:%M:%S" : "%H:%M";
+        const bool dates = several_days();
+        std::string last_date;
+        const auto write = [&](double time, double below, const std::string& text) {
             out_ += fmt::format(
                 "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"middle\" "
                 "fill=\"#666\">{}</text>\n",
-                x_of(time), y + 18, local_time(time, format));
+                x_of(time), y + 18 + below, text);
+        };
+        for_each_time([&](double time) {
+            if (step < day) write(time, 0, local_time(time, format));
+            const std::string date = local_time(time, date_format);
+            if (dates && date != last_date) write(time, step < day ? date_line : 0, date);
+            last_date = date;
         });
     }
 
@@ -276,19 +298,35 @@ std::string local_time_text(double time) {
     return local_time(time, "%Y-%m-%d %H:%M:%S");
 }
 
-std::vector<PlotPoint> thin_out(const std::vector<PlotPoint>& points, std::size_t most) {
+std::vector<PlotPoint> thin_out(const std::vector<PlotPoint>& points, double from, double to,
+                                std::size_t most, Merge merge) {
     if (points.size() <= most) return points;
     std::vector<PlotPoint> result;
+    const double length = (to - from) / static_cast<double>(most);
+    std::size_t next = 0;
+    bool interrupted = false;
     for (std::size_t part = 0; part < most; ++part) {
-        const auto at = [&](std::size_t i) {
-            return points.begin() + static_cast<std::ptrdiff_t>(i * points.size() / most);
-        };
-        // A gap is smaller than anything.
-        result.push_back(
-            *std::max_element(at(part), at(part + 1), [](const PlotPoint& a, const PlotPoint& b) {
-                return (std::isfinite(a.value) ? a.value : -1) <
-                       (std::isfinite(b.value) ? b.value : -1);
-            }));
+        const double begin = from + static_cast<double>(part) * length;
+        PlotPoint greatest = {begin, NAN};
+        PlotPoint sum = {0, 0};
+        double known = 0;
+        const bool last = part + 1 == most;  // it has what rounding has left
+        for (; next < points.size() && (last || points[next].time < begin + length); ++next) {
+            const PlotPoint& each = points[next];
+            interrupted = !std::isfinite(each.value);
+            if (interrupted) continue;
+            if (known == 0 || each.value > greatest.value) greatest = each;
+            sum.time += each.time - begin;
+            sum.value += each.value;
+            ++known;
+        }
+        if (known > 0) {
+            result.push_back(merge == Merge::most
+                                 ? greatest
+                                 : PlotPoint{begin + sum.time / known, sum.value / known});
+        } else if (interrupted) {
+            result.push_back(greatest);
+        }
     }
     return result;
 }

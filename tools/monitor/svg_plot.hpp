@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "tools/monitor/chart.hpp"
+
 namespace ipc::tools::monitor {
 
 // A picture of figures over time: panels below each other with one common time axis.
@@ -46,7 +48,8 @@ std::string to_svg(const Plot& plot);
 std::string local_time_text(double time);
 
 /// So many points at most, so that the picture of a long time stays small: of each part of the
-/// time, the greatest value.
-std::vector<PlotPoint> thin_out(const std::vector<PlotPoint>& points, std::size_t most);
+/// time, the greatest value or the mean. An interruption that takes whole parts is kept.
+std::vector<PlotPoint> thin_out(const std::vector<PlotPoint>& points, double from, double to,
+                                std::size_t most, Merge merge);
 
 }  // namespace ipc::tools::monitor
