@@ -16,6 +16,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -406,7 +407,10 @@ void Arena::disturb() {
         return;
     }
     const Process dead{process.role, process.group, process.producer, nullptr};
-    process.child->kill();  // a stopped one, too
+    const int status = process.child->kill();  // a stopped one, too
+    if (status != 128 + SIGKILL) {
+        complain("process %d ended by itself with %d", process.child->pid(), status);
+    }
     ++kills;
     if (dead.role == Role::producer) ended_.push_back({dead.producer, inspect(name_).tail});
     processes_.erase(processes_.begin() + static_cast<std::ptrdiff_t>(chosen));

@@ -6,6 +6,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -86,6 +87,10 @@ private:
     void start(Kind kind, unsigned group);
     void end_process(Process& process);
     void disturb();
+    static const char* name_of(Kind kind) {
+        static constexpr std::array names{"producer", "member", "subscriber", "lossy subscriber"};
+        return names[static_cast<std::size_t>(kind)];
+    }
     void await_progress();
     void drain(unsigned group);
     void collect_letters();
@@ -99,6 +104,8 @@ private:
 
     Random random_;
     ChannelName name_;
+    void await_end(Process& process);
+    void check_status(const Process& process, int status);
     ChannelName letters_;
     Plan plan_;
     SharedValue<Board> board_;
@@ -302,7 +309,24 @@ void Schedule::start(Kind kind, unsigned group) {
 void Schedule::end_process(Process& process) {
     // Counted first: what a kill may have charged is allowed for from here on.
     if (process.kind == Kind::member) board_->kills[process.group] += 1;
-    process.child->kill();
+    const int status = process.child->kill();
+    if (status != 128 + SIGKILL) check_status(process, status);  // it had ended before
+}
+
+void Schedule::await_end(Process& process) {
+    if (eventually([&] { return !process.child->is_running(); }, 20)) {
+        check_status(process, process.child->wait());
+    } else {
+        board_->complaints.add("%s (pid %d) does not end", name_of(process.kind),
+                               process.child->pid());
+    }
+}
+
+/// A process that nobody killed did not crash either.
+void Schedule::check_status(const Process& process, int status) {
+    if (status == 0) return;
+    board_->complaints.add("%s (pid %d) ended by itself with %d", name_of(process.kind),
+                           process.child->pid(), status);
 }
 
 void Schedule::disturb() {
@@ -436,12 +460,9 @@ void Schedule::check_subscribers() {
         board_->complaints.add("close returned %s",
                                std::string(to_string(closed.status())).c_str());
     }
-    for (const Process& process : processes_) {
+    for (Process& process : processes_) {
         if (process.kind != Kind::subscriber && process.kind != Kind::lossy) continue;
-        if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->complaints.add("subscriber (pid %d) does not end", process.child->pid());
-            continue;
-        }
+        await_end(process);
         if (process.kind == Kind::lossy) continue;
         for (unsigned producer = 0; producer < producers_started_; ++producer) {
             const std::uint32_t read = board_->read[process.number][producer];
@@ -475,18 +496,15 @@ std::string Schedule::run() {
     if (board_->complaints.count() == 0) await_progress();
     board_->stop_producers = true;
     for (Process& process : processes_) {
-        if (process.kind != Kind::producer || stuck_) continue;
-        if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->complaints.add("producer %u (pid %d) does not end", process.number,
-                                   process.child->pid());
-        }
+        if (process.kind == Kind::producer && !stuck_) await_end(process);
     }
     board_->stop_members = true;
     for (Process& process : processes_) {
         if (process.kind != Kind::member) continue;
-        if (plan_.kill_members_at_the_end) end_process(process);
-        if (!eventually([&] { return !process.child->is_running(); }, 20)) {
-            board_->complaints.add("a member (pid %d) does not end", process.child->pid());
+        if (plan_.kill_members_at_the_end) {
+            end_process(process);
+        } else {
+            await_end(process);
         }
     }
     // Dead producers leave claims that only an attaching one repairs; readers pass them anyway.
