@@ -28,17 +28,28 @@ constexpr std::uint32_t most_numbers = 4096;
 constexpr std::uint32_t most_groups = 2;
 constexpr std::uint32_t most_subscribers = 16;
 
+/// What a subscriber got of each producer: numbers `first` to `next` - 1, without a gap.
+struct Reading {
+    std::atomic<std::uint64_t> begin{0};  ///< its first place
+    std::array<std::atomic<std::uint32_t>, most_producers> first{};
+    std::array<std::atomic<std::uint32_t>, most_producers> next{};
+};
+
 struct Board {
     std::atomic<bool> stop_producers{false};
     std::atomic<bool> stop_members{false};
     std::array<Output, most_producers> outputs{};
     std::array<std::atomic<std::uint32_t>, most_producers> seen{};  ///< highest number + 1
+    /// Where a message stood, in the number of positions behind the first of all, + 1.
+    std::array<std::array<std::atomic<std::uint32_t>, most_numbers>, most_producers> places{};
     std::array<std::atomic<std::uint32_t>, most_groups> kills{};
-    std::array<std::array<std::atomic<std::uint32_t>, most_producers>, most_subscribers> read{};
+    std::array<Reading, most_subscribers> readings{};
     std::array<std::array<std::array<Fate, most_numbers>, most_producers>, most_groups> fates{};
     Complaints complaints;
 
-    void note_seen(std::uint32_t producer, std::uint32_t number) {
+    void note_seen(std::uint32_t producer, std::uint32_t number,
+                   std::optional<std::uint64_t> place) {
+        if (place) places[producer][number] = static_cast<std::uint32_t>(*place + 1);
         std::uint32_t highest = seen[producer];
         while (highest < number + 1 && !seen[producer].compare_exchange_weak(highest, number + 1)) {
         }
@@ -76,6 +87,10 @@ public:
 
 private:
     enum class Kind { producer, member, subscriber, lossy };
+    static const char* name_of(Kind kind) {
+        static constexpr std::array names{"producer", "member", "subscriber", "lossy subscriber"};
+        return names[static_cast<std::size_t>(kind)];
+    }
     struct Process {
         Kind kind;
         unsigned group;
@@ -84,13 +99,14 @@ private:
     };
 
     void make_plan();
+    std::uint64_t place_of(Position position) const {
+        return position - plan_.channel.first_position;
+    }
     void start(Kind kind, unsigned group);
     void end_process(Process& process);
+    void await_end(Process& process);
+    void check_status(const Process& process, int status);
     void disturb();
-    static const char* name_of(Kind kind) {
-        static constexpr std::array names{"producer", "member", "subscriber", "lossy subscriber"};
-        return names[static_cast<std::size_t>(kind)];
-    }
     void await_progress();
     void drain(unsigned group);
     void collect_letters();
@@ -104,8 +120,6 @@ private:
 
     Random random_;
     ChannelName name_;
-    void await_end(Process& process);
-    void check_status(const Process& process, int status);
     ChannelName letters_;
     Plan plan_;
     SharedValue<Board> board_;
@@ -184,7 +198,10 @@ void Schedule::settle(unsigned group, Message<>& message, Random& random, bool d
     if (number >= board_->outputs[id].begun) {
         board_->complaints.add("%s: message %u.%u was never sent", plan.name.c_str(), id, number);
     }
-    board_->note_seen(id, number);
+    // One whose lease ran out may have read what stands there by now.
+    const bool at_its_place = plan.options.lease_limit.count() == 0 || message.held();
+    board_->note_seen(id, number,
+                      at_its_place ? std::optional(place_of(message.position())) : std::nullopt);
     work_on({.plan = plan,
              .message = message,
              .heading = *heading,
@@ -239,7 +256,8 @@ void Schedule::subscribe(unsigned self, std::uint64_t seed, bool lossy) {
     auto reader = Channel<>::open(name_).subscribe(options);
     std::array<std::int64_t, most_producers> last;
     last.fill(-1);
-    Position next = 0;
+    Position next = reader.position();
+    board_->readings[self].begin = place_of(next);
     for (;;) {
         auto message = chance(random, 50) ? reader.receive() : reader.receive_for(20ms);
         if (message.status() == Status::closed) return;
@@ -263,19 +281,24 @@ void Schedule::subscribe(unsigned self, std::uint64_t seed, bool lossy) {
                                    lossy ? " (lossy)" : "", heading->producer, heading->number,
                                    static_cast<long long>(before));
         }
-        if (next != 0 && static_cast<std::int64_t>(message.position() - next) < 0) {
+        if (static_cast<std::int64_t>(message.position() - next) < 0) {
             board_->complaints.add("subscriber: position %llu came after %llu",
                                    static_cast<unsigned long long>(message.position()),
                                    static_cast<unsigned long long>(next - 1));
         }
         next = message.position() + 1;
         before = heading->number;
-        board_->note_seen(heading->producer, heading->number);
+        board_->note_seen(heading->producer, heading->number, place_of(message.position()));
         if (chance(random, 5)) {
             std::this_thread::sleep_for(std::chrono::microseconds(below(random, 200)));
             if (!check_body(message.text())) board_->complaints.add("subscriber: message changed");
         }
-        if (!lossy) board_->read[self][heading->producer] = heading->number + 1;
+        if (lossy) continue;
+        Reading& reading = board_->readings[self];
+        if (reading.next[heading->producer] == 0) {
+            reading.first[heading->producer] = heading->number;
+        }
+        reading.next[heading->producer] = heading->number + 1;
     }
 }
 
@@ -385,7 +408,7 @@ void Schedule::collect_letters() {
         for (unsigned i = 0; i < plan_.groups.size(); ++i) {
             if (plan_.groups[i].name != origin->group) continue;
             board_->fates[i][heading->producer][heading->number].dead_letters += 1;
-            board_->note_seen(heading->producer, heading->number);
+            board_->note_seen(heading->producer, heading->number, place_of(origin->position));
         }
     }
 }
@@ -393,6 +416,7 @@ void Schedule::collect_letters() {
 void Schedule::check_conservation() {
     std::uint64_t least = 0;
     std::uint64_t most = 0;
+    std::array<std::uint64_t, most_groups> dropped_at_least{};
     for (unsigned producer = 0; producer < producers_started_; ++producer) {
         const std::uint32_t finished = board_->outputs[producer].finished;
         const std::uint32_t begun = board_->outputs[producer].begun;
@@ -407,13 +431,17 @@ void Schedule::check_conservation() {
             const GroupPlan& plan = plan_.groups[i];
             for (std::uint32_t number = 0; number < published; ++number) {
                 const Fate& fate = board_->fates[i][producer][number];
-                const bool dropped =
+                const bool may_be_dropped =
                     plan.options.max_attempts != 0 && plan.options.dead_letter.empty() &&
                     fate.count(Fate::delivered) + board_->kills[i] >= plan.options.max_attempts;
                 const bool settled = fate.count(Fate::ack_ok) != 0 || fate.maybe_acked() ||
                                      fate.count(Fate::reject_ok) != 0 || fate.maybe_rejected() ||
-                                     fate.dead_letters != 0 || dropped;
-                if (!settled) {
+                                     fate.dead_letters != 0;
+                const bool rejected = fate.count(Fate::reject_ok) != 0;
+                if (plan.options.dead_letter.empty() && (rejected || !settled)) {
+                    ++dropped_at_least[i];
+                }
+                if (!settled && !may_be_dropped) {
                     board_->complaints.add(
                         "group %u: message %u.%u is lost (%u sent, %u published; "
                         "delivered %u times)",
@@ -443,8 +471,16 @@ void Schedule::check_conservation() {
                                static_cast<unsigned long long>(least),
                                static_cast<unsigned long long>(most));
     }
-    for (const GroupPlan& plan : plan_.groups) {
+    for (unsigned i = 0; i < plan_.groups.size(); ++i) {
+        const GroupPlan& plan = plan_.groups[i];
         const GroupReport& group = *report.find_group(plan.name);
+        // A member that is killed while it drops a message may not have counted it.
+        if (dropped_at_least[i] > group.dropped + board_->kills[i]) {
+            board_->complaints.add(
+                "group %s: %llu messages are lost if they were not dropped, %llu were; %u kills",
+                plan.name.c_str(), static_cast<unsigned long long>(dropped_at_least[i]),
+                static_cast<unsigned long long>(group.dropped), board_->kills[i].load());
+        }
         if (group.settled != report.tail - group.start) {
             board_->complaints.add("group %s: %llu positions settled of %llu", plan.name.c_str(),
                                    static_cast<unsigned long long>(group.settled),
@@ -453,7 +489,8 @@ void Schedule::check_conservation() {
     }
 }
 
-/// Subscribers that lived to see the end have read everything.
+/// Subscribers that lived to see the end have read everything from their start on. Where a message
+/// stood is known of all that some reader got, and each group gets all of them.
 void Schedule::check_subscribers() {
     auto channel = Channel<>::open(name_);
     if (const auto closed = channel.close(20s); !closed) {
@@ -464,11 +501,17 @@ void Schedule::check_subscribers() {
         if (process.kind != Kind::subscriber && process.kind != Kind::lossy) continue;
         await_end(process);
         if (process.kind == Kind::lossy) continue;
+        const Reading& reading = board_->readings[process.number];
         for (unsigned producer = 0; producer < producers_started_; ++producer) {
-            const std::uint32_t read = board_->read[process.number][producer];
-            if (read != 0 && read < board_->seen[producer]) {
-                board_->complaints.add("subscriber ended after message %u.%u, %u were published",
-                                       producer, read - 1, board_->seen[producer].load());
+            for (std::uint32_t number = 0; number < board_->seen[producer]; ++number) {
+                const std::uint32_t place = board_->places[producer][number];
+                if (place == 0 || place - 1 < reading.begin) continue;
+                if (number >= reading.first[producer] && number < reading.next[producer]) continue;
+                board_->complaints.add(
+                    "a subscriber from place %llu on did not get message %u.%u at place %u; it got "
+                    "%u to %u of that producer",
+                    static_cast<unsigned long long>(reading.begin.load()), producer, number,
+                    place - 1, reading.first[producer].load(), reading.next[producer].load());
             }
         }
     }
