@@ -855,7 +855,8 @@ TEST(DamagedObject, WithManyRandomBytesCanBeInspectedOrIsAnError) {
             current->bit = static_cast<std::uint64_t>(round);
             ::alarm(10);
             std::vector<std::pair<std::uint64_t, unsigned char>> before;
-            for (std::uint64_t i = 0; i < 1 + random() % 40; ++i) {
+            const std::uint64_t damages = 1 + random() % 40;
+            for (std::uint64_t i = 0; i < damages; ++i) {
                 const Area& area = areas[random() % areas.size()];
                 // The preamble is nearly always refused: mostly leave it alone.
                 std::uint64_t offset = area.offset + random() % area.size;

@@ -225,7 +225,8 @@ Session::Session(Bytes& input)
       channel_(Channel<>::create(name_, options_)),
       letters_channel_(Channel<>::create(
           letters_name_,
-          {.capacity = 64, .region_size = 8192, .max_participants = 10, .max_groups = 1})),
+          // Room for all that one look may bury: they are compared after it.
+          {.capacity = 64, .region_size = 256 << 10, .max_participants = 10, .max_groups = 1})),
       first_(options_.first_position),
       capacity_(options_.capacity),
       step_(std::max<std::int64_t>(1, capacity_ / 16)) {
@@ -353,7 +354,8 @@ void Session::send(Sender& sender) {
 void Session::send_batch(Sender& sender) {
     if (!sender.producer) return;
     std::vector<std::string> bodies;
-    for (unsigned i = 0; i < 1 + input_.below(6); ++i)
+    const unsigned count = 1 + input_.below(6);
+    for (unsigned i = 0; i < count; ++i)
         bodies.push_back(new_body(input_.below(options_.inline_size + 1)));
     const std::vector<std::string_view> items(bodies.begin(), bodies.end());
     const auto result = input_.flip() ? sender.producer->try_send_batch(items)

@@ -67,7 +67,8 @@ bool produce(Producer<>& producer, std::uint32_t id, const ChannelOptions& chann
     const auto way = below(random, 8);
     if (way == 0) {
         std::vector<std::string> bodies;
-        for (std::uint32_t i = 0; i < 1 + below(random, 6); ++i)
+        const auto count = 1 + static_cast<std::uint32_t>(below(random, 6));
+        for (std::uint32_t i = 0; i < count; ++i)
             bodies.push_back(make(number + i));
         const std::vector<std::string_view> items(bodies.begin(), bodies.end());
         output.begun = number + static_cast<std::uint32_t>(items.size());
