@@ -28,6 +28,7 @@
 #include "ipc/protocol/registry.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/support/shared_value.hpp"
 #include "tests/support/torn.hpp"
 
@@ -842,14 +843,13 @@ TEST(DamagedObject, WithAnySingleBitFlippedCanBeInspectedOrIsAnError) {
 }
 
 TEST(DamagedObject, WithManyRandomBytesCanBeInspectedOrIsAnError) {
-    const std::uint64_t seed = std::random_device{}();
-    RecordProperty("seed", std::to_string(seed));
+    const Seed seed;
     const ChannelName name;
     const BusyChannel busy(name);
     const auto areas = areas_of(name);
     const SharedValue<Flip> current;
     Child child([&] {
-        std::mt19937_64 random(seed);
+        std::mt19937_64 random(seed.value);
         const Surgeon surgeon(name);
         for (int round = 0; round < 3000; ++round) {
             current->bit = static_cast<std::uint64_t>(round);
@@ -873,7 +873,7 @@ TEST(DamagedObject, WithManyRandomBytesCanBeInspectedOrIsAnError) {
                 surgeon.put(before[i].first, before[i].second);
         }
     });
-    EXPECT_EQ(child.wait(), 0) << "seed " << seed << ", round " << current->bit;
+    EXPECT_EQ(child.wait(), 0) << "round " << current->bit;
 }
 
 TEST(DamagedObject, TruncatedAnywhereIsAnError) {

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/own_directory.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/support/shell.hpp"
 
 namespace ipc::fuzz {
@@ -45,9 +46,8 @@ TEST_P(Fuzzers, FindNothingInTheInputsKept) {
 }
 
 TEST_P(Fuzzers, FindNothingInRandomInputs) {
-    const std::uint64_t first = std::random_device{}();
-    RecordProperty("first_seed", std::to_string(first));
-    for (std::uint64_t seed = first; seed < first + 100; ++seed) {
+    const test::Seed first;
+    for (std::uint64_t seed = first.value; seed < first.value + 100; ++seed) {
         std::mt19937_64 random(seed);
         std::vector<std::uint8_t> bytes(random() % 400);
         for (std::uint8_t& byte : bytes)

@@ -18,6 +18,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/format/histogram.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/support/shell.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/table.hpp"
@@ -377,9 +378,8 @@ TEST_F(RecordTest, NoticesEveryDamagedByte) {
         writer.add(full_snapshot());
     }
     const std::string text = read_file(path());
-    const auto seed = std::random_device{}();
-    SCOPED_TRACE("seed " + std::to_string(seed));
-    std::mt19937 random(seed);
+    const test::Seed seed;
+    std::mt19937_64 random(seed.value);
     for (int i = 0; i < 200; ++i) {
         std::string damaged = text;
         char& byte = damaged[random() % damaged.size()];

@@ -3,17 +3,17 @@
 #include "tests/support/schedule.hpp"
 
 #include <cstdint>
-#include <random>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/seed.hpp"
 
 namespace ipc::test {
 namespace {
 
 TEST(RandomSchedules, LoseNoMessageAndRepeatNoneUnannounced) {
-    const std::uint64_t first = std::random_device{}();
-    RecordProperty("first_seed", std::to_string(first));
-    for (std::uint64_t seed = first; seed < first + 30; ++seed) {
+    const Seed first;
+    for (std::uint64_t seed = first.value; seed < first.value + 30; ++seed) {
         ASSERT_EQ(run_schedule(seed), "") << "seed " << seed;
     }
 }

@@ -25,6 +25,7 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/own_directory.hpp"
+#include "tests/support/seed.hpp"
 #include "tests/support/shared_value.hpp"
 #include "tests/support/torn.hpp"
 
@@ -87,12 +88,6 @@ private:
     int count_ = 0;
 };
 
-std::uint64_t seed_of_this_run() {
-    const std::uint64_t seed = std::random_device{}();
-    ::testing::Test::RecordProperty("seed", std::to_string(seed));
-    return seed;
-}
-
 TEST(Creation, RacedBySixteenMakesOneChannel) {
     for (int round = 0; round < 20; ++round) {
         SCOPED_TRACE(round);
@@ -132,12 +127,12 @@ TEST(Creation, RacedBySixteenMakesOneChannel) {
 }
 
 TEST(Creation, RacedBySixteenAndKilledAtRandomLeavesNoChannelOrAWholeOne) {
-    const std::uint64_t seed = seed_of_this_run();
-    std::mt19937_64 random(seed);
+    const Seed seed;
+    std::mt19937_64 random(seed.value);
     int whole = 0;
     const int rounds = 60;
     for (int round = 0; round < rounds; ++round) {
-        SCOPED_TRACE("seed " + std::to_string(seed) + " round " + std::to_string(round));
+        SCOPED_TRACE(round);
         const ChannelName name;
         const SharedValue<StartLine> line;
         std::vector<Child> children;
@@ -179,7 +174,8 @@ TEST(Creation, RacedBySixteenAndKilledAtRandomLeavesNoChannelOrAWholeOne) {
 }
 
 TEST(Creation, KilledAtAnyMomentLeavesNoChannelOrAWholeOne) {
-    std::mt19937_64 random(seed_of_this_run());
+    const Seed seed;
+    std::mt19937_64 random(seed.value);
     for (int round = 0; round < 150; ++round) {
         SCOPED_TRACE(round);
         const ChannelName name;
@@ -202,8 +198,8 @@ TEST(Creation, KilledAtAnyMomentLeavesNoChannelOrAWholeOne) {
 }
 
 TEST(Storm, OfAttachingAndLeavingAndKillsLeavesTheChannelWhole) {
-    const std::uint64_t seed = seed_of_this_run();
-    std::mt19937_64 random(seed);
+    const Seed seed;
+    std::mt19937_64 random(seed.value);
     const ChannelName name;
     const SharedValue<StartLine> line;
     auto channel = Channel<>::create(
@@ -254,7 +250,7 @@ TEST(Storm, OfAttachingAndLeavingAndKillsLeavesTheChannelWhole) {
     for (int i = 0; i < 300; ++i) {
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 5000));
         const std::size_t chosen = random() % children.size();
-        ASSERT_TRUE(children[chosen].is_running()) << "a process failed; seed " << seed;
+        ASSERT_TRUE(children[chosen].is_running()) << "a process failed";
         children[chosen].kill();
         std::vector<Child> rest;
         for (std::size_t k = 0; k < children.size(); ++k) {
@@ -348,13 +344,13 @@ TEST(RegistryLock, HeldByAStoppedProcessIsAnErrorAfterItsDeadlineAndTrafficGoesO
 }
 
 TEST(Removal, RacingOpenAttachAndTrafficGivesEitherAWorkingHandleOrAnError) {
-    const std::uint64_t seed = seed_of_this_run();
+    const Seed seed;
     const ChannelName name;
     const SharedValue<StartLine> line;
     std::vector<Child> children;
     for (int i = 0; i < 4; ++i) {
         children.emplace_back([&, i] {
-            std::mt19937_64 own(seed + static_cast<std::uint64_t>(i));
+            std::mt19937_64 own(seed.value + static_cast<std::uint64_t>(i));
             while (!line->stop) {
                 try {
                     auto channel = Channel<>::open_or_create(name, {.capacity = 8});
@@ -376,14 +372,14 @@ TEST(Removal, RacingOpenAttachAndTrafficGivesEitherAWorkingHandleOrAnError) {
         });
     }
     int removed = 0;
-    std::mt19937_64 random(seed);
+    std::mt19937_64 random(seed.value);
     for (int i = 0; i < 300; ++i) {
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 3000));
         if (remove(name)) ++removed;
     }
     line->stop = true;
     for (Child& child : children)
-        EXPECT_EQ(child.wait(), 0) << "seed " << seed;
+        EXPECT_EQ(child.wait(), 0);
     EXPECT_GT(removed, 50);
     EXPECT_GT(line->done, 10);
     remove(name);
@@ -391,7 +387,8 @@ TEST(Removal, RacingOpenAttachAndTrafficGivesEitherAWorkingHandleOrAnError) {
 }
 
 TEST(Removal, KilledAtRandomLeavesNoChannelOrAWholeOne) {
-    std::mt19937_64 random(seed_of_this_run());
+    const Seed seed;
+    std::mt19937_64 random(seed.value);
     for (int round = 0; round < 150; ++round) {
         SCOPED_TRACE(round);
         const ChannelName name;
