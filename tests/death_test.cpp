@@ -1388,7 +1388,7 @@ TEST(DeathOfACloser, AllMembersOfALargeGroupLearnOfTheEnd) {
     ASSERT_EQ(closer.wait(), 128 + SIGKILL);
     const auto closed = os::now();
     for (Child& member : members)
-        EXPECT_EQ(member.wait(), 0);
+        EXPECT_EQ(member.wait_for(20), 0);
     EXPECT_LT(os::now() - closed, 2 * protocol::slow_tick);
 }
 

@@ -102,7 +102,7 @@ TEST(ExclusiveProducer, EverySubscriberSeesEveryMessageInOrderUnderLoad) {
         std::vector<Consumer<>> subscribers;
         subscribers.push_back(channel.subscribe());
         subscribers.push_back(channel.subscribe());
-        std::vector<std::thread> reading;
+        std::vector<std::jthread> reading;  // joined also when sending fails
         reading.reserve(64);
         for (auto& subscriber : subscribers) {
             reading.emplace_back([&subscriber, messages] {
@@ -118,12 +118,12 @@ TEST(ExclusiveProducer, EverySubscriberSeesEveryMessageInOrderUnderLoad) {
             });
         }
         auto producer = channel.exclusive_producer();
-        for (int i = 0; i < messages; ++i)
-            ASSERT_TRUE(producer.send(std::to_string(i) +
-                                      std::string(static_cast<std::size_t>(i % 60), '.')));
+        // A reader that failed gates for ever.
+        for (int i = 0; i < messages; ++i) {
+            ASSERT_TRUE(producer.send_for(
+                std::to_string(i) + std::string(static_cast<std::size_t>(i % 60), '.'), 20s));
+        }
         EXPECT_TRUE(producer.close());
-        for (auto& thread : reading)
-            thread.join();
     }
 }
 

@@ -295,8 +295,15 @@ TEST(Membarrier, HeavyBarrierInOneProcessFencesAnother) {
         shared->other.store(round, std::memory_order_relaxed);
         ASSERT_TRUE(heavy_barrier());
         seen_by_sleeper[round] = shared->word.load(std::memory_order_relaxed);
-        while (shared->word.load(std::memory_order_acquire) != round)
+        // Looks at the clock seldom: the rounds are to be short.
+        const auto patience = Deadline::after(20s);
+        for (std::uint32_t looks = 1; shared->word.load(std::memory_order_acquire) != round;
+             ++looks) {
             cpu_relax();
+            if (looks % 4096 == 0) {
+                ASSERT_FALSE(patience.passed()) << "the publisher is gone";
+            }
+        }
     }
     publisher.kill();
     // What the last round's publisher saw may not have been noted when it was killed.

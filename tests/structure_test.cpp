@@ -45,6 +45,15 @@ struct StartLine {
     std::atomic<std::uint64_t> channel_id{0};
 };
 
+/// Spins, so as to see it at once; false when that takes longer than any child does.
+bool is_set_soon(const std::atomic<int>& flag) {
+    const auto end = std::chrono::steady_clock::now() + 20s;
+    while (flag == 0) {
+        if (std::chrono::steady_clock::now() > end) return false;
+    }
+    return true;
+}
+
 bool exists(const std::string& name) {
     const auto names = list();
     return std::find(names.begin(), names.end(), name) != names.end();
@@ -185,8 +194,7 @@ TEST(Creation, KilledAtAnyMomentLeavesNoChannelOrAWholeOne) {
             auto channel = Channel<>::create(name, {.capacity = 4096});
             wait_for_the_end();
         });
-        while (line->ready == 0) {
-        }
+        ASSERT_TRUE(is_set_soon(line->ready));
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 1500));
         child.kill();
         if (exists(name)) {
@@ -399,8 +407,7 @@ TEST(Removal, KilledAtRandomLeavesNoChannelOrAWholeOne) {
             (void)remove(name);
             wait_for_the_end();
         });
-        while (line->ready == 0) {
-        }
+        ASSERT_TRUE(is_set_soon(line->ready));
         std::this_thread::sleep_for(std::chrono::microseconds(random() % 250));
         remover.kill();
         auto again = Channel<>::open_or_create(name);
