@@ -28,6 +28,7 @@
 
 #include "ipc/ipc.hpp"
 #include "ipc/os/clock.hpp"
+#include "ipc/protocol/dead_letter.hpp"
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sentinel.hpp"
@@ -354,25 +355,46 @@ TEST(DeathOfAMember, ADeadLetterCopiedButNotSettledIsCopiedAgain) {
     const ChannelName target("target");
     auto channel = Channel<>::create(name);
     auto letters = Channel<>::create(target).join("letters", {.from = Start::earliest()});
-    ASSERT_TRUE(channel.producer().send("bad"));
+    const Position sent = channel.producer().send("bad").position();
     GroupOptions options = manual;
     options.dead_letter = target;
     Child child([&] {
         auto member = Channel<>::open(name).join("workers", options);
         auto message = member.receive_for(10s);
-        // The word turns dead-pending in this member's name; then it dies.
+        require(static_cast<bool>(message), "received");
+        // As in a burial: the word turns dead-pending in this member's name, the copy is sent; then
+        // it dies.
         auto memory = memory_of(name);
-        auto& word = memory->lease(0, 0);
+        auto& word = memory->lease(0, message.position());
         const format::Lease lease{word.load()};
         word = lease.to(format::LeaseState::dead_rejected, lease.attempt(), lease.member()).bits;
+        protocol::DeadLetterSink sink(*memory, "workers", target);
+        require(sink.open(), "the target is there");
+        require(sink.publish(message.bytes(), message.position(), message.attempt(),
+                             protocol::DeadLetterReason::rejected) == Status::ok,
+                "copied");
         die();
     });
     ASSERT_EQ(child.wait(), 128 + SIGKILL);
+    EXPECT_EQ(inspect(target).tail, 1U);
     auto member = channel.join("workers", options);
-    EXPECT_EQ(member.receive_for(200ms).status(), Status::timed_out);
-    auto letter = letters.receive_for(10s);
-    ASSERT_TRUE(letter);
-    EXPECT_EQ(letter.text(), "bad");
+    EXPECT_TRUE(eventually([&] {
+        EXPECT_EQ(member.receive_for(50ms).status(), Status::timed_out);
+        return inspect(name).find_group("workers")->settled == 1;
+    }));
+    EXPECT_EQ(inspect(name).find_group("workers")->dead_pending, 0U);
+    for (int copy = 0; copy < 2; ++copy) {
+        auto letter = letters.receive_for(10s);
+        ASSERT_TRUE(letter) << copy;
+        EXPECT_EQ(letter.text(), "bad");
+        ASSERT_TRUE(letter.origin());
+        EXPECT_EQ(letter.origin()->channel, name.str());
+        EXPECT_EQ(letter.origin()->group, "workers");
+        EXPECT_EQ(letter.origin()->position, sent);
+        EXPECT_EQ(letter.origin()->attempts, 1U);
+        EXPECT_EQ(letter.origin()->reason, "rejected");
+    }
+    EXPECT_EQ(letters.try_receive().status(), Status::empty);
 }
 
 TEST(DeathOfAMember, WhatOthersSettledBehindItsLeaseStaysSettled) {
@@ -1433,30 +1455,6 @@ TEST(DeathOfARemover, AllMembersOfALargeGroupLearnOfItsEndAtTheNextTick) {
 }
 
 TEST(DeathOfASentinel, ABusyMemberLooksAfterTheDeadInstead) {
-    const ChannelName name;
-    auto channel = Channel<>::create(name);
-    { auto group = channel.join("workers", manual); }
-    auto producer = channel.producer();
-    ASSERT_TRUE(producer.send("held"));
-    const SharedValue<Progress> held;
-    const SharedValue<Progress> parked;
-    Child holder = start_holder(name, "workers", held);
-    ASSERT_TRUE(reaches(held, 2));
-    Child sentinel = start_receiver(name, "workers", parked);
-    ASSERT_TRUE(eventually([&] { return is_parked(name, sentinel.pid()); }));
-    sentinel.kill();
-    holder.kill();
-    auto member = channel.join("workers", manual);  // which may recover leases of the dead
-    bool found = false;
-    const auto poll = [&] {
-        auto message = member.try_receive();
-        if (message) found |= message.text() == "held";
-        return found;
-    };
-    EXPECT_TRUE(eventually(poll, 10));
-}
-
-TEST(DeathOfASentinel, ABusyMemberThatWasThereBeforeLooksAfterTheDeadInstead) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
     auto member = channel.join("workers", manual);
