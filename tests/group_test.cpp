@@ -215,6 +215,22 @@ TEST(Group, AMessageThatOutlivesItsConsumerKeepsTheMembership) {
     EXPECT_EQ(inspect(name).find_group("workers"), nullptr);
 }
 
+TEST(Group, ItsEntryIsUsedAgainOnlyWhenNoMemberOfTheFormerGroupLives) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.max_groups = 1});
+    std::optional<Consumer<>> former(channel.join("workers"));
+    channel.remove_group("workers");
+    std::string what;
+    EXPECT_EQ(refusal([&] { (void)channel.join("workers"); }, &what), Errc::limit_reached);
+    EXPECT_TRUE(contains(what, "group entries")) << what;
+    EXPECT_EQ(former->try_receive().status(), Status::removed);
+    EXPECT_EQ(refusal([&] { (void)channel.join("others"); }), Errc::limit_reached);
+    former.reset();
+    auto member = channel.join("others");
+    EXPECT_TRUE(channel.producer().send("x"));
+    EXPECT_EQ(member.try_receive().text(), "x");
+}
+
 TEST(Group, AReliableOneMakesProducersWaitUntilItIsDoneWithTheOldest) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 4});
@@ -967,17 +983,26 @@ TEST(LeaseLimit, HeldTellsBeforeAnybodyElseHasTheMessage) {
 }
 
 TEST(LeaseLimit, RenewingKeepsTheMessage) {
-    LimitedLeases leases(1s);
-    auto other = leases.another_member();
-    auto message = leases.member->receive();
-    const auto start = Clock::now();
-    while (Clock::now() - start < 2500ms) {
-        ASSERT_TRUE(message.renew());
-        ASSERT_EQ(other.receive_for(100ms).status(), Status::timed_out);
+    // A process that was off its processor for too long says nothing.
+    for (int attempt = 0; attempt < 5; ++attempt) {
+        LimitedLeases leases(1s);
+        auto other = leases.another_member();
+        auto message = leases.member->receive();
+        auto renewed = Clock::now();
+        const auto end = renewed + 2500ms;
+        bool kept = true;
+        while (kept && Clock::now() < end) {
+            const auto before = Clock::now();
+            kept = static_cast<bool>(message.renew());
+            if (kept) renewed = before;
+            kept = kept && other.receive_for(100ms).status() == Status::timed_out;
+        }
+        kept = kept && message.held() && static_cast<bool>(message.ack()) &&
+               report_of(leases.name, "workers").expired == 0;
+        if (kept) return;
+        ASSERT_GE(Clock::now() - renewed, 900ms) << "lost though it was renewed";
     }
-    EXPECT_TRUE(message.held());
-    EXPECT_TRUE(message.ack());
-    EXPECT_EQ(report_of(leases.name, "workers").expired, 0U);
+    GTEST_SKIP() << "the machine is too busy";
 }
 
 TEST(LeaseLimit, AMessageThatWasRenewedIsLostToNoSweepThatFoundItExpiredBefore) {
