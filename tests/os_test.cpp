@@ -32,6 +32,9 @@
 #include "ipc/os/process.hpp"
 #include "ipc/os/processor.hpp"
 #include "ipc/os/shared_object.hpp"
+#include "tests/support/child.hpp"
+#include "tests/support/shared_value.hpp"
+#include "tests/support/torn.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define IPC_TEST_SANITIZED
@@ -46,45 +49,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
+using test::Child;
+using test::eventually;
+using test::SharedValue;
+using test::wait_for_the_end;
+
 constexpr std::uint32_t all_bits = ~0U;
 
-/// A forked process that runs `body` and exits with what that returns. Killed when it goes out of
-/// scope, so that a failed test leaves no process behind.
-class Child {
-public:
-    explicit Child(const std::function<int()>& body) : pid_(::fork()) {
-        if (pid_ == 0) ::_exit(body());
-    }
-    Child(const Child&) = delete;
-    Child& operator=(const Child&) = delete;
-    ~Child() { kill(); }
-
-    pid_t pid() const { return pid_; }
-    void kill() {
-        if (pid_ <= 0) return;
-        ::kill(pid_, SIGKILL);
-        exit_code();
-    }
-    /// Waits for the end; -1 when a signal ended the child.
-    int exit_code() {
-        int status = 0;
-        while (::waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
-        }
-        pid_ = -1;
-        return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    }
-
-private:
-    pid_t pid_;
-};
-
-template <typename Condition>
-bool eventually(Condition condition, std::chrono::nanoseconds patience = 10s) {
-    for (const auto deadline = Deadline::after(patience); !condition();) {
-        if (deadline.passed()) return false;
-        std::this_thread::sleep_for(200us);
-    }
-    return true;
+/// A child that exits with what `body` returns.
+test::Child start(const std::function<int()>& body) {
+    return test::Child([&body] { ::_exit(body()); });
 }
 
 /// What the processes of one test share.
@@ -93,21 +67,6 @@ struct Shared {
     std::atomic<std::uint32_t> step{0};
     std::atomic<std::uint32_t> other{0};
     std::atomic<std::int32_t> pid{0};
-};
-
-class SharedState {
-public:
-    SharedState() {
-        const TransientDescriptor object = create_unnamed(0600);
-        set_size(object.get(), 4096);
-        mapping_ = Mapping::map(object.get(), 0, 4096, true, {});
-        state_ = new (mapping_.data()) Shared;
-    }
-    Shared* operator->() const { return state_; }
-
-private:
-    Mapping mapping_;
-    Shared* state_;
 };
 
 /// A named object that the test may create; gone after it.
@@ -135,13 +94,6 @@ public:
 
 bool is_open(int descriptor) {
     return ::fcntl(descriptor, F_GETFD) >= 0;
-}
-
-/// For children that somebody else ends; on their own they end soon enough to block no test run.
-void wait_for_ever() {
-    ::alarm(60);
-    for (;;)
-        ::pause();
 }
 
 // ---------------------------------------------------------------------------------------- clock
@@ -187,8 +139,8 @@ TEST(Clock, ThereIsNoSpinBudgetOnOneProcessor) {
 // ---------------------------------------------------------------------------------------- futex
 
 TEST(Futex, WakeReachesAnotherProcess) {
-    const SharedState shared;
-    Child sleeper([&] {
+    const SharedValue<Shared> shared;
+    Child sleeper = start([&] {
         while (shared->word.load() == 0)
             futex_wait(shared->word, 0, Deadline::never(), all_bits);
         return 7;
@@ -196,18 +148,18 @@ TEST(Futex, WakeReachesAnotherProcess) {
     ASSERT_TRUE(eventually([&] { return process_state(sleeper.pid()) == 'S'; }));
     shared->word = 1;
     futex_wake(shared->word, INT_MAX, all_bits);
-    EXPECT_EQ(sleeper.exit_code(), 7);
+    EXPECT_EQ(sleeper.wait(), 7);
 }
 
 TEST(Futex, WakesOnlyWhoseBitsMeetAndCountsThem) {
-    const SharedState shared;
-    Child sleeper([&] {
+    const SharedValue<Shared> shared;
+    Child sleeper = start([&] {
         return futex_wait(shared->word, 0, Deadline::after(20s), 2U) == FutexResult::woken ? 0 : 1;
     });
     ASSERT_TRUE(eventually([&] { return process_state(sleeper.pid()) == 'S'; }));
     EXPECT_EQ(futex_wake(shared->word, INT_MAX, 4U), 0);
     EXPECT_TRUE(eventually([&] { return futex_wake(shared->word, INT_MAX, 2U) == 1; }));
-    EXPECT_EQ(sleeper.exit_code(), 0);
+    EXPECT_EQ(sleeper.wait(), 0);
 }
 
 TEST(Futex, DoesNotSleepOnAChangedWord) {
@@ -227,8 +179,8 @@ TEST(Futex, SleepEndsAtItsDeadlineAndNotBefore) {
 TEST(Futex, ASignalHandlerEndsTheSleepHoweverItWasInstalled) {
     for (const int flags : {0, SA_RESTART}) {
         for (const bool limited : {false, true}) {
-            const SharedState shared;
-            Child sleeper([&] {
+            const SharedValue<Shared> shared;
+            Child sleeper = start([&] {
                 struct sigaction action = {};
                 action.sa_handler = [](int) {};
                 action.sa_flags = flags;
@@ -241,7 +193,7 @@ TEST(Futex, ASignalHandlerEndsTheSleepHoweverItWasInstalled) {
             ASSERT_TRUE(eventually(
                 [&] { return shared->step == 1 && process_state(sleeper.pid()) == 'S'; }));
             ::kill(sleeper.pid(), SIGUSR1);
-            EXPECT_EQ(sleeper.exit_code(), 0) << flags << limited;
+            EXPECT_EQ(sleeper.wait(), 0) << flags << limited;
         }
     }
 }
@@ -268,8 +220,8 @@ TEST(Membarrier, HeavyBarrierInOneProcessFencesAnother) {
     std::vector<std::uint32_t> seen_by_sleeper(most_rounds + 1);
 
     // `word` is the message, `other` the announcement; `step` starts each round.
-    const SharedState shared;
-    Child publisher([&] {
+    const SharedValue<Shared> shared;
+    Child publisher = start([&] {
         if (!register_for_barrier()) return 1;
         shared->pid = ::getpid();
         for (std::uint32_t round = 1; round <= most_rounds; ++round) {
@@ -333,11 +285,11 @@ TEST(Fork, OnlyTheChildSeesANewGeneration) {
     watch_forks();
     watch_forks();
     const std::uint32_t before = fork_generation();
-    Child child([&] {
-        Child grandchild([&] { return fork_generation() == before + 2 ? 0 : 1; });
-        return fork_generation() == before + 1 ? grandchild.exit_code() : 2;
+    Child child = start([&] {
+        Child grandchild = start([&] { return fork_generation() == before + 2 ? 0 : 1; });
+        return fork_generation() == before + 1 ? grandchild.wait() : 2;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
     EXPECT_EQ(fork_generation(), before);
 }
 
@@ -345,7 +297,7 @@ TEST(Fork, AChildKeepsNoTransientDescriptorAndClosesNothingElse) {
     auto object = create_unnamed(0600);
     const int number = object.get();
     ASSERT_TRUE(is_open(number));
-    Child child([&] {
+    Child child = start([&] {
         if (is_open(number) || object) return 1;
         if (::open("/dev/null", O_RDONLY) != number) return 2;
         object.reset();
@@ -353,7 +305,7 @@ TEST(Fork, AChildKeepsNoTransientDescriptorAndClosesNothingElse) {
         const auto own = create_unnamed(0600);
         return own && is_open(own.get()) ? 0 : 4;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
     EXPECT_TRUE(is_open(number));
     TransientDescriptor moved = std::move(object);
     EXPECT_EQ(moved.get(), number);
@@ -380,8 +332,8 @@ TEST(Lock, ExcludesOthersInThisProcessAndElsewhereUntilReleased) {
     EXPECT_TRUE(object.try_hold(4));
     EXPECT_TRUE(object.is_held(3));
     EXPECT_FALSE(object.is_held(4));
-    Child other([&] { return !object.try_hold(3) && object.is_held(3) ? 0 : 1; });
-    EXPECT_EQ(other.exit_code(), 0);
+    Child other = start([&] { return !object.try_hold(3) && object.is_held(3) ? 0 : 1; });
+    EXPECT_EQ(other.wait(), 0);
     HeldLock moved = std::move(lock);
     EXPECT_FALSE(lock);  // NOLINT(bugprone-use-after-move)
     EXPECT_TRUE(moved);
@@ -405,12 +357,11 @@ TEST(Lock, ProbingTakesNothingAndSeesThroughReadOnlyOpens) {
 TEST(Lock, DiesWithItsHolder) {
     const Named object;
     object.create();
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     Child holder([&] {
         const HeldLock lock = object.try_hold(0);
         shared->step = lock ? 1 : 2;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->step == 1; }));
     EXPECT_TRUE(object.is_held(0));
@@ -424,8 +375,8 @@ TEST(Lock, DiesWithItsHolder) {
 TEST(Lock, EndsWhenItsHolderExecutesAnotherProgram) {
     const Named object;
     object.create();
-    const SharedState shared;
-    Child holder([&] {
+    const SharedValue<Shared> shared;
+    Child holder = start([&] {
         const HeldLock lock = object.try_hold(0);
         shared->step = 1;
         while (shared->step != 2)
@@ -443,7 +394,7 @@ TEST(Lock, EndsWhenItsHolderExecutesAnotherProgram) {
 TEST(Lock, SurvivesTheClosingOfAllDescriptors) {
     const Named object;
     object.create();
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     Child holder([&] {
         const HeldLock lock = object.try_hold(0);
         for (int descriptor = 0; descriptor < 256; ++descriptor)
@@ -451,8 +402,7 @@ TEST(Lock, SurvivesTheClosingOfAllDescriptors) {
         // Open and close again: that would lose a lock of the traditional kind.
         ::close(::open(("/dev/shm/" + object.name).c_str(), O_RDWR));
         shared->step = 1;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->step == 1; }));
     EXPECT_TRUE(object.is_held(0));
@@ -461,17 +411,16 @@ TEST(Lock, SurvivesTheClosingOfAllDescriptors) {
 TEST(Lock, IsNotInheritedByAForkedChild) {
     const Named object;
     object.create();
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     Child holder([&] {
         const HeldLock lock = object.try_hold(0);
         if (::fork() == 0) {
             shared->other = lock ? 1 : 2;
             shared->pid = ::getpid();
-            wait_for_ever();
+            wait_for_the_end();
         }
         shared->step = 1;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->pid != 0 && shared->step == 1; }));
     EXPECT_EQ(shared->other, 2U) << "the child's copy is empty";
@@ -486,11 +435,11 @@ TEST(Lock, AChildsCopyReleasesNothing) {
     const Named object;
     object.create();
     HeldLock lock = object.try_hold(0);
-    Child child([&] {
+    Child child = start([&] {
         lock.release();
         return object.is_held(0) ? 0 : 1;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
     EXPECT_TRUE(object.is_held(0));
     EXPECT_TRUE(lock);
 }
@@ -504,7 +453,7 @@ TEST(Lock, ForkingAtAnyMomentLeavesNoLockBehind) {
         // The children live on, as one that kept a lock has to be caught with it.
         while (!stop && children.size() < 400) {
             const pid_t pid = ::fork();
-            if (pid == 0) wait_for_ever();
+            if (pid == 0) wait_for_the_end();
             if (pid > 0) children.push_back(pid);
         }
         stop = true;
@@ -529,12 +478,11 @@ TEST(Lock, ForkingAtAnyMomentLeavesNoLockBehind) {
 TEST(Lock, WaitingEndsWithTheHolderOrAtTheDeadline) {
     const Named object;
     object.create();
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     Child holder([&] {
         const HeldLock lock = object.try_hold(0);
         shared->step = 1;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->step == 1; }));
     const auto opener = [&] { return object.open(); };
@@ -562,8 +510,8 @@ TEST(Lock, NeedsAWritableOpen) {
 
 TEST(SharedObject, CreationIsAllOrNothing) {
     const Named object;
-    const SharedState shared;
-    Child creator([&] {
+    const SharedValue<Shared> shared;
+    Child creator = start([&] {
         const auto descriptor = create_unnamed(0640);
         set_size(descriptor.get(), 12'345);
         shared->step = 1;
@@ -575,20 +523,19 @@ TEST(SharedObject, CreationIsAllOrNothing) {
     EXPECT_FALSE(open_object(object.name, false));
     EXPECT_FALSE(status_of_name(object.name));
     shared->step = 2;
-    EXPECT_EQ(creator.exit_code(), 0);
+    EXPECT_EQ(creator.wait(), 0);
     EXPECT_EQ(status_of(object.open().get()).size, 12'345U);
 }
 
 TEST(SharedObject, AMakerThatDiesLeavesNothing) {
     const std::uint64_t free_before = space().free;
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     constexpr std::uint64_t size = 8 << 20;
     Child creator([&] {
         const auto descriptor = create_unnamed(0600);
         reserve(descriptor.get(), 0, size);
         shared->step = 1;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->step == 1; }));
     creator.kill();
@@ -607,7 +554,7 @@ TEST(SharedObject, ATakenNameIsLeftAlone) {
 
 TEST(SharedObject, CanBeLinkedAfterTheMainThreadEnded) {
     const Named object;
-    Child child([&] {
+    Child child = start([&] {
         std::thread([&] {
             std::this_thread::sleep_for(20ms);
             try {
@@ -619,7 +566,7 @@ TEST(SharedObject, CanBeLinkedAfterTheMainThreadEnded) {
         ::syscall(SYS_exit, 0);  // pthread_exit would unwind through the test's frames
         return 3;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
     EXPECT_TRUE(status_of_name(object.name));
 }
 
@@ -693,7 +640,7 @@ TEST(SharedObject, ReservingExtendsKeepsContentsAndCanBeRepeated) {
 }
 
 TEST(SharedObject, ReservingEndsUnderAStormOfSignals) {
-    Child child([] {
+    Child child = start([] {
         struct sigaction action = {};
         action.sa_handler = [](int) {};
         ::sigaction(SIGALRM, &action, nullptr);
@@ -704,7 +651,7 @@ TEST(SharedObject, ReservingEndsUnderAStormOfSignals) {
         reserve(object.get(), 0, std::uint64_t{64} << 20);
         return 0;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
 }
 
 TEST(SharedObject, AFullDirectoryIsReportedWithNeededAndAvailableBytes) {
@@ -712,7 +659,7 @@ TEST(SharedObject, AFullDirectoryIsReportedWithNeededAndAvailableBytes) {
     ASSERT_NE(::mkdtemp(directory), nullptr);
     constexpr int cannot_mount = 77;
     // The mount is seen by the child alone and ends with it.
-    Child child([&] {
+    Child child = start([&] {
         if (::unshare(CLONE_NEWNS) != 0 ||
             ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
             ::mount("none", directory, "tmpfs", 0, "size=4m") != 0) {
@@ -731,7 +678,7 @@ TEST(SharedObject, AFullDirectoryIsReportedWithNeededAndAvailableBytes) {
             return std::strstr(error.what(), "41943040") != nullptr ? 0 : 5;
         }
     });
-    const int result = child.exit_code();
+    const int result = child.wait();
     ::rmdir(directory);
     if (result == cannot_mount) GTEST_SKIP() << "mounting a small tmpfs needs root";
     EXPECT_EQ(result, 0);
@@ -786,7 +733,7 @@ TEST(SharedObject, TooLittleLockableMemoryIsAnErrorThatNamesTheLimit) {
 #ifdef IPC_TEST_SANITIZED
     GTEST_SKIP() << "sanitizers turn mlock into nothing";
 #endif
-    Child child([] {
+    Child child = start([] {
         const rlimit none{.rlim_cur = 4096, .rlim_max = 4096};
         ::setrlimit(RLIMIT_MEMLOCK, &none);
         const auto object = create_unnamed(0600);
@@ -800,7 +747,7 @@ TEST(SharedObject, TooLittleLockableMemoryIsAnErrorThatNamesTheLimit) {
             return std::strstr(error.what(), "RLIMIT_MEMLOCK is 4096") != nullptr ? 0 : 3;
         }
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
 }
 
 TEST(SharedObject, LivesInTheDirectoryTheEnvironmentNames) {
@@ -822,22 +769,21 @@ TEST(Process, IdentityIsStableAndAChildsOwn) {
     EXPECT_NE(mine.pid_namespace, 0U);
     EXPECT_NE(mine.start_time, 0U);
     EXPECT_EQ(this_process(), mine);
-    Child child([&] {
+    Child child = start([&] {
         const ProcessIdentity own = this_process();
         const bool right = own.pid == ::getpid() && own.pid_namespace == mine.pid_namespace &&
                            own.start_time >= mine.start_time;
         return right ? 0 : 1;
     });
-    EXPECT_EQ(child.exit_code(), 0);
+    EXPECT_EQ(child.wait(), 0);
 }
 
 TEST(Process, StateAndNameSurviveAMisleadingCommandName) {
-    const SharedState shared;
+    const SharedValue<Shared> shared;
     Child child([&] {
         ::prctl(PR_SET_NAME, "a) T (b");
         shared->step = 1;
-        wait_for_ever();
-        return 0;
+        wait_for_the_end();
     });
     ASSERT_TRUE(eventually([&] { return shared->step == 1; }));
     EXPECT_EQ(process_name(child.pid()), "a) T (b");
