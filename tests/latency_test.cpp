@@ -3,8 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
-#include <ctime>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -13,20 +13,13 @@
 #include "ipc/os/clock.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/processor_time.hpp"
+#include "tests/support/shared_value.hpp"
 
 namespace ipc {
 namespace {
 
 using namespace std::chrono_literals;
-
-/// Processor time a process used so far, ns.
-std::int64_t cpu_time(pid_t process) {
-    clockid_t clock = 0;
-    if (::clock_getcpuclockid(process, &clock) != 0) return 0;
-    timespec time{};
-    ::clock_gettime(clock, &time);
-    return std::int64_t{time.tv_sec} * 1'000'000'000 + time.tv_nsec;
-}
 
 TEST(Latency, AKilledMembersMessageReachesAParkedMemberWithin100Milliseconds) {
     const test::ChannelName name("handover");
@@ -53,15 +46,13 @@ TEST(Latency, AKilledMembersMessageReachesAParkedMemberWithin100Milliseconds) {
             test::eventually([&] { return inspect(name).find_group("workers")->in_flight == 1; }));
 
         // The survivor sleeps well before the victim dies.
-        int report[2];
-        ASSERT_EQ(::pipe(report), 0);
+        const test::SharedValue<std::atomic<std::int64_t>> received;
         test::Child survivor([&] {
             auto own = Channel<>::open(name);
             auto member = own.join("workers", manual);
             auto message = member.receive_for(20s);
-            const std::int64_t now = message ? os::now() : 0;
+            if (message) *received = os::now();
             if (message && message.attempt() == 2) (void)message.ack();
-            (void)!::write(report[1], &now, sizeof now);
         });
         ASSERT_TRUE(test::eventually([&] {
             const auto seen = inspect(name);
@@ -73,14 +64,9 @@ TEST(Latency, AKilledMembersMessageReachesAParkedMemberWithin100Milliseconds) {
         ::usleep(200'000);
         const std::int64_t killed = os::now();
         victim.kill();
-        std::int64_t received = 0;
-        ASSERT_EQ(::read(report[0], &received, sizeof received),
-                  static_cast<ssize_t>(sizeof received));
-        ::close(report[0]);
-        ::close(report[1]);
-        EXPECT_EQ(survivor.wait(), 0);
-        ASSERT_NE(received, 0);
-        times.push_back(received - killed);
+        EXPECT_EQ(survivor.wait_for(30), 0);
+        ASSERT_NE(received->load(), 0);
+        times.push_back(received->load() - killed);
     }
     std::sort(times.begin(), times.end());
     RecordProperty("median_us", static_cast<int>(times[times.size() / 2] / 1000));
@@ -113,21 +99,21 @@ TEST(Latency, SixtyFourIdleConsumersTogetherUseLessThanAThousandthOfACore) {
     ASSERT_TRUE(test::eventually([&] { return parked() == 64; }, 30));
     ::sleep(5);  // past the grace of a sentinel that saw the joins, and everybody's first tick
     const auto used = [&] {
-        std::int64_t sum = 0;
+        double sum = 0;
         for (const test::Child& consumer : consumers)
-            sum += cpu_time(consumer.pid());
+            sum += test::processor_seconds(consumer.pid());
         return sum;
     };
-    const std::int64_t before = used();
-    constexpr std::int64_t seconds = 12;
+    const double before = used();
+    constexpr unsigned seconds = 12;
     ::sleep(seconds);
-    const std::int64_t spent = used() - before;
-    RecordProperty("microseconds_per_second", static_cast<int>(spent / seconds / 1000));
-    EXPECT_LT(spent, seconds * 1'000'000);  // 0.1 % of one core
+    const double used_each_second = (used() - before) / seconds;
+    RecordProperty("microseconds_per_second", static_cast<int>(1e6 * used_each_second));
+    EXPECT_LT(used_each_second, 0.001);  // of one core
     // All of them still listen.
     ASSERT_TRUE(producer.close());
     for (test::Child& consumer : consumers)
-        EXPECT_EQ(consumer.wait(), 0);
+        EXPECT_EQ(consumer.wait_for(20), 0);
 }
 
 /// How long a member takes for each message that is there or comes soon, ns: the lower quartile of
@@ -172,8 +158,12 @@ TEST(Latency, AMemberWorksAtLeastHalfAsFastWhileAProducerWaitsForIt) {
         ratios.push_back(per_message(member, capacity, 200) / alone);
     }
     std::sort(ratios.begin(), ratios.end());
-    RecordProperty("median_percent", static_cast<int>(100 * ratios[ratios.size() / 2]));
+    const double median = ratios[ratios.size() / 2];
+    RecordProperty("median_percent", static_cast<int>(100 * median));
+    // The best round shows what the protocol costs. On a machine that is shared, the median of so
+    // few may be twice that; beyond, most rounds are slow, and that is no accident.
     EXPECT_LE(ratios.front(), 2);
+    EXPECT_LE(median, 4);
 }
 
 }
