@@ -235,8 +235,20 @@ struct Tally {
     std::size_t points[2] = {0, 0};
     std::size_t left_out = 0;  ///< of both
     std::size_t nearby = 0;
+    std::size_t missed = 0;  ///< the operation ended before: nothing was killed, or stopped
     std::size_t violations = 0;
     std::int64_t longest = 0;
+
+    /// Points that were not met as asked for are few, or the operation was not tested. Of those met
+    /// nearby there is one in ten where timers expire on a busy machine; none is missed.
+    bool is_tested(const Operation& operation) const {
+        const std::size_t all = points[0] + points[1] + missed;
+        const auto at_most = [all](std::size_t part) {
+            return std::max<std::size_t>(3, all / part);
+        };
+        if (operation.competes) return nearby + missed <= at_most(2);
+        return missed <= at_most(20) && nearby + missed <= at_most(5);
+    }
 };
 
 std::vector<int> allowed_cpus() {
@@ -354,8 +366,12 @@ void Harness::end(std::size_t number, int status, std::vector<Task>& tasks, Tall
         tasks.push_back({slot.task.mode, slot.task.point, slot.task.attempt + 1});
         return;
     }
-    tally.points[static_cast<int>(slot.task.mode)] += 1;
-    if (!exact) tally.nearby += 1;
+    if (result.reached == TracedChild::Reached::never) {
+        tally.missed += 1;
+    } else {
+        tally.points[static_cast<int>(slot.task.mode)] += 1;
+        if (!exact) tally.nearby += 1;
+    }
     tally.longest = std::max(tally.longest, result.ledger.recovered_after.load());
     if (result.ledger.violations != 0) {
         tally.violations += 1;
@@ -475,20 +491,29 @@ Tally Harness::test() {
         }
         if (reap(!started, tasks, tally)) --running;
     }
+    if (!tally.is_tested(operation_)) {
+        tally.violations += 1;
+        std::printf("VIOLATION: %s: %zu points were met, %zu of them nearby, and %zu were missed\n",
+                    operation_.name.c_str(), tally.points[0] + tally.points[1], tally.nearby,
+                    tally.missed);
+        std::fflush(stdout);
+    }
     return tally;
 }
 
 // ---------------------------------------------------------------------------- many operations
 
 void print_heading() {
-    std::printf("%-52s %12s %8s %8s %8s %8s %7s %10s %8s\n", "operation", "instructions", "visible",
-                "killed", "stopped", "left out", "nearby", "violations", "wait ms");
+    std::printf("%-52s %12s %8s %8s %8s %8s %7s %7s %10s %8s\n", "operation", "instructions",
+                "visible", "killed", "stopped", "left out", "nearby", "missed", "violations",
+                "wait ms");
 }
 
 void print(const std::string& name, const Tally& tally) {
-    std::printf("%-52s %12zu %8zu %8zu %8zu %8zu %7zu %10zu %8lld\n", name.c_str(),
+    std::printf("%-52s %12zu %8zu %8zu %8zu %8zu %7zu %7zu %10zu %8lld\n", name.c_str(),
                 tally.instructions, tally.visible, tally.points[0], tally.points[1], tally.left_out,
-                tally.nearby, tally.violations, static_cast<long long>(tally.longest / 1'000'000));
+                tally.nearby, tally.missed, tally.violations,
+                static_cast<long long>(tally.longest / 1'000'000));
     std::fflush(stdout);
 }
 
@@ -583,6 +608,7 @@ bool Lanes::run_all() {
                 sum.points[i] += tally.points[i];
             sum.left_out += tally.left_out;
             sum.nearby += tally.nearby;
+            sum.missed += tally.missed;
             sum.violations += tally.violations;
             sum.longest = std::max(sum.longest, tally.longest);
         }

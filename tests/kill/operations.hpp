@@ -19,6 +19,9 @@ struct Operation {
     std::function<void(Scene&)> perform;
     /// What a sleeping child waits for, done by the survivors' process.
     std::function<void(Scene&)> counterpart{};
+    /// Another process may be faster, and the child waits once more: its course differs from run to
+    /// run.
+    bool competes = false;
 };
 
 /// All of them, in the order of the table.

@@ -171,7 +171,8 @@ std::vector<Operation> receive_operations() {
              // A child that is stepped may be slower each time: its last try has no competitor.
              if (scene.is_stepped && ++scene.tries > 3) scene.helpers.back().stop();
              publish_one(scene);
-         }},
+         },
+         true},
         {"receive, group, while another member sleeps on", false,
          [](Scene& scene) {
              scene.create();
