@@ -246,7 +246,9 @@ struct Tally {
         const auto at_most = [all](std::size_t part) {
             return std::max<std::size_t>(3, all / part);
         };
-        if (operation.competes) return nearby + missed <= at_most(2);
+        // A course with a second wait is as likely as one without: half of the points of the longer
+        // one are met in no run of the other.
+        if (operation.competes) return points[0] + points[1] - nearby >= all / 4;
         return missed <= at_most(20) && nearby + missed <= at_most(5);
     }
 };
