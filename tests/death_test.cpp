@@ -32,6 +32,7 @@
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/registry.hpp"
 #include "ipc/protocol/sentinel.hpp"
+#include "ipc/protocol/tail.hpp"
 #include "ipc/protocol/wait.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
@@ -111,6 +112,11 @@ bool die_at_system_call(unsigned number) {
 /// The entry of the participant that has the duty.
 unsigned sentinel_of(const protocol::ChannelMemory& memory) {
     return format::Sentinel{memory.header().sentinel.load()}.participant();
+}
+
+bool is_sentinel(const protocol::ChannelMemory& memory, pid_t pid) {
+    const unsigned entry = sentinel_of(memory);
+    return entry < memory.participants_used() && memory.participant(entry).pid == pid;
 }
 
 std::int64_t median(std::vector<std::int64_t> times) {
@@ -1249,10 +1255,11 @@ TEST(StoppedInAClaim, AProducerThatGoesOnWakesAllForWhomThereAreMessages) {
         while (!claimed->stop) {
         }
         torn.make_ready(position);
-        // Others may call each other as sentinels, or be woken by sweeps: one every 50 ms.
-        const int woken = protocol::members_to_wake(torn.memory(), 0, 1);
-        protocol::wake_readers(torn.memory(), 1);
-        claimed->count = static_cast<unsigned>(woken);
+        const protocol::Ring ring = torn.memory().ring();
+        const format::SlotState state{ring.at(position).state.load()};
+        const int owed = protocol::count_owed(ring, position + 1, state.producer(), 1);
+        protocol::wake_readers(torn.memory(), owed);
+        claimed->count = static_cast<unsigned>(owed);
         claimed->step = 2;
         wait_for_the_end();
     });
@@ -1345,15 +1352,12 @@ TEST(DeathOfASentinel, ItsDutyIsNotLeftToWhoeverGetsItsEntryNext) {
     Child two = start_receiver(name, "workers", unused);
     ASSERT_TRUE(eventually([&] { return is_parked(name, two.pid()); }));
     const auto memory = memory_of(name);
+    ASSERT_TRUE(eventually([&] { return is_sentinel(*memory, one.pid()); }));
     const unsigned entry = sentinel_of(*memory);
-    ASSERT_EQ(memory->participant(entry).pid, one.pid());
     one.kill();
     auto producer = channel.producer();
     ASSERT_EQ(memory->participant(entry).pid, ::getpid()) << "the entry is in use again";
-    const auto has_duty = [&] {
-        return memory->participant(sentinel_of(*memory)).pid == two.pid();
-    };
-    EXPECT_TRUE(eventually(has_duty, 1));
+    EXPECT_TRUE(eventually([&] { return is_sentinel(*memory, two.pid()); }, 1));
 }
 
 // Whoever is woken for the duty may be about to leave.
@@ -1365,9 +1369,9 @@ TEST(Sentinel, IsCalledAgainByASleeperThatLeavesInsteadOfTakingTheDuty) {
     const auto held = holder.receive();
     const auto memory = memory_of(name);
     const unsigned self = inspect(name).participants.front().index;
-    // Somebody has the duty and ticks, so that this sleeper does not take it.
+    // Somebody has the duty and ticks, slowly, so that this sleeper does not take it.
     const auto now_ms = static_cast<std::uint64_t>(os::now() / millisecond);
-    memory->header().sentinel = format::Sentinel::make(self, 1, true, now_ms).bits;
+    memory->header().sentinel = format::Sentinel::make(self, 1, false, now_ms).bits;
     Child sleeper([&] {
         const ParticipantOptions parking{.wait_policy = WaitPolicy::parking()};
         auto member = Channel<>::open(name).join("others", {.participant = parking});
@@ -1378,11 +1382,8 @@ TEST(Sentinel, IsCalledAgainByASleeperThatLeavesInsteadOfTakingTheDuty) {
     // It resigned, and called one who was about to leave.
     memory->header().sentinel = format::Sentinel::vacant().bits;
     { const protocol::SentinelDuty leaving(*memory, self, 1, nullptr); }
-    const auto has_duty = [&] {
-        const unsigned entry = sentinel_of(*memory);
-        return entry != format::no_participant && memory->participant(entry).pid == sleeper.pid();
-    };
-    EXPECT_TRUE(eventually(has_duty, 1)) << "a sleeper looks by itself every 3 s";
+    EXPECT_TRUE(eventually([&] { return is_sentinel(*memory, sleeper.pid()); }, 1))
+        << "a sleeper looks by itself every 3 s";
 }
 
 // The tick of one among many sleepers is not soon: the sweep must tell all of them.

@@ -22,6 +22,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
+#include "ipc/protocol/tail.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/pattern.hpp"
@@ -343,6 +344,31 @@ TEST(Loan, WaitingForWhatOnlyItsOwnLoansHoldIsAnError) {
     small.abandon();
     loan.abandon();
     EXPECT_TRUE(producer.try_loan(8000));
+}
+
+// Members that were woken for what lies behind a claim found the claim.
+TEST(SharedProducer, OwesWakeUpsForWhatStandsReadyAmongAndBehindItsOwnMessages) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    TornProducer first(name);
+    auto producer = channel.producer();
+    const protocol::Ring ring = first.memory().ring();
+    const auto owner = [&](Position position) {
+        return format::SlotState{ring.at(position).state.load()}.producer();
+    };
+    ASSERT_EQ(first.claim(), 0U);
+    ASSERT_TRUE(producer.send("1"));
+    ASSERT_TRUE(producer.send("2"));
+    EXPECT_EQ(protocol::count_owed(ring, 3, owner(2), 1), 1);
+    EXPECT_EQ(protocol::count_owed(ring, 3, owner(2), 2), 2);
+    first.make_ready(0);
+    EXPECT_EQ(protocol::count_owed(ring, 1, owner(0), 1), 3);
+    ASSERT_EQ(first.claim(), 3U);
+    ASSERT_TRUE(producer.send("4"));
+    EXPECT_EQ(protocol::count_owed(ring, 5, owner(4), 1), 1);
+    EXPECT_EQ(protocol::count_owed(ring, 5, owner(4), 3), 3) << "up to the claim among them";
+    first.make_ready(3);
+    EXPECT_EQ(protocol::count_owed(ring, 5, owner(4), 3), 4) << "and the other's message";
 }
 
 // An exclusive producer tells how far it is once a step only.

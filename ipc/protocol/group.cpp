@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "ipc/os/clock.hpp"
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/limit.hpp"
 #include "ipc/protocol/recovery.hpp"

@@ -47,11 +47,7 @@ bool give_back(ChannelMemory& memory, unsigned group_index, Position position, L
         return false;
     }
     set_hint(hint, position);
-    if (next.is_dead_pending()) {
-        wake_if_finished(memory, group_index);  // nobody waits for it
-    } else {
-        group.counters.returned.fetch_add(1, std::memory_order_relaxed);
-    }
+    if (!next.is_dead_pending()) group.counters.returned.fetch_add(1, std::memory_order_relaxed);
     wake_group(memory, group_index, 1);
     return true;
 }
@@ -103,17 +99,20 @@ void note_due(Group& group, std::uint64_t milliseconds) {
     }
 }
 
-void settle_aborted(ChannelMemory& memory, unsigned group, Position position) {
+bool settle_aborted(ChannelMemory& memory, unsigned group, Position position) {
     auto& lease = memory.lease(group, position);
     Lease word{lease.load(std::memory_order_acquire)};
-    if (!is_untouched(memory, word, position)) return;
+    if (!is_untouched(memory, word, position)) return false;
     const Lease settled = Lease::make(memory.lap_of(position), 0, word.generation() + 1,
                                       format::no_participant, LeaseState::settled);
-    if (!lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) return;
+    if (!lease.compare_exchange_strong(word.bits, settled.bits, std::memory_order_acq_rel)) {
+        return false;
+    }
     auto& counters = memory.group(group).counters;
     counters.aborted.fetch_add(1, std::memory_order_relaxed);
     counters.passed_over.fetch_add(1, std::memory_order_relaxed);
     wake_if_finished(memory, group);
+    return true;
 }
 
 void wake_if_finished(ChannelMemory& memory, unsigned group_index) {

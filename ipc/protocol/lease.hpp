@@ -59,15 +59,14 @@ IPC_API std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, 
 /// Lowers the time before which no delayed message of the group is due.
 void note_due(Group& group, std::uint64_t milliseconds);
 
-/// Settles a position that has no message (its producer died).
-void settle_aborted(ChannelMemory& memory, unsigned group, Position position);
+/// Settles a position that has no message (its producer died); whether this call did it.
+bool settle_aborted(ChannelMemory& memory, unsigned group, Position position);
 
 /// Whether every position of the group below `end` is settled, or held by `self`, or waits for its
 /// dead letter: then nothing will be handed to `self` any more.
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self);
 
-/// After a position was settled, or waits for its dead letter only: on a closed channel, members
-/// that wait for nothing else may end.
+/// After a position was settled: on a closed channel, members that wait for nothing else may end.
 IPC_API void wake_if_finished(ChannelMemory& memory, unsigned group);
 
 /// Calls `visit(position, word)` for every word of the window that was handed out; returns its end.

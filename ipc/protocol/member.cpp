@@ -36,6 +36,7 @@ Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& 
 
 Status Member::walk(Received& out, Position position, LeaseState as) {
     if (is_gone() || memory_->is_removed()) return Status::removed;
+    bool settled = false;
     for (std::uint64_t turns = 0; turns <= 2 * ring_.capacity(); ++turns) {
         const Slot& slot = ring_.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
@@ -47,7 +48,7 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
             continue;
         }
         if (state.phase() == Phase::closed) {
-            make_room_if_it_moves();
+            make_room_after_look(settled);
             return is_finished(*memory_, group_index_, position, index_) ? Status::closed
                                                                          : Status::empty;
         }
@@ -57,13 +58,13 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
                 continue;
             }
             if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) break;
-            settle_aborted(*memory_, group_index_, position);
+            settled |= settle_aborted(*memory_, group_index_, position);
             continue;
         }
         ++position;
         group_->cursor.store(position, std::memory_order_relaxed);
     }
-    make_room_if_it_moves();
+    make_room_after_look(settled);
     return Status::empty;
 }
 
@@ -337,12 +338,14 @@ void Member::make_room() {
     wake_producers(*memory_, std::max<std::uint64_t>(1, now - former));
 }
 
-/// For one that looked and settled nothing: what it does not move it owes nobody. Waking a producer
-/// at every look would keep that from sleeping, and take the refusals that are meant for the reader
-/// who holds it up.
-void Member::make_room_if_it_moves() {
+/// Who looked and settled nothing owes nobody what it does not move. Waking a producer at every
+/// look would keep that from sleeping, and take the refusals that are meant for the reader who
+/// holds it up.
+void Member::make_room_after_look(bool settled) {
     if (!producers_announced(*memory_, needs_fence_)) return;
-    if (advance_low_water(*memory_, group_index_, status_)) {
+    if (settled) {
+        make_room();
+    } else if (advance_low_water(*memory_, group_index_, status_)) {
         wake_producers(*memory_, memory_->capacity());
     }
 }

@@ -170,7 +170,7 @@ private:
     }
     void start_limit(Position position, Lease mine);
     void make_room();
-    void make_room_if_it_moves();
+    void make_room_after_look(bool settled);
     void look_around();
     Status publish_dead_letter(Position position, Lease pending);
     void bury(Position position, Lease pending);

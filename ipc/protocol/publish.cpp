@@ -75,7 +75,12 @@ std::int64_t ProducerCore::stamp(Position position) {
 }
 
 /// Readers sleep, or the channel is to be closed: neither happens to a producer in a hurry.
-void ProducerCore::heed(std::uint64_t announcement) {
+void ProducerCore::heed(std::uint64_t announcement, int published) {
+    if ((announcement & format::Announcement::pending) != 0) {
+        // An exclusive producer claims nothing, so that nobody was woken for what lies behind.
+        wake_readers(*memory_,
+                     exclusive_ ? published : count_owed(ring_, next(), index_, published));
+    }
     sampler_.slow_down(next());
     if ((announcement & format::Announcement::close_requested) != 0) close_as_asked();
 }

@@ -90,8 +90,7 @@ public:
     }
 
     /// The first of `count` messages, as many as there is room for now and as fit into slots; how
-    /// many. `body_of(i)` is message i. Wakes nobody: call
-    /// wake_sleepers.
+    /// many. `body_of(i)` is message i. Wakes nobody: call wake_sleepers.
     template <class BodyOf>
     std::size_t try_send_some(std::size_t count, BodyOf&& body_of) {
         std::size_t sent = 0;
@@ -111,10 +110,10 @@ public:
     /// After `count` messages were published by the functions above: wakes readers that announced
     /// themselves.
     [[gnu::always_inline]] void wake_sleepers(int count) {
-        const std::uint64_t word = after_publish(*memory_, needs_fence_, count);
+        const std::uint64_t word = after_publish(*memory_, needs_fence_);
         if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
             [[unlikely]]
-            heed(word);
+            heed(word, count);
     }
 
     /// Waits for space in the region, not for a slot.
@@ -233,7 +232,7 @@ private:
     }
 
     std::int64_t stamp(Position position);
-    void heed(std::uint64_t announcement);
+    void heed(std::uint64_t announcement, int published);
     void close_as_asked();
     bool look_for_room(bool thorough);
     bool close_in_its_place();

@@ -52,9 +52,10 @@ Lease after_loss(Lease word) {
     }
 }
 
-/// How many members to wake: as many as there are messages, or all for the end of the channel.
-int members_for(const ChannelMemory& memory, unsigned group, bool is_end) {
-    return is_end ? all_sleepers : members_to_wake(memory, group, 1);
+/// How many members to wake: one, or as many as there are messages from `next` on, or all for the
+/// end of the channel.
+int members_for(const ChannelMemory& memory, Position next, bool is_end) {
+    return is_end ? all_sleepers : std::max(1, count_ready(memory.ring(), next));
 }
 
 /// Everything of one group that needs looking at; whether something is in flight or due soon.
@@ -90,9 +91,13 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     if (next_due != ~std::uint64_t{0}) note_due(group, next_due);
 
     const SlotState state{memory.ring().at(end).state.load(std::memory_order_acquire)};
+    Position next = end;
     if (state.is_at(end) && state.phase() == Phase::claimed) {
         in_flight = true;
-        if (is_abandoned(memory, memory.ring().at(end), state)) settle_aborted(memory, index, end);
+        if (is_abandoned(memory, memory.ring().at(end), state)) {
+            settle_aborted(memory, index, end);
+            ++next;
+        }
     }
     if (state.is_at(end)) available = true;
     if (advance_low_water(memory, index, status)) wake_producers(memory, memory.capacity());
@@ -100,7 +105,7 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
         // Not before it is finished: who waits for others to settle would wake at each sweep.
         const bool is_end =
             state.phase() == Phase::closed && is_finished(memory, index, end, no_participant);
-        wake_group(memory, index, members_for(memory, index, is_end));
+        wake_group(memory, index, members_for(memory, next, is_end));
     }
     return in_flight;
 }
@@ -145,8 +150,10 @@ Groups sweep_groups(ChannelMemory& memory) {
                                   : group.cursor.load(std::memory_order_acquire);
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
         if (!before(state.position(next), next)) {
-            found.in_flight |= state.phase() == Phase::claimed;
-            wake_group(memory, i, members_for(memory, i, state.phase() == Phase::closed));
+            const bool claimed = state.phase() == Phase::claimed;
+            found.in_flight |= claimed;
+            const Position ready = next + (claimed ? 1 : 0);  // if it is abandoned
+            wake_group(memory, i, members_for(memory, ready, state.phase() == Phase::closed));
         }
     }
     return found;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
 #include "ipc/os/process.hpp"
 #include "ipc/protocol/group.hpp"

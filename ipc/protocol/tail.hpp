@@ -24,6 +24,37 @@ inline bool is_taken(const Ring& ring, Position position) {
     return before(position, at);
 }
 
+/// How many messages stand ready from `from` on, without one in between that is only claimed. At
+/// most 64: more are never woken for at once.
+inline int count_ready(const Ring& ring, Position from) {
+    constexpr Position most = 64;
+    int ready = 0;
+    for (Position position = from; position - from < most; ++position) {
+        const SlotState state{ring.at(position).state.load(std::memory_order_relaxed)};
+        if (state.is_ready_at(position)) {
+            ++ready;
+        } else if (!state.is_at(position) || state.phase() != Phase::aborted) {
+            break;
+        }
+    }
+    return ready;
+}
+
+/// For how many messages a shared producer owes wake-ups that published `own` ones, the last of
+/// them right before `end`: also for those of others that stand ready among and behind them.
+/// Members that were woken for these found a claim of this producer's, and sleep again.
+inline int count_owed(const Ring& ring, Position end, unsigned producer, int own) {
+    // Of two who publish side by side, the later one at least sees the other's message.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    constexpr Position most = 64;
+    Position first = end;
+    for (int seen = 0; seen < own && end - first < most;) {
+        const SlotState state{ring.at(--first).state.load(std::memory_order_relaxed)};
+        if (state.producer() == producer) ++seen;
+    }
+    return std::max(own, count_ready(ring, first));
+}
+
 struct StartingPoint {
     Position position;
     std::uint64_t skipped;  ///< positions asked for but gone

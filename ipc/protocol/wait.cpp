@@ -36,35 +36,10 @@ bool wake_at(format::Parking& parking, int count) {
     return true;
 }
 
-/// How many messages stand ready where a group goes on, up to what a waker counts.
-int ready_where_it_goes_on(const ChannelMemory& memory, const Group& group) {
-    constexpr int most = 64;
-    const Position next = later_of(group.cursor.load(std::memory_order_relaxed),
-                                   group.low_water_mark(std::memory_order_relaxed));
-    int count = 0;
-    const auto is_ready = [&](Position position) {
-        const SlotState state{memory.ring().at(position).state.load(std::memory_order_relaxed)};
-        return state.is_ready_at(position);
-    };
-    while (count < most && is_ready(next + static_cast<unsigned>(count)))
-        ++count;
-    return count;
-}
-
 }  // namespace
 
 format::Parking& parking_at(const ChannelMemory& memory, unsigned place) {
     return place == room_place ? memory.header().room : memory.group(place - 1).parking;
-}
-
-int members_to_wake(const ChannelMemory& memory, unsigned index, int published) {
-    const Group& group = memory.group(index);
-    const std::uint64_t seen = group.parking.announcement.load(std::memory_order_relaxed);
-    const GroupStatus status{group.status.load(std::memory_order_relaxed)};
-    if ((seen & Announcement::pending) == 0 || status.has(GroupStatus::anonymous)) return published;
-    // Of two who publish what was missing, one at least sees that both are there.
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    return std::max(published, ready_where_it_goes_on(memory, group));
 }
 
 void wake_readers(ChannelMemory& memory, int count) {
@@ -73,7 +48,7 @@ void wake_readers(ChannelMemory& memory, int count) {
     bool all_awake = true;
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
-        if (!wake_at(memory.group(i).parking, members_to_wake(memory, i, count))) all_awake = false;
+        if (!wake_at(memory.group(i).parking, count)) all_awake = false;
     }
     if (all_awake) clear_exactly(channel_word, seen);
 }

@@ -52,13 +52,8 @@ format::Parking& parking_at(const ChannelMemory& memory, unsigned place);
 /// As many as sleep at a place.
 constexpr int all_sleepers = std::numeric_limits<int>::max();
 
-/// Wakes readers after `count` messages were published: as many of each group that announced
-/// sleepers, or more (members_to_wake).
-IPC_API void wake_readers(ChannelMemory& memory, int count);
-/// How many members of a group to wake for `published` messages: for what stands ready behind them
-/// as well. Members that were woken for messages behind one that was only claimed found the claim,
-/// and sleep again; whoever makes that one ready owes the wake-ups of all.
-int members_to_wake(const ChannelMemory& memory, unsigned group, int published);
+/// Wakes readers after a publish: `count` of each group that announced sleepers.
+void wake_readers(ChannelMemory& memory, int count);
 /// Wakes up to `count` members of one group, if any announced itself.
 void wake_group(ChannelMemory& memory, unsigned group, int count);
 /// Wakes producers after `count` positions became free.
@@ -77,14 +72,11 @@ void clear_if_nobody_sleeps(ChannelMemory& memory);
 /// once. It is asked for with a word of its own, since nobody sleeps whom a system call would wake.
 void announce_refusal(ChannelMemory& memory);
 
-/// Steps 2 and 3 of a waker that just published. `fence` for a process without the barrier. Returns
-/// the announcement word, which also carries a request to close.
-inline std::uint64_t after_publish(ChannelMemory& memory, bool fence, int count) {
+/// Steps 2 and 3 of a waker that just published: the announcement word, which also carries a
+/// request to close. `fence` for a process without the barrier.
+inline std::uint64_t after_publish(const ChannelMemory& memory, bool fence) {
     os::light_barrier(fence);  // EDGE park
-    const std::uint64_t word = memory.header().announcement.load(std::memory_order_relaxed);
-    if ((word & format::Announcement::pending) != 0) [[unlikely]]
-        wake_readers(memory, count);
-    return word;
+    return memory.header().announcement.load(std::memory_order_relaxed);
 }
 
 /// The same for a reader that made room: whether a producer waits, or was refused.

@@ -9,7 +9,8 @@
 //   BUSY=1       a member may work for ever on a message it took
 //   BATCH=1      publishers announce once, after all of their messages
 //   IN_ORDER=1   a position is taken only after those before it are ready, as behind a claim; each
-//                publisher makes its last one ready first; who publishes wakes for all that stand ready
+//                publisher makes its last one ready first; who publishes wakes for what stands ready
+//                behind its own, too
 //   TICKS=n      n times each member wakes up by time, looks, and goes on sleeping where it was
 //   DEATHS=n     any n publishers and members die, each at any step; then a sentinel that sleeps
 //                elsewhere sweeps, again and again, and wakes one member of a group that has news
@@ -161,24 +162,24 @@ inline futex_wake(g, count, woken) {
     }
 }
 
-// members_to_wake: `wanted` is what stands ready where the group goes on, or `count`.
-inline count_members_to_wake(g, count, seen) {
+#if IN_ORDER
+#define published(step) (me * MESSAGES + (me + 1) * MESSAGES - 1 - (step))
+#else
+#define published(step) (step)
+#endif
+
+// count_owed: `wanted` is what stands ready from the publisher's own message on, or `count`.
+inline count_owed(count, seen) {
 #if IN_ORDER && !defined(WAKE_FOR_ITS_OWN)
     fence_full();
-    next = 0;
+    next = published(position);
     do
     :: next < POSITIONS ->
-        load_relaxed(taken(g, next), seen);
+        load_relaxed(ready(next), seen);
         if
-        :: seen == 1
-        :: else ->
-            load_relaxed(ready(next), seen);
-            if
-            :: seen == 1 -> wanted++
-            :: else -> break
-            fi
-        fi;
-        next++
+        :: seen == 1 -> wanted++; next++
+        :: else -> break
+        fi
     :: else -> break
     od;
     next = 0;
@@ -194,7 +195,7 @@ inline count_members_to_wake(g, count, seen) {
 
 // awake receives false when somebody may still sleep there unwoken.
 inline wake_at(g, count, awake, seen, before, woken) {
-    count_members_to_wake(g, count, seen);
+    count_owed(count, seen);
     load_acquire(announcement(g), seen);
     if
     :: !pending(seen)
@@ -266,12 +267,6 @@ inline after_publish(count, g, channel_seen, awake, seen, before, woken) {
     :: else -> seen = 0
     fi
 }
-
-#if IN_ORDER
-#define published(step) (me * MESSAGES + (me + 1) * MESSAGES - 1 - (step))
-#else
-#define published(step) (step)
-#endif
 
 proctype Publisher(byte me) {
     registers;
