@@ -1046,7 +1046,7 @@ TEST_F(MonitorToolsTest, RecordTellsThatANameIsThatOfNoChannel) {
     EXPECT_EQ(run("ipc-monitor record b 'nosuch*' --count 1").exit_code, 0);
     // It may still come.
     auto result =
-        run("ipc-monitor record c late --interval 0.02 --count 1000 2> problems & recorder=$!\n"
+        run("ipc-monitor record c late --interval 0.02 --count 400 2> problems & recorder=$!\n"
             "until grep -q late problems; do sleep 0.01; done\n"
             "seq 3 | ipc-send late; wait $recorder");
     EXPECT_EQ(result.exit_code, 0) << result;

@@ -6,15 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <chrono>
 #include <csignal>
 #include <cstdint>
-#include <fstream>
-#include <latch>
-#include <memory>
-#include <optional>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
@@ -26,9 +21,7 @@
 #include <gtest/gtest.h>
 
 #include "ipc/ipc.hpp"
-#include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
-#include "ipc/protocol/sentinel.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/shared_value.hpp"

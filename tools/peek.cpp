@@ -142,11 +142,12 @@ std::string why_missing(const Request& request, const std::vector<PeekedMessage>
     if (wanted >= report.tail) {
         return subject + fmt::format("was not sent yet; the next is {}", report.tail);
     }
-    if (found.empty()) return subject + "is not retained any more";
-    // A position that was claimed by a producer that died has no message.
-    const char* rank = wanted < report.oldest_retained ? "oldest" : "next";
-    return subject +
-           fmt::format("is not retained any more; the {} is {}", rank, found.front().position);
+    const bool is_gone = wanted < report.oldest_retained;
+    const std::string what =
+        is_gone ? "is not retained any more" : "is none: its producer is still writing it, or died";
+    if (found.empty()) return subject + what;
+    return subject + what +
+           fmt::format("; the {} is {}", is_gone ? "oldest" : "next", found.front().position);
 }
 
 int peek(const Tool& tool, const Request& request, Output& output) {

@@ -1,8 +1,11 @@
 #include "tools/common/output_file.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -28,9 +31,39 @@ bool is_file_or_new(const std::string& path) {
     return !fs::exists(status) || fs::is_regular_file(status);
 }
 
-std::string beside(const std::string& path) {
-    return path + ".new";
-}
+/// A new file in the folder of another, which takes its place or goes.
+class FileBeside {
+public:
+    explicit FileBeside(const std::string& path) : path_(path) {
+        int descriptor = -1;
+        for (int attempt = 0; descriptor < 0; ++attempt) {
+            name_ = fmt::format("{}.{}.{}", path, ::getpid(), attempt);
+            descriptor = ::open(name_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666);
+            if (descriptor < 0 && errno != EEXIST) fail(path, errno);
+        }
+        ::close(descriptor);
+    }
+    ~FileBeside() {
+        if (!name_.empty()) ::unlink(name_.c_str());
+    }
+    FileBeside(const FileBeside&) = delete;
+    FileBeside& operator=(const FileBeside&) = delete;
+
+    const std::string& name() const { return name_; }
+    void take_place() {
+        struct stat former {};
+        const bool keeps_mode = ::stat(path_.c_str(), &former) == 0;
+        if ((keeps_mode && ::chmod(name_.c_str(), former.st_mode & 07777) != 0) ||
+            std::rename(name_.c_str(), path_.c_str()) != 0) {
+            fail(path_, errno);
+        }
+        name_.clear();
+    }
+
+private:
+    std::string path_;
+    std::string name_;
+};
 
 // Returns the error, or 0.
 int write(const std::string& path, const std::string& text) {
@@ -42,12 +75,6 @@ int write(const std::string& path, const std::string& text) {
     return errno != 0 ? errno : EIO;
 }
 
-// On failure, too, nothing stays beside the file.
-void remove_beside(const std::string& path) {
-    std::error_code ignored;
-    fs::remove(beside(path), ignored);
-}
-
 }  // namespace
 
 void expect_writable(const std::string& path) {
@@ -55,10 +82,7 @@ void expect_writable(const std::string& path) {
     if (fs::is_directory(path, ignored)) fail(path, EISDIR);
     const bool is_there = ::access(path.c_str(), F_OK) == 0;
     if (is_there && ::access(path.c_str(), W_OK) != 0) fail(path, errno);
-    if (!is_file_or_new(path)) return;
-    const int error = write(beside(path), "");
-    remove_beside(path);
-    if (error != 0) fail(path, error);
+    if (is_file_or_new(path)) const FileBeside attempt(path);
 }
 
 void replace_file(const std::string& path, const std::string& text) {
@@ -66,15 +90,9 @@ void replace_file(const std::string& path, const std::string& text) {
         if (const int error = write(path, text)) fail(path, error);
         return;
     }
-    if (const int error = write(beside(path), text)) {
-        remove_beside(path);
-        fail(path, error);
-    }
-    std::error_code error;
-    fs::rename(beside(path), path, error);
-    if (!error) return;
-    remove_beside(path);
-    fail(path, error.value());
+    FileBeside file(path);
+    if (const int error = write(file.name(), text)) fail(path, error);
+    file.take_place();
 }
 
 }  // namespace ipc::tools

@@ -28,13 +28,13 @@ std::string short_bytes(std::uint64_t bytes);          ///< 87, 12.3K, 4.0M; pow
 std::string short_duration(std::int64_t nanoseconds);  ///< 870ns, 1.2ms, 35s, 4.2m, 12h
 std::string base64(std::string_view bytes);
 
-/// The number that the whole text is, written as std::from_chars reads it; `base` for integers
-/// only. Nothing when it is none, or does not fit.
-template <class Number, class... Base>
-std::optional<Number> parse_number(std::string_view text, Base... base) {
+/// The number that the whole text is, written as std::from_chars reads it. Nothing when it is none,
+/// or does not fit.
+template <class Number>
+std::optional<Number> parse_number(std::string_view text) {
     Number number{};
     const char* const end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, number, base...);
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
     if (error != std::errc() || stop != end) return std::nullopt;
     return number;
 }

@@ -334,7 +334,8 @@ Command add_check(CLI::App& monitor) {
                     "Judge only this group, CRITICAL if a channel has none of that name; may be "
                     "given again [all that are there]")
         ->allow_extra_args(false)
-        ->type_name("NAME");
+        ->check(not_empty())
+        ->type_name("GROUP");
     arguments
         .add_option("--filter", request->view.filter,
                     "Only what has this text in the name of its channel or group")

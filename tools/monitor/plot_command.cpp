@@ -293,7 +293,9 @@ Command add_plot(CLI::App& monitor) {
     auto* record =
         arguments.add_option("--record", request->record, "Draw what `record` wrote, and end")
             ->type_name("FILE");
-    arguments.add_option("--group", request->group, "Only this one [all]");
+    arguments.add_option("--group", request->group, "Only this one [all]")
+        ->check(not_empty())
+        ->type_name("GROUP");
     add_interval(arguments, request->interval)->excludes(record);
     add_open_options(arguments, request->open);
     arguments.final_callback([minutes, record] {
