@@ -4,15 +4,13 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include <fmt/core.h>
 
 #include "ipc/format/layout.hpp"
-#include "tools/common/stream.hpp"
-#include "tools/common/text.hpp"
+#include "tools/common/notice.hpp"
 
 namespace ipc::tools {
 namespace {
@@ -60,14 +58,7 @@ Tool::Tool(const std::string& name, const std::string& purpose, const std::strin
 }
 
 void Tool::notice(const std::string& line) const noexcept {
-    try {
-        std::string text = line;
-        std::replace(text.begin(), text.end(), '\n', ' ');
-        // It may quote names that others gave to channels, groups and themselves.
-        try_to_write(STDERR_FILENO, fmt::format("{}: {}\n", name(), printable(text)));
-    } catch (const std::exception&) {
-        // No memory for the words; what they are about goes on.
-    }
+    tools::notice(arguments_.get_name(), line);
 }
 
 int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& body) {

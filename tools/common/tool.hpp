@@ -22,8 +22,7 @@ public:
     /// what it threw.
     int run(int argc, char** argv, const std::function<int(const Signals&)>& body);
 
-    /// One line on standard error, for what the user should know although nothing failed. Without
-    /// anybody to read it, the tool goes on.
+    /// tools::notice in the name of this one.
     void notice(const std::string& line) const noexcept;
 
 private:

@@ -15,10 +15,10 @@
 
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/notice.hpp"
 #include "tools/common/text.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/metrics.hpp"
-#include "tools/monitor/notice.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
@@ -44,7 +44,8 @@ std::string check_address(const std::string& text) {
 
 int serve(const ExportRequest& request, const Signals& signals) {
     const auto metrics = std::make_shared<Metrics>(
-        Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only, notice);
+        Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only,
+        [](const std::string& line) { notice("ipc-monitor", line); });
     std::unique_ptr<prometheus::Exposer> exposer;
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);

@@ -9,11 +9,11 @@
 
 #include "tools/common/arguments.hpp"
 #include "tools/common/failure.hpp"
+#include "tools/common/notice.hpp"
 #include "tools/common/terminal.hpp"
 #include "tools/monitor/commands.hpp"
 #include "tools/monitor/full_screen.hpp"
 #include "tools/monitor/live_source.hpp"
-#include "tools/monitor/notice.hpp"
 #include "tools/monitor/pacer.hpp"
 #include "tools/monitor/record.hpp"
 #include "tools/monitor/record_source.hpp"
@@ -56,7 +56,7 @@ int record(const RecordRequest& request, const Signals& signals) {
         }
         if (i == 1) {
             for (const std::string& name : missing)
-                notice(not_found(name) + " yet; recording goes on");
+                notice("ipc-monitor", not_found(name) + " yet; recording goes on");
         }
         const auto now = Pacer::Clock::now();
         signals.sleep(pacer.next(now) - now);
