@@ -798,10 +798,11 @@ TEST_F(MonitorToolsTest, CheckRefusesAWarningThatNobodyCanGet) {
         return run("ipc-monitor check --interval 0.02 " + arguments);
     };
     for (const std::string limit : {"backlog", "fill", "age", "response"}) {
-        const std::string both = "--warn-" + limit + " 10 --max-" + limit;
-        expect_error(check(both + " 5"), 3,
-                     "--warn-" + limit + " 10 is above --max-" + limit + " 5");
-        EXPECT_EQ(check(both + " 10").exit_code, 0);
+        const auto both = [&](const char* most) {
+            return fmt::format("--warn-{0} 10 --max-{0} {1}", limit, most);
+        };
+        expect_error(check(both("5")), 3, fmt::format("--warn-{0} 10 is above --max-{0} 5", limit));
+        EXPECT_EQ(check(both("10")).exit_code, 0);
     }
 }
 

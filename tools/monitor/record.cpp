@@ -180,11 +180,10 @@ Json to_json(const std::vector<std::uint64_t>& histogram) {
 // What is as in a new structure is left out.
 template <class T>
 bool is_initial(const T& value, const T& initial) {
+    constexpr bool is_text = std::is_same_v<T, std::string>;
     if constexpr (Structure<T>) {
         return false;
-    } else if constexpr (std::is_same_v<T, std::string>) {
-        return value == initial;
-    } else if constexpr (requires { value.empty(); }) {
+    } else if constexpr (!is_text && requires { value.empty(); }) {
         return value.empty();
     } else if constexpr (requires { value.has_value(); }) {
         return !value.has_value();
