@@ -243,7 +243,7 @@ int measure(const Request& request, std::vector<Experiment> experiments,
         try {
             print(report, request.explain, output);
         } catch (...) {
-            save();  // who reads the tables went away, and what was measured is worth minutes
+            save();  // nobody reads the tables any more; what took minutes to measure is kept
             throw;
         }
     }

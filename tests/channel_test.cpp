@@ -24,6 +24,7 @@
 #include "tests/support/child.hpp"
 #include "tests/support/own_directory.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/support/sleepers.hpp"
 #include "tests/support/torn.hpp"
 
 namespace ipc::test {
@@ -545,12 +546,7 @@ TEST(Remove, WakesEverybodyWhoWaits) {
     waiting.emplace_back([&] { EXPECT_EQ(producer.send("y").status(), Status::removed); });
     waiting.emplace_back([&] { EXPECT_EQ(subscriber.receive().status(), Status::removed); });
     waiting.emplace_back([&] { EXPECT_EQ(lossy.receive().status(), Status::removed); });
-    EXPECT_TRUE(eventually([&] {
-        int parked = 0;
-        for (const auto& participant : inspect(name).participants)
-            parked += participant.activity != Activity::running ? 1 : 0;
-        return parked == 3;
-    }));
+    EXPECT_TRUE(all_park(name, 3));
     const auto start = Clock::now();
     EXPECT_TRUE(remove(name));
     for (auto& thread : waiting)

@@ -25,6 +25,8 @@
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
 #include "tests/support/refusal.hpp"
+#include "tests/support/report_of.hpp"
+#include "tests/support/sleepers.hpp"
 #include "tests/support/torn.hpp"
 
 namespace ipc::test {
@@ -34,14 +36,6 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
 const GroupOptions manual{.ack = Ack::manual};
-
-GroupReport report_of(const std::string& channel, const std::string& group) {
-    const ChannelReport report = inspect(channel);
-    const GroupReport* found = report.find_group(group);
-    if (found != nullptr) return *found;
-    ADD_FAILURE() << "no group " << group;
-    return {};
-}
 
 void send_numbers(Producer<>& producer, int from, int end) {
     for (int i = from; i < end; ++i)
@@ -1487,12 +1481,7 @@ TEST(Purge, WakesAProducerThoughAnotherOneMovedTheMark) {
         EXPECT_TRUE(producer.send_for("more", 20s));
         sent = true;
     });
-    EXPECT_TRUE(eventually([&] {
-        const auto all = inspect(name).participants;
-        return std::any_of(all.begin(), all.end(), [](const ParticipantReport& participant) {
-            return participant.activity == Activity::waiting_for_room;
-        });
-    }));
+    EXPECT_TRUE(all_park(name, 1));
     std::this_thread::sleep_for(50ms);
     const auto memory = memory_of(name);
     for (Position position = 0; position < 4; ++position) {
@@ -1587,12 +1576,7 @@ TEST(RemoveGroup, WakesMembersThatSleepAndProducersItHeldUp) {
     auto second = holder.receive();
     std::thread reading([&] { EXPECT_EQ(sleeper.receive_for(20s).status(), Status::removed); });
     std::thread sending([&] { EXPECT_TRUE(producer.send_for("2", 20s)); });
-    EXPECT_TRUE(eventually([&] {
-        int waiting = 0;
-        for (const auto& participant : inspect(name).participants)
-            waiting += participant.activity != Activity::running ? 1 : 0;
-        return waiting == 2;
-    }));
+    EXPECT_TRUE(all_park(name, 2));
     channel.remove_group("workers");
     reading.join();
     sending.join();
@@ -1668,21 +1652,13 @@ void expect_that_sleepers_end(const GroupOptions& policies,
             EXPECT_EQ(member.receive_for(20s).status(), Status::closed);
         });
     };
-    const auto all_sleep = [&](int count) {
-        return eventually([&] {
-            int waiting = 0;
-            for (const auto& participant : inspect(name).participants)
-                waiting += participant.activity == Activity::waiting_for_message ? 1 : 0;
-            return waiting == count;
-        });
-    };
     // The first that sleeps has the sentinel's duty, and would wake others when it leaves.
     const std::jthread sentinel = sleep_in("elsewhere");
-    EXPECT_TRUE(all_sleep(1));
+    EXPECT_TRUE(all_park(name, 1));
     std::vector<std::jthread> sleepers;
     for (int i = 0; i < 6; ++i)
         sleepers.push_back(sleep_in("workers"));
-    EXPECT_TRUE(all_sleep(7));
+    EXPECT_TRUE(all_park(name, 7));
     const auto start = Clock::now();
     settle(last);
     sleepers.clear();

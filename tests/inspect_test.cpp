@@ -21,19 +21,12 @@
 #include "ipc/protocol/lifecycle.hpp"
 #include "tests/support/channel_name.hpp"
 #include "tests/support/child.hpp"
+#include "tests/support/report_of.hpp"
 
 namespace ipc::test {
 namespace {
 
 using namespace std::chrono_literals;
-
-GroupReport report_of(const std::string& channel, const std::string& group) {
-    const ChannelReport report = inspect(channel);
-    const GroupReport* found = report.find_group(group);
-    if (found != nullptr) return *found;
-    ADD_FAILURE() << "no group " << group;
-    return {};
-}
 
 std::uint64_t sum(const std::vector<std::uint64_t>& counts) {
     return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0});

@@ -99,8 +99,8 @@ public:
         plot.from = from_;
         if (request_.minutes > 0) plot.from = std::max(plot.from, plot.to - 60 * request_.minutes);
         plot.subtitle = subtitle(plot);
-        // Many looks become one point. A peak that nobody sees would have been for nothing, and the
-        // peaks of a rate are those of short bursts: of rates, nobody would see the level.
+        // Many looks become one point. Of backlogs and response times the peaks matter, of rates
+        // the level, which the peaks of short bursts would hide.
         struct Kind {
             const char* title;
             Unit unit;
