@@ -1727,6 +1727,14 @@ TEST(Group, ThreadsThatSettleInAllWaysLoseAndRepeatNothing) {
     EXPECT_TRUE(producer.close());
     for (auto& worker : workers)
         worker.join();
+    {
+        // A letter whose target was being attached to by another worker waits, and nobody for it.
+        auto member = channel.join("workers", options);
+        EXPECT_TRUE(eventually([&] {
+            EXPECT_EQ(member.try_receive().status(), Status::closed);
+            return report_of(name, "workers").dead_pending == 0;
+        }));
+    }
     std::vector<int> all;
     for (const auto& some : acked)
         all.insert(all.end(), some.begin(), some.end());
