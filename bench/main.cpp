@@ -215,7 +215,6 @@ int measure(const Request& request, std::vector<Experiment> experiments,
         throw Failure(fmt::format("no experiment's id matches '{}'", request.experiments));
     }
     select(experiments, request.only);
-    // Better known now than in twenty minutes.
     if (!request.output.empty()) tools::expect_writable(request.output);
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,

@@ -21,6 +21,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <thread>
 #include <utility>
@@ -96,8 +97,15 @@ Child start_receiver(const std::string& channel, const std::string& group,
     });
 }
 
-/// From here on this process dies where it makes that system call, with SIGSYS. False where the
-/// kernel (or an emulator) has no filters.
+/// For the system calls of this process from here on. False where the kernel (or an emulator) has
+/// no filters.
+bool install(std::span<sock_filter> filter) {
+    const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/// From here on this process dies where it makes that system call, with SIGSYS.
 bool die_at_system_call(unsigned number) {
     std::array<sock_filter, 4> filter{{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
@@ -105,9 +113,7 @@ bool die_at_system_call(unsigned number) {
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     }};
-    const sock_fprog program{filter.size(), filter.data()};
-    return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-           ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+    return install(filter);
 }
 
 /// The entry of the participant that has the duty.
@@ -1235,11 +1241,10 @@ TEST(StoppedProducer, WithNoReadersBlocksProducersAroundTheRingAndIsNamed) {
 /// When it goes on, its first wake-up is only noted: for how many it was meant.
 class StoppedWhileItCopies {
 public:
-    explicit StoppedWhileItCopies(const SharedValue<Progress>& progress)
-        : page_(::mmap(nullptr, page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    explicit StoppedWhileItCopies(const SharedValue<Progress>& progress) {
         progress_ = &*progress;
-        message_ = page_;
-        require(page_ != MAP_FAILED, "has no memory");
+        message_ = ::mmap(nullptr, page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        require(message_ != MAP_FAILED, "has no memory");
         struct sigaction action {};
         action.sa_flags = SA_SIGINFO;
         action.sa_sigaction = wait_to_go_on;
@@ -1250,7 +1255,7 @@ public:
     /// False where the kernel (or an emulator) has no filters.
     bool send(Producer<>& producer) const {
         const bool notes = note_wake_ups();
-        require(static_cast<bool>(producer.send({static_cast<const char*>(page_), 8})), "sent");
+        require(static_cast<bool>(producer.send({static_cast<const char*>(message_), 8})), "sent");
         return notes;
     }
 
@@ -1266,9 +1271,7 @@ private:
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
             BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         }};
-        const sock_fprog program{filter.size(), filter.data()};
-        return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
-               ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+        return install(filter);
     }
     static void wait_to_go_on(int, siginfo_t*, void*) {
         progress_->step = 1;
@@ -1291,7 +1294,6 @@ private:
 
     static inline Progress* progress_ = nullptr;
     static inline void* message_ = nullptr;
-    void* page_;
 };
 
 // Whoever was woken for what lies behind the claim found the claim, and sleeps again.

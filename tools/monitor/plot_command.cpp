@@ -304,7 +304,6 @@ Command add_plot(CLI::App& monitor) {
         }
     });
     return {&arguments, [request](const Signals& signals) {
-                // Not known only after all was watched.
                 expect_writable(request->file);
                 return request->record.empty() ? plot_live(*request, signals)
                                                : plot_record(*request, signals);
