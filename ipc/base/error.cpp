@@ -1,5 +1,8 @@
 #include "ipc/base/error.hpp"
 
+#include <cstddef>
+#include <new>
+
 namespace ipc::inline v1 {
 namespace {
 
@@ -33,7 +36,9 @@ public:
 }  // namespace
 
 const std::error_category& error_category() noexcept {
-    static const Category& category = *new Category;  // also for handles that outlive statics
+    // In place and never destroyed: handles may outlive statics.
+    alignas(Category) static std::byte storage[sizeof(Category)];
+    static const Category& category = *new (storage) Category;
     return category;
 }
 
