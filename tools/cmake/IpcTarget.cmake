@@ -15,6 +15,10 @@ function(ipc_configure_target target)
         PRIVATE -Wall -Wextra -Wpedantic -Wconversion -Wshadow
                 $<$<BOOL:${IPC_WARNINGS_AS_ERRORS}>:-Werror> ${_ipc_sanitizer_flags})
     target_link_options(${target} PRIVATE ${_ipc_sanitizer_flags})
+    if(IPC_SANITIZE AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+        # Instrumented code, hardly optimised, has variables that only seem to be uninitialised.
+        target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
+    endif()
     if("${IPC_SANITIZE}" MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
         # TSan does not model atomic_thread_fence; GCC says so at every fence.
         target_compile_options(${target} PRIVATE -Wno-tsan)
