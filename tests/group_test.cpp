@@ -1469,6 +1469,34 @@ TEST(Group, AMemberThatPollsInVainWakesNoProducerAndTakesNoRefusal) {
     EXPECT_LE(room.futex - before, 2U);
 }
 
+// Whoever recovers the leases of a dead member is preempted between two words, while the others go
+// on by more than the ring holds. The cursor is that of a member that was stopped before it stored.
+TEST(Leases, OneBehindWordsOfTheNextLapIsFound) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 4});
+    auto quick = channel.join("workers", manual);
+    auto dead = channel.join("workers", manual);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 3);
+    auto first = quick.receive();
+    ASSERT_TRUE(dead.receive().ack());
+    const auto left = dead.receive();
+    const auto memory = memory_of(name);
+    memory->group(0).cursor = first.position() + 1;
+    std::vector<Message<>> taken;
+    std::vector<Position> seen;
+    protocol::for_each_lease(*memory, 0, [&](Position position, protocol::Lease) {
+        if (seen.empty()) {
+            ASSERT_TRUE(first.ack());
+            send_numbers(producer, 3, 6);
+            for (int i = 0; i < 3; ++i)
+                taken.push_back(quick.receive());
+        }
+        seen.push_back(position);
+    });
+    EXPECT_NE(std::find(seen.begin(), seen.end(), left.position()), seen.end());
+}
+
 // What purge settled may have been moved over, and partly used, by a producer that wakes nobody.
 TEST(Purge, WakesAProducerThoughAnotherOneMovedTheMark) {
     const ChannelName name;

@@ -21,7 +21,7 @@
 
 namespace ipc::inline v1::protocol {
 
-/// The last position was handed out in this group, or settled otherwise.
+/// The position was handed out in this group, or settled otherwise.
 inline bool is_taken_or_done(const ChannelMemory& memory, Lease word, Position position) {
     return word.lap() == memory.lap_of(position);
 }
@@ -69,7 +69,9 @@ bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsi
 /// After a position was settled: on a closed channel, members that wait for nothing else may end.
 IPC_API void wake_if_finished(ChannelMemory& memory, unsigned group);
 
-/// Calls `visit(position, word)` for every word of the window that was handed out; returns its end.
+/// Calls `visit(position, word)` for every word of the window that was handed out; returns its end:
+/// the first that nobody took, from the cursor on. A word of a later lap is passed over wherever it
+/// stands: the window moved on since, and words behind it may still be of this one.
 template <class Visit>
 Position for_each_lease(const ChannelMemory& memory, unsigned group_index, Visit&& visit) {
     const Group& group = memory.group(group_index);
@@ -80,7 +82,7 @@ Position for_each_lease(const ChannelMemory& memory, unsigned group_index, Visit
         const Lease word{memory.lease(group_index, position).load(std::memory_order_acquire)};
         if (is_taken_or_done(memory, word, position)) {
             visit(position, word);
-        } else if (!before(position, cursor)) {
+        } else if (!before(position, cursor) && is_untouched(memory, word, position)) {
             break;
         }
     }

@@ -288,7 +288,7 @@ inline advance_low_water() {
 #define for_each_lease_end                                                       \
         :: else ->                                                               \
             if                                                                   \
-            :: position >= end -> break                                          \
+            :: position >= end && is_untouched(word_, position) -> break         \
             :: else                                                              \
             fi                                                                   \
         fi;                                                                      \
