@@ -122,6 +122,25 @@ TEST(Clock, SpinBudgetIsMeasuredQuicklyAndLeavesTheTimerSlackAlone) {
     EXPECT_TRUE(cost == 0 || (cost >= 5'000 && cost <= 200'000)) << cost;
 }
 
+// It would wait for a thread that it does not have. In a child, where nobody measured before.
+TEST(Clock, AChildForkedWhileTheSpinBudgetIsMeasuredHasOne) {
+    Child parent = start([] {
+        std::atomic<bool> measuring{false};
+        std::jthread first([&] {
+            measuring = true;
+            (void)sleep_and_wake_cost();
+        });
+        while (!measuring) {
+        }
+        const Nanoseconds soon = now() + 100'000;  // it takes ten times as long
+        while (now() < soon) {
+        }
+        Child child = start([] { return sleep_and_wake_cost() >= 0 ? 0 : 1; });
+        return child.wait_for(5);
+    });
+    EXPECT_EQ(parent.wait(), 0);
+}
+
 TEST(Clock, ThereIsNoSpinBudgetOnOneProcessor) {
     // A program of its own, as the measurement is made once per process.
     ::testing::FLAGS_gtest_death_test_style = "threadsafe";

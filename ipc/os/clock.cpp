@@ -63,7 +63,11 @@ Nanoseconds measure() {
 }  // namespace
 
 Nanoseconds sleep_and_wake_cost() {
-    static const Nanoseconds cost = measure();
+    // No static that is made once: a child forked meanwhile would wait for a thread it does not
+    // have. That two threads may measure does no harm.
+    static std::atomic<Nanoseconds> known{-1};
+    Nanoseconds cost = known.load(std::memory_order_relaxed);
+    if (cost < 0) known.store(cost = measure(), std::memory_order_relaxed);
     return cost;
 }
 
