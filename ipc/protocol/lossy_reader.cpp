@@ -115,13 +115,12 @@ Status LossyReader::try_receive(Received& out) {
         const auto whole = seen.whole();
         copy.resize(whole.size() / sizeof(AlignedBlock) + 1);
         format::copy_out(copy.data(), whole.data(), whole.size());
-        spare_.push_back(index);  // until the message is this reader's for good
         if (!was_whole(*memory_, seen.position)) {
             catch_up();
             continue;
         }
         if (!move_cursor(seen.position + 1)) continue;  // another member has it
-        spare_.pop_back();
+        spare_.pop_back();  // not before the message is this reader's for good
         out.buffer = index;
         out.body = copy.front().bytes + seen.extension;
         out.size = seen.size;
@@ -137,15 +136,16 @@ Status LossyReader::try_receive(Received& out) {
     return Status::empty;
 }
 
+/// One that no message uses; it stays spare until it is taken out. In this order, so that what
+/// throws for want of memory leaves no index without a buffer, and what gives a buffer back never
+/// throws.
 std::uint32_t LossyReader::spare_buffer() {
     if (spare_.empty()) {
-        spare_.push_back(static_cast<std::uint32_t>(buffers_.size()));
         buffers_.emplace_back();
         spare_.reserve(buffers_.size());
+        spare_.push_back(static_cast<std::uint32_t>(buffers_.size() - 1));
     }
-    const std::uint32_t index = spare_.back();
-    spare_.pop_back();
-    return index;
+    return spare_.back();
 }
 
 void LossyReader::release(Received& message) {
