@@ -297,6 +297,132 @@ TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
     EXPECT_LE(sweeps, 8);
 }
 
+// Whoever went to sleep before the delay was set does not know of it, and the one that was woken
+// for it leaves. In one channel the sentinel remains, in the other it leaves as well, after it.
+TEST(Idle, ADelayEndsInTimeThoughWhoKnewOfItLeft) {
+    struct Scene {
+        const ChannelName name;
+        Channel<> channel = Channel<>::create(name);
+        Consumer<> subscriber = channel.subscribe({.participant = parking});
+        Consumer<> woken = channel.join("workers", manual_parking);
+        Consumer<> waiting = channel.join("workers", manual_parking);
+        Consumer<> holder = channel.join("workers", manual_parking);
+        std::optional<Message<>> held;
+        std::atomic<os::Nanoseconds> received{0};
+        std::vector<std::jthread> threads;
+
+        void set_up() {
+            ASSERT_TRUE(channel.producer().send("x"));
+            ASSERT_TRUE(subscriber.receive());
+            held.emplace(holder.receive());
+            threads.emplace_back([this](const std::stop_token& stop) {
+                EXPECT_EQ(subscriber.receive(stop).status(), Status::interrupted);
+            });
+            ASSERT_TRUE(all_park(name, 1));
+        }
+        void members_sleep() {
+            threads.emplace_back([this] {  // not by a stop, which wakes the whole group
+                EXPECT_EQ(woken.receive_for(1400ms).status(), Status::timed_out);
+            });
+            ASSERT_TRUE(all_park(name, 2));
+            threads.emplace_back([this] {  // the second in line
+                EXPECT_TRUE(waiting.receive_for(20s).ack());
+                received = os::now();
+            });
+            ASSERT_TRUE(all_park(name, 3));
+        }
+    };
+    std::array<Scene, 2> scenes;
+    for (Scene& scene : scenes)
+        scene.set_up();
+    // Past the grace in which a sentinel ticks fast, and well before all sleepers look again.
+    constexpr auto delay = 1700ms;
+    const std::int64_t tick = slow_ticks_so_far();
+    ASSERT_TRUE(eventually([&] { return slow_ticks_so_far() != tick; }));
+    for (Scene& scene : scenes)
+        scene.members_sleep();
+    const os::Nanoseconds due = os::now() + std::chrono::nanoseconds(delay).count();
+    for (Scene& scene : scenes)
+        ASSERT_TRUE(scene.held->nack(delay));
+    for (Scene& scene : scenes)
+        scene.threads[1].join();
+    scenes[1].threads[0].request_stop();
+    for (Scene& scene : scenes) {
+        EXPECT_TRUE(eventually([&] { return scene.received != 0; }));
+        EXPECT_LT(scene.received, due + 500'000'000);
+    }
+}
+
+// The sweeps look at the claim for all of them.
+TEST(Idle, OnlyTheSentinelWakesWhileAProducerIsStoppedInAClaim) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    std::vector<Consumer<>> readers;
+    for (int i = 0; i < 2; ++i) {
+        readers.push_back(channel.subscribe({.participant = parking}));
+        readers.push_back(channel.join("workers", manual_parking));
+    }
+    readers.push_back(channel.subscribe({.delivery = Delivery::lossy, .participant = parking}));
+    Child producer([&] {
+        TornProducer torn(name);
+        torn.claim();
+        wait_for_the_end();
+    });
+    ASSERT_TRUE(eventually([&] { return inspect(name).tail == 1; }));
+    std::array<std::atomic<pid_t>, 5> ids{};
+    std::vector<std::jthread> waiting;
+    for (std::size_t i = 0; i < readers.size(); ++i) {
+        waiting.emplace_back([&, i](const std::stop_token& stop) {
+            ids[i] = ::gettid();
+            EXPECT_EQ(readers[i].receive(stop).status(), Status::interrupted);
+        });
+    }
+    ASSERT_TRUE(all_park(name, ids.size()));
+    std::this_thread::sleep_for(300ms);
+    const auto before = sleeps_when_all_sleep(name, ids);
+    ASSERT_EQ(before.size(), ids.size());
+    std::this_thread::sleep_for(1s);
+    const auto after = sleeps_when_all_sleep(name, ids);
+    ASSERT_EQ(after.size(), ids.size());
+    unsigned often = 0;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+        if (after[i] - before[i] > 5) ++often;
+    }
+    EXPECT_EQ(often, 1U) << "it ticks 20 times a second";
+}
+
+// A program that keeps the latest message, as many do: sweeps look behind it.
+TEST(Idle, ASubscriberThatHoldsAMessageWhileItWaitsSleepsOn) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto subscriber = channel.subscribe({.participant = parking});
+    auto sentinel = channel.join("workers", manual_parking);
+    auto holder = channel.join("workers", manual_parking);
+    ASSERT_TRUE(channel.producer().send("x"));
+    const auto latest = subscriber.receive();
+    auto leased = holder.receive();
+    std::array<std::atomic<pid_t>, 2> ids{};
+    std::vector<std::jthread> waiting;
+    const auto sleep_as = [&](Consumer<>& consumer) {
+        waiting.emplace_back([&, i = waiting.size()](const std::stop_token& stop) {
+            ids[i] = ::gettid();
+            EXPECT_EQ(consumer.receive(stop).status(), Status::interrupted);
+        });
+        ASSERT_TRUE(all_park(name, waiting.size()));
+    };
+    sleep_as(sentinel);
+    sleep_as(subscriber);
+    std::this_thread::sleep_for(100ms);
+    const auto before = sleeps_when_all_sleep(name, ids);
+    std::this_thread::sleep_for(1s);
+    const auto after = sleeps_when_all_sleep(name, ids);
+    ASSERT_TRUE(before.size() == 2 && after.size() == 2);
+    EXPECT_GT(after[0] - before[0], 5);
+    EXPECT_LE(after[1] - before[1], 1);
+    waiting.clear();
+    EXPECT_TRUE(leased.ack());
+}
+
 TEST(Idle, WaitingForAHeldMessageCostsLittle) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

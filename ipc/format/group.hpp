@@ -95,7 +95,10 @@ struct Group {
     /// settled leases, or, for a subscriber, by a plain store of its owner.
     alignas(line) std::atomic<std::uint64_t> low_water;  ///< LowWater
 
-    /// Where handing-out goes on; a hint that may lag, never trusted below low_water.
+    /// Where handing-out goes on; never trusted below low_water. With leases a hint, which may lag
+    /// and go back: members store it as they walk, and one that was stopped stores an old one. Of a
+    /// lossy group the truth, moved by CAS. Of a subscriber where it waited last, stored by itself
+    /// before it sleeps and with the mark.
     alignas(line) std::atomic<std::uint64_t> cursor;
     std::atomic<std::uint64_t> returned;      ///< Hint: lowest position given back
     std::atomic<std::uint64_t> next_due;      ///< ms: no delayed message is due before; ~0 = none

@@ -91,6 +91,13 @@ std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position
     return end;
 }
 
+os::Nanoseconds due_in(const Group& group) {
+    const std::uint64_t due = group.next_due.load(std::memory_order_acquire);
+    constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
+    return due >= longest ? os::Deadline::never().at
+                          : static_cast<os::Nanoseconds>(due) * 1'000'000;
+}
+
 void note_due(Group& group, std::uint64_t milliseconds) {
     std::uint64_t seen = group.next_due.load(std::memory_order_relaxed);
     while (milliseconds < seen &&

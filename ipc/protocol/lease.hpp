@@ -17,6 +17,7 @@
 // moves it. EDGE settle: settling releases, moving acquires the words and releases the mark, a
 // producer acquires the mark: what an owner read from a slot happened before the slot is reused.
 
+#include "ipc/os/clock.hpp"
 #include "ipc/protocol/channel_memory.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -56,14 +57,17 @@ void set_deadline(const ChannelMemory& memory, unsigned group, Position position
 /// gets one from now on.
 IPC_API std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position position,
                                    Lease word, std::uint64_t limit_ms);
-/// Lowers the time before which no delayed message of the group is due.
+/// No delayed message of the group is due before, CLOCK_MONOTONIC ns; for ever when there is none.
+os::Nanoseconds due_in(const Group& group);
+/// Lowers that time.
 void note_due(Group& group, std::uint64_t milliseconds);
 
 /// Settles a position that has no message (its producer died); whether this call did it.
 bool settle_aborted(ChannelMemory& memory, unsigned group, Position position);
 
 /// Whether every position of the group below `end` is settled, or held by `self`, or waits for its
-/// dead letter: then nothing will be handed to `self` any more.
+/// dead letter, or (with automatic acknowledgement) is held by a member that waits itself: then
+/// nothing will be handed to `self` any more.
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self);
 
 /// After a position was settled: on a closed channel, members that wait for nothing else may end.

@@ -149,7 +149,8 @@ private:
         watch_over(*memory_, needs_fence_);
     }
     void end_lease() {
-        if (--open_leases_ == 0) self_->has_leases.store(0, std::memory_order_relaxed);
+        // EDGE due: a delay that was set before is seen by who finds no holder.
+        if (--open_leases_ == 0) self_->has_leases.store(0, std::memory_order_release);
     }
 
     void after_settling(Position position) {

@@ -52,13 +52,19 @@ Lease after_loss(Lease word) {
     }
 }
 
+/// Where the readers of a group go on, or less far while they do not wait.
+Position next_to_hand_out(const Group& group) {
+    return later_of(group.cursor.load(std::memory_order_acquire),
+                    group.low_water_mark(std::memory_order_acquire));
+}
+
 /// How many members to wake: one, or as many as there are messages from `next` on, or all for the
 /// end of the channel.
 int members_for(const ChannelMemory& memory, Position next, bool is_end) {
     return is_end ? all_sleepers : std::max(1, count_ready(memory.ring(), next));
 }
 
-/// Everything of one group that needs looking at; whether something is in flight or due soon.
+/// Everything of one group that needs looking at; whether something is in flight.
 bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     Group& group = memory.group(index);
     const std::uint32_t limit_ms = group.lease_limit_ms.load(std::memory_order_relaxed);
@@ -90,16 +96,19 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     });
     if (next_due != ~std::uint64_t{0}) note_due(group, next_due);
 
-    const SlotState state{memory.ring().at(end).state.load(std::memory_order_acquire)};
+    const Slot& slot = memory.ring().at(end);
+    const SlotState state{slot.state.load(std::memory_order_acquire)};
     Position next = end;
-    if (state.is_at(end) && state.phase() == Phase::claimed) {
-        in_flight = true;
-        if (is_abandoned(memory, memory.ring().at(end), state)) {
+    if (state.is_at(end)) {
+        const bool claimed = state.phase() == Phase::claimed;
+        in_flight |= claimed;
+        const bool abandoned = claimed && is_abandoned(memory, slot, state);
+        if (abandoned) {
             settle_aborted(memory, index, end);
             ++next;
         }
+        available |= !claimed || abandoned;
     }
-    if (state.is_at(end)) available = true;
     if (advance_low_water(memory, index, status)) wake_producers(memory, memory.capacity());
     if (available && status.is_active()) {
         // Not before it is finished: who waits for others to settle would wake at each sweep.
@@ -145,16 +154,16 @@ Groups sweep_groups(ChannelMemory& memory) {
             found.in_flight |= sweep_group(memory, i, status);
             continue;
         }
-        const Position next = status.has(GroupStatus::anonymous)
-                                  ? group.low_water_mark(std::memory_order_acquire)
-                                  : group.cursor.load(std::memory_order_acquire);
-        const SlotState state{memory.ring().at(next).state.load(std::memory_order_acquire)};
-        if (!before(state.position(next), next)) {
-            const bool claimed = state.phase() == Phase::claimed;
-            found.in_flight |= claimed;
-            const Position ready = next + (claimed ? 1 : 0);  // if it is abandoned
-            wake_group(memory, i, members_for(memory, ready, state.phase() == Phase::closed));
-        }
+        const Position next = next_to_hand_out(group);
+        const Slot& slot = memory.ring().at(next);
+        const SlotState state{slot.state.load(std::memory_order_acquire)};
+        if (before(state.position(next), next)) continue;
+        const bool claimed = state.is_at(next) && state.phase() == Phase::claimed;
+        found.in_flight |= claimed;
+        // Who waits for a living producer would look, and go back to sleep, at each sweep.
+        if (claimed && !is_abandoned(memory, slot, state)) continue;
+        const Position ready = next + (claimed ? 1 : 0);
+        wake_group(memory, i, members_for(memory, ready, state.phase() == Phase::closed));
     }
     return found;
 }
@@ -184,7 +193,8 @@ bool anything_in_flight(const ChannelMemory& memory) {
     const unsigned participants = memory.participants_used();
     for (unsigned i = 0; i < participants; ++i) {
         const Participant& entry = memory.participant(i);
-        if (is_active(entry) && entry.has_leases.load(std::memory_order_relaxed) != 0) return true;
+        // EDGE due
+        if (is_active(entry) && entry.has_leases.load(std::memory_order_acquire) != 0) return true;
     }
     if (is_claimed_a_lap_before_the_tail(memory)) return true;
     const unsigned groups = memory.groups_used();
@@ -192,8 +202,7 @@ bool anything_in_flight(const ChannelMemory& memory) {
         const Group& group = memory.group(i);
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
         if (!status.is_active()) continue;
-        const Position next = later_of(group.cursor.load(std::memory_order_relaxed),
-                                       group.low_water_mark(std::memory_order_relaxed));
+        const Position next = next_to_hand_out(group);
         const SlotState state{memory.ring().at(next).state.load(std::memory_order_relaxed)};
         if (state.is_at(next) && state.phase() == Phase::claimed) return true;
     }

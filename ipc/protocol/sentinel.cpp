@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ipc/os/membarrier.hpp"
+#include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/wait.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -27,8 +28,20 @@ bool is_stale(Sentinel word, os::Nanoseconds now) {
 /// When who looked at `now` looks again, CLOCK_MONOTONIC ns. Slow ticks come at whole multiples of
 /// their length, for all sleepers of a machine at once: a wake-up of a core that idles costs
 /// several times what another one right after it does.
-os::Nanoseconds tick_after(os::Nanoseconds now, bool fast) {
-    return fast ? now + fast_tick : (now / slow_tick + 1) * slow_tick;
+os::Nanoseconds slow_tick_after(os::Nanoseconds now) {
+    return (now / slow_tick + 1) * slow_tick;
+}
+
+/// When the first delay ends that did not end before `now`: who may take what was due before was
+/// told. CLOCK_MONOTONIC ns; for ever without any.
+os::Nanoseconds next_due_after(const ChannelMemory& memory, os::Nanoseconds now) {
+    os::Nanoseconds next = os::Deadline::never().at;
+    const unsigned groups = memory.groups_used();
+    for (unsigned i = 0; i < groups; ++i) {
+        const os::Nanoseconds due = due_in(memory.group(i));
+        if (due > now) next = std::min(next, due);
+    }
+    return next;
 }
 
 /// Sleepers that take turns let at most so many ticks pass but one.
@@ -62,7 +75,10 @@ SentinelDuty::~SentinelDuty() {
         // EDGE call: either that call finds the duty vacant, or the scan finds the holder.
         std::atomic_thread_fence(std::memory_order_seq_cst);
         const bool is_relied_on = os::now() < others_rest_until_;
-        if (!is_relied_on && !anything_in_flight(memory_)) return;
+        if (!is_relied_on && !anything_in_flight(memory_) &&
+            next_due_after(memory_, os::now()) == os::Deadline::never().at) {
+            return;
+        }
     }
     // Others may still hold leases, or rely on the ticks: hand over, if anybody sleeps.
     call_sentinel(memory_);
@@ -114,7 +130,7 @@ os::Nanoseconds SentinelDuty::next_tick() {
                       is_stale(seen, now) || seen.participant() >= memory_.participants_used();
     mine_ = free && take(seen, false);
     if (!mine_) {
-        if (next_ <= now) next_ = tick_after(now, false);
+        if (next_ <= now) next_ = slow_tick_after(now);
         return next_;
     }
     if (look_closely()) fast_until_ = now + fast_grace;
@@ -122,8 +138,14 @@ os::Nanoseconds SentinelDuty::next_tick() {
     const bool fast = mine_ && word_.is_fast();
     const os::Nanoseconds last = memory_.header().swept_at.load(std::memory_order_relaxed);
     const os::Nanoseconds tick = fast ? fast_tick : slow_tick;
-    next_ = std::clamp(std::min(last, now) + tick, now, tick_after(now, fast));
+    next_ = std::clamp(std::min(last, now) + tick, now, tick_after(now));
     return next_;
+}
+
+/// The sentinel's next tick.
+os::Nanoseconds SentinelDuty::tick_after(os::Nanoseconds now) const {
+    if (mine_ && word_.is_fast()) return now + fast_tick;
+    return std::min(slow_tick_after(now), next_due_after(memory_, now));
 }
 
 SentinelDuty::Turns SentinelDuty::turns() const {
@@ -152,11 +174,11 @@ void SentinelDuty::note_rest(Turns turns, os::Nanoseconds now) {
 /// looks at each, since a reader that has the duty cannot repair what a dead producer left in the
 /// ring.
 os::Nanoseconds SentinelDuty::next_look(os::Nanoseconds now) {
-    if (place_ == room_place) return tick_after(now, false);
+    if (place_ == room_place) return slow_tick_after(now);
     const Turns turns = this->turns();
     note_rest(turns, now);
     const auto coming = static_cast<unsigned>((now / slow_tick + 1) % turns.all);
-    return tick_after(now, false) + (turns.mine + turns.all - coming) % turns.all * slow_tick;
+    return slow_tick_after(now) + (turns.mine + turns.all - coming) % turns.all * slow_tick;
 }
 
 void SentinelDuty::tick(bool due) {
@@ -170,7 +192,7 @@ void SentinelDuty::tick(bool due) {
                 fast_until_ = now + fast_grace;
                 if (mine_) sweep(memory_, participant_, writable_);
             }
-            next_ = mine_ ? tick_after(now, true) : next_look(now);
+            next_ = mine_ ? tick_after(now) : next_look(now);
         }
         return;
     }
@@ -184,7 +206,7 @@ void SentinelDuty::tick(bool due) {
         if (mine_ && look_closely()) fast_until_ = now + fast_grace;
     }
     // Not from `now`: a sweep may take longer than a tick.
-    next_ = tick_after(os::now(), mine_ && word_.is_fast());
+    next_ = tick_after(os::now());
 }
 
 void call_sentinel(ChannelMemory& memory) {

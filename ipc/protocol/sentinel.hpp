@@ -3,11 +3,12 @@
 // The sentinel: one parked participant of a channel that looks after the dead.
 //
 // Whoever parks takes the duty when it is vacant (or when its holder is dead or stopped ticking).
-// While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds. The
-// other sleepers check only that the sentinel still ticks, every few seconds, too: all of them when
-// they are few, a few in turn when they are many. It resigns when it wakes up for work; whoever is
-// then about to take a lease while the duty is vacant wakes another sleeper for it, which passes
-// the call on should it leave instead.
+// While anything is in flight it ticks every 50 ms and sweeps; otherwise every few seconds, and
+// when a delay ends: a member that went to sleep before that was set does not know of it. The other
+// sleepers check only that the sentinel still ticks, every few seconds, too: all of them when they
+// are few, a few in turn when they are many. It resigns when it wakes up for work; whoever is then
+// about to take a lease while the duty is vacant wakes another sleeper for it, which passes the
+// call on should it leave instead.
 
 #include "ipc/os/clock.hpp"
 #include "ipc/os/membarrier.hpp"
@@ -46,6 +47,7 @@ private:
     };
     Turns turns() const;
     void note_rest(Turns turns, os::Nanoseconds now);
+    os::Nanoseconds tick_after(os::Nanoseconds now) const;
     os::Nanoseconds next_look(os::Nanoseconds now);
 
     ChannelMemory& memory_;

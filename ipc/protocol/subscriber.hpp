@@ -97,7 +97,7 @@ public:
     }
 
 protected:
-    bool has_news(bool thorough) override { return slot_has_news(next_, thorough); }
+    bool has_news(bool thorough) override;
 
 private:
     /// After so many empty polls, messages are as far apart as questions and answers. In a stream,

@@ -4,6 +4,7 @@
 #include <limits>
 #include <optional>
 
+#include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/sentinel.hpp"
 
 namespace ipc::inline v1::protocol {
@@ -180,10 +181,7 @@ void Waiter::announce() {
 /// When a delayed message may be due at this place.
 os::Nanoseconds Waiter::due() const {
     if (place_ == room_place) return os::Deadline::never().at;
-    const std::uint64_t due = memory_.group(place_ - 1).next_due.load(std::memory_order_acquire);
-    constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
-    return due >= longest ? os::Deadline::never().at
-                          : static_cast<os::Nanoseconds>(due) * 1'000'000;
+    return due_in(memory_.group(place_ - 1));
 }
 
 /// `wanted_` is withdrawn before its waker increments the futex, and that waker may die in between.
