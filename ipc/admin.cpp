@@ -1,7 +1,7 @@
 #include "ipc/admin.hpp"
 
-#include "ipc/protocol/dead_letter.hpp"
 #include "ipc/protocol/lifecycle.hpp"
+#include "ipc/protocol/redrive.hpp"
 
 namespace ipc::inline v1 {
 
@@ -25,9 +25,14 @@ std::vector<std::string> list() {
     return protocol::list_channels();
 }
 
-std::uint64_t redrive(const std::string& dead_letter_channel, const std::string& target,
-                      std::uint64_t most, bool allow_foreign_owner) {
-    return protocol::redrive_dead_letters(dead_letter_channel, target, most, allow_foreign_owner);
+std::uint64_t redrive(const std::string& dead_letter_channel, const RedriveOptions& options) {
+    protocol::Redrive work(dead_letter_channel, options);
+    try {
+        work.run();
+    } catch (const Error& error) {
+        throw RedriveError(error, work.sent());
+    }
+    return work.sent();
 }
 
 }  // namespace ipc::inline v1

@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <vector>
 
+#include "ipc/base/error.hpp"
+#include "ipc/base/options.hpp"
 #include "ipc/export.hpp"
 
 namespace ipc::inline v1 {
@@ -22,13 +23,29 @@ IPC_API std::vector<std::string> remove_dead();
 /// Names of all channels in /dev/shm, also of those this user cannot open, sorted.
 IPC_API std::vector<std::string> list();
 
-/// Publishes dead letters again, oldest first: to the channels they come from, or all to `target`.
-/// Each is acknowledged (in the durable group "redrive" of the dead-letter channel) after it was
-/// published: at least once. All groups of the target see it as a new message. Returns how many
-/// were moved. `allow_foreign_owner`: as OpenOptions has it, for all channels concerned.
+/// Thrown by redrive once it has begun.
+class IPC_API RedriveError : public Error {
+public:
+    RedriveError(const Error& cause, std::uint64_t sent) : Error(cause), sent_(sent) {}
+    /// Messages that went back before; they have left the dead-letter channel.
+    std::uint64_t sent() const noexcept { return sent_; }
+
+private:
+    std::uint64_t sent_;
+};
+
+/// Publishes dead letters again, oldest first, to the channels they come from, or to one target;
+/// returns how many. Those that were there when it began: what becomes a dead letter again
+/// meanwhile waits for the next time. All groups of the target see each as a new message.
+///
+/// Each is acknowledged after it was published, in the durable group "redrive" of the dead-letter
+/// channel: at least once. That group is made by the first redrive, and keeps letters until one
+/// takes them, or `purge` or `remove_group` does.
+///
+/// Throws Error as Channel::open does, for any channel concerned; bad_options when a message has no
+/// origin and no target is named; timed_out when a target took none for options.wait; type_differs,
+/// after all others went back, when some do not fit their channel. All stays that did not go back.
 IPC_API std::uint64_t redrive(const std::string& dead_letter_channel,
-                              const std::string& target = {},
-                              std::uint64_t most = std::numeric_limits<std::uint64_t>::max(),
-                              bool allow_foreign_owner = false);
+                              const RedriveOptions& options = {});
 
 }  // namespace ipc::inline v1

@@ -1,7 +1,7 @@
 #include "ipc/channel.hpp"
 
 #include "ipc/protocol/group.hpp"
-#include "ipc/protocol/tail.hpp"
+#include "ipc/protocol/peek.hpp"
 
 namespace ipc::inline v1 {
 namespace {
@@ -24,24 +24,6 @@ std::string name_of_producer(const protocol::ChannelMemory& memory, unsigned ind
 }
 
 }  // namespace
-
-namespace protocol {
-
-std::optional<Origin> origin_of(const Received& message) {
-    if (message.extension == 0) return std::nullopt;
-    const auto found = find_origin(message.extension_headers());
-    if (!found) return std::nullopt;
-    return Origin{.channel = found->channel,
-                  .channel_id = found->channel_id,
-                  .group = found->group,
-                  .position = found->position,
-                  .attempts = found->attempts,
-                  .reason = found->reason == static_cast<std::uint32_t>(DeadLetterReason::rejected)
-                                ? "rejected"
-                                : "attempts exhausted"};
-}
-
-}  // namespace protocol
 
 std::uint64_t ChannelBase::max_message_size() const {
     return format::largest_message(memory_->layout());
@@ -79,43 +61,18 @@ protocol::Reader* ChannelBase::make_subscriber(const SubscribeOptions& options) 
 
 std::vector<PeekedMessage> ChannelBase::peek(std::optional<Position> from,
                                              std::size_t count) const {
-    using protocol::before;
-    using protocol::later_of;
-    using protocol::SlotState;
     memory_->check_fork();
-    const protocol::ChannelMemory& memory = *memory_;
-    const protocol::Ring ring = memory.ring();
-    const protocol::MessageShape shape = protocol::shape_of(memory);
-    const Position tail = protocol::find_tail(memory);
-    Position position = protocol::oldest_whole(memory, tail);
-    position = later_of(position, tail - memory.capacity());  // whatever the limit says
-    if (from) {
-        const Position first = memory.preamble().first_position;
-        position = protocol::start_at(*from, first, position, tail).position;
-    }
     std::vector<PeekedMessage> messages;
-    std::vector<std::byte> copy;
-    for (; before(position, tail) && messages.size() < count; ++position) {
-        const protocol::Slot& slot = ring.at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
-        if (!state.is_ready_at(position)) continue;
-        protocol::Received received;
-        if (!protocol::locate_payload(memory, shape, slot, state, received)) continue;
-        PeekedMessage message;
-        message.position = position;
-        message.published_at =
-            std::chrono::nanoseconds(slot.publish_time.load(std::memory_order_relaxed));
-        const auto whole = received.whole();
-        copy.resize(whole.size() + 8);
-        format::copy_out(copy.data(), whole.data(), whole.size());
-        if (!protocol::was_whole(memory, position))
-            continue;  // overwritten meanwhile: not retained any more
-        received.body = copy.data() + received.extension;
-        message.origin = protocol::origin_of(received);
-        message.body.assign(received.body, received.body + received.size);
-        message.producer = name_of_producer(memory, state.producer());
-        messages.push_back(std::move(message));
-    }
+    if (count == 0) return messages;
+    protocol::peek(*memory_, from, [&](const protocol::Peeked& peeked) {
+        const auto body = peeked.payload.bytes();
+        messages.push_back({.position = peeked.position,
+                            .published_at = std::chrono::nanoseconds(peeked.publish_time),
+                            .producer = name_of_producer(*memory_, peeked.producer),
+                            .body = {body.begin(), body.end()},
+                            .origin = protocol::find_origin(peeked.payload.extension_headers())});
+        return messages.size() < count;
+    });
     return messages;
 }
 

@@ -26,19 +26,7 @@ class Consumer;
 template <Carriable T>
 class Batch;
 
-/// Where a dead letter comes from.
-struct Origin {
-    std::string channel;
-    std::uint64_t channel_id = 0;
-    std::string group;
-    Position position = 0;
-    unsigned attempts = 0;  ///< deliveries it had
-    std::string reason;     ///< "rejected" or "attempts exhausted"
-};
-
 namespace protocol {
-IPC_API std::optional<Origin> origin_of(const Received& message);
-
 /// Calls the action with the reader as what it is, if it is of one of the two hot kinds: their
 /// classes are final, so that their functions can be inlined.
 template <class Action>
@@ -138,7 +126,9 @@ public:
         return std::chrono::nanoseconds(received_.publish_time);
     }
     /// Set on messages of a dead-letter channel.
-    std::optional<Origin> origin() const { return protocol::origin_of(received_); }
+    std::optional<Origin> origin() const {
+        return protocol::find_origin(received_.extension_headers());
+    }
 
     /// Done: the group does not see it again. lease_lost when it is another's by now; not_leased
     /// when it was settled already, or is one of try_peek.

@@ -555,7 +555,7 @@ TEST(AnotherUser, WhoAllowsAForeignOwnerDoesSoForTheDeadLetterChannelToo) {
         auto worker = foreign.join("workers", {.ack = Ack::manual, .dead_letter = dead});
         require(static_cast<bool>(worker.try_receive().reject()), "rejected");
         require_error([&] { (void)redrive(dead); }, Errc::foreign_owner);
-        require(redrive(dead, {}, 1, true) == 1, "sent back");
+        require(redrive(dead, {.most = 1, .allow_foreign_owner = true}) == 1, "sent back");
         // Its own channel's dead letters go to none that it would not open.
         const ChannelName own("own");
         auto channel_of_its_own = Channel<>::create(own);

@@ -838,16 +838,16 @@ TEST_F(Redrive, SendsDeadLettersBackToWhereTheyCameFromOldestFirst) {
 }
 
 TEST_F(Redrive, MovesAtMostAsManyAsAsked) {
-    EXPECT_EQ(redrive(dead, {}, 2), 2U);
+    EXPECT_EQ(redrive(dead, {.most = 2}), 2U);
     EXPECT_EQ(drain(member), numbers(0, 2));
-    EXPECT_EQ(redrive(dead, {}, 100), 3U);
+    EXPECT_EQ(redrive(dead, {.most = 100}), 3U);
     EXPECT_EQ(drain(member), numbers(2, 5));
 }
 
 TEST_F(Redrive, SendsAllToOneTargetWhenAsked) {
     const ChannelName other("other");
     auto reader = Channel<>::create(other).subscribe();
-    EXPECT_EQ(redrive(dead, other), 5U);
+    EXPECT_EQ(redrive(dead, {.target = other.str()}), 5U);
     EXPECT_EQ(drain(reader), numbers(0, 5));
     EXPECT_EQ(member.try_receive().status(), Status::empty);
 }
@@ -859,17 +859,52 @@ TEST_F(Redrive, AMessageWithoutAnOriginIsAnErrorAndStays) {
     std::string what;
     EXPECT_EQ(refusal([&] { (void)redrive(plain); }, &what), Errc::bad_options);
     EXPECT_TRUE(contains(what, "origin")) << what;
-    EXPECT_EQ(redrive(plain, name), 1U);
+    EXPECT_EQ(redrive(plain, {.target = name.str()}), 1U);
     EXPECT_EQ(drain(member), std::vector<std::string>{"no letter"});
+}
+
+// Its group would hold back the producers of a channel that was named by mistake.
+TEST_F(Redrive, WithNothingToSendBackMakesNoGroup) {
+    const ChannelName plain("plain");
+    auto channel_plain = Channel<>::create(plain, {.capacity = 4});
+    auto producer = channel_plain.producer();
+    send_numbers(producer, 0, 4);
+    EXPECT_EQ(refusal([&] { (void)redrive(plain); }), Errc::bad_options);
+    send_numbers(producer, 4, 20);
+    EXPECT_TRUE(inspect(plain).groups.empty());
+}
+
+// A target that has no room is waited for.
+TEST_F(Redrive, AStopEndsItAndWhatWasNotSentStays) {
+    const ChannelName other("other");
+    auto small = Channel<>::create(other, {.capacity = 2});
+    { auto idle = small.join("idle"); }
+    std::stop_source stop;
+    std::uint64_t sent = 0;
+    std::jthread working([&] {
+        sent = redrive(dead, {.target = other.str(), .wait = 1h, .stop = stop.get_token()});
+    });
+    EXPECT_TRUE(eventually([&] { return report_of(other, "idle").backlog == 2; }));
+    stop.request_stop();
+    working.join();
+    EXPECT_EQ(sent, 2U);
+    const GroupReport report = report_of(dead, "redrive");
+    EXPECT_EQ(report.in_flight, 0U);
+    EXPECT_EQ(report.backlog, 3U);
 }
 
 TEST_F(Redrive, AFullTargetIsAnErrorAndTheRestStays) {
     const ChannelName other("other");
     auto small = Channel<>::create(other, {.capacity = 2});
     { auto idle = small.join("idle"); }
-    std::string what;
-    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::timed_out);
-    EXPECT_TRUE(contains(what, other)) << what;
+    try {
+        (void)redrive(dead, {.target = other.str(), .wait = 50ms});
+        ADD_FAILURE() << "the target is full";
+    } catch (const RedriveError& error) {
+        EXPECT_EQ(error.code(), Errc::timed_out);
+        EXPECT_TRUE(contains(error.what(), other)) << error.what();
+        EXPECT_EQ(error.sent(), 2U);
+    }
     EXPECT_EQ(report_of(other, "idle").backlog, 2U);
     EXPECT_EQ(report_of(dead, "redrive").backlog, 3U);
     EXPECT_EQ(redrive(dead), 3U);
@@ -877,7 +912,7 @@ TEST_F(Redrive, AFullTargetIsAnErrorAndTheRestStays) {
 }
 
 TEST_F(Redrive, IntoTheirOwnChannelEndsWithTheLastThatWasThereBefore) {
-    EXPECT_EQ(redrive(dead, dead), 5U);
+    EXPECT_EQ(redrive(dead, {.target = dead.str()}), 5U);
     EXPECT_EQ(report_of(dead, "redrive").backlog, 5U);
 }
 

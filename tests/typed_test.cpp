@@ -304,13 +304,15 @@ TEST(TypedValues, AreNotRedrivenIntoAChannelForValuesOfAnotherSize) {
     ASSERT_TRUE(channel.producer().send(Tick{1, 2.0, {}}));
     EXPECT_TRUE(member.receive().reject());
     std::string what;
-    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::type_differs);
+    EXPECT_EQ(refusal([&] { (void)redrive(dead, {.target = other.str()}); }, &what),
+              Errc::type_differs);
     EXPECT_TRUE(contains(what, other)) << what;
     // Nor are they in the way of others that come after them.
     auto fitting = wrong.join("workers", {.ack = Ack::manual, .dead_letter = dead});
     ASSERT_TRUE(wrong.producer().send(make<Big>(1)));
     EXPECT_TRUE(fitting.receive().reject());
-    EXPECT_EQ(refusal([&] { (void)redrive(dead, other); }, &what), Errc::type_differs);
+    EXPECT_EQ(refusal([&] { (void)redrive(dead, {.target = other.str()}); }, &what),
+              Errc::type_differs);
     EXPECT_TRUE(contains(what, "1 stay there, 1 were sent back")) << what;
     EXPECT_TRUE(same(*fitting.receive(), make<Big>(1)));
     EXPECT_EQ(redrive(dead), 1U);

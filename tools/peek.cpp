@@ -164,60 +164,29 @@ int peek(const Tool& tool, const Request& request, Output& output) {
     return messages.empty() || request.count == 1 ? 1 : 0;
 }
 
-// The group that ipc::redrive takes messages with. Without it, all that is retained waits.
-struct Redriven {
-    std::uint64_t waiting = 0;
-    std::uint64_t sent = 0;
-};
-
-Redriven look(Inspector& inspector) {
-    const ChannelReport report = inspector.sample();
-    const GroupReport* group = report.find_group("redrive");
-    if (group == nullptr) return {.waiting = report.tail - report.oldest_retained};
-    return {.waiting = group->backlog + group->in_flight, .sent = group->acked};
-}
-
-// What waits at the beginning, however much becomes a dead letter again meanwhile. In slices: a
-// signal does not end ipc::redrive.
-void send_back(const Request& request, const Signals& signals, std::uint64_t& sent) {
-    constexpr std::uint64_t slice = 16;
-    constexpr auto all = std::numeric_limits<std::uint64_t>::max();
-    Inspector inspector(request.channel, request.open.allow_foreign_owner);
-    const std::uint64_t wanted =
-        std::min<std::uint64_t>(look(inspector).waiting, request.count.value_or(all));
-    while (true) {
-        signals.check();
-        const std::uint64_t most = std::min(wanted - sent, slice);
-        const std::uint64_t before = look(inspector).sent;
-        try {
-            const std::uint64_t moved = redrive(request.channel, request.target.value_or(""), most,
-                                                request.open.allow_foreign_owner);
-            sent += moved;
-            if (moved < most || sent >= wanted) return;
-        } catch (const Error& error) {
-            const std::uint64_t moved = look(inspector).sent - before;
-            sent += moved;
-            // Those that do not fit their channel are passed over: others may be behind them.
-            const bool more = error.code() == Errc::type_differs && moved == most && sent < wanted;
-            if (!more) throw;
-        }
-    }
-}
-
 int send_back(const Request& request, const Signals& signals) {
-    std::uint64_t sent = 0;
     // In every case, after a signal, too: what was sent back has left the channel.
-    const auto tell = [&] {
-        return fmt::format("{}: {} messages sent back\n", request.channel, sent);
+    const auto tell = [&](std::uint64_t sent) {
+        try_to_write(STDOUT_FILENO,
+                     fmt::format("{}: {} messages sent back\n", request.channel, sent));
     };
+    RedriveOptions options = {.target = request.target.value_or(""),
+                              .allow_foreign_owner = request.open.allow_foreign_owner,
+                              .stop = signals.token()};
+    if (request.count) options.most = *request.count;
+    std::uint64_t sent = 0;
     try {
-        send_back(request, signals, sent);
+        sent = redrive(request.channel, options);
+        signals.check();
+    } catch (const RedriveError& error) {
+        tell(error.sent());
+        throw;
     } catch (...) {
-        try_to_write(STDOUT_FILENO, tell());
+        tell(sent);
         throw;
     }
     Output output(signals);
-    output.write(tell());
+    output.write(fmt::format("{}: {} messages sent back\n", request.channel, sent));
     output.flush();
     return 0;
 }

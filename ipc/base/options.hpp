@@ -2,7 +2,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <limits>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "ipc/base/status.hpp"
@@ -121,6 +123,9 @@ struct GroupOptions {
     /// `renew` comes too late when it is over, whether another member has the message yet or not.
     std::chrono::milliseconds lease_limit = std::chrono::milliseconds::zero();
     /// Channel that receives rejected and exhausted messages; empty: they are dropped and counted.
+    /// As of any channel, its newest messages overwrite the oldest until it has a reliable group:
+    /// let one join it before there are letters. While it is missing, full or closed, letters wait
+    /// in this group.
     std::string dead_letter = {};
     Start from = Start::latest();
     ParticipantOptions participant = {};
@@ -132,6 +137,20 @@ struct SubscribeOptions {
     Delivery delivery = Delivery::reliable;
     Start from = Start::latest();
     ParticipantOptions participant = {};
+};
+
+/// How dead letters go back: ipc::redrive.
+struct RedriveOptions {
+    /// The channel that all go to; empty: each goes to the one it comes from.
+    std::string target = {};
+    /// At most so many.
+    std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+    /// How long to wait for room in a channel that takes none.
+    std::chrono::nanoseconds wait = std::chrono::seconds(5);
+    /// As OpenOptions has it, for all channels concerned.
+    bool allow_foreign_owner = false;
+    /// A requested stop ends it between two messages.
+    std::stop_token stop = {};
 };
 
 /// What a channel costs in /dev/shm, in bytes, as a function of its options. Those of a channel

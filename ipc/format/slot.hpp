@@ -65,23 +65,4 @@ struct Descriptor {
     constexpr bool is_plain() const { return (bits & 0xFFFF'FFFF) == 0; }
 };
 
-/// One extension header: this, then `length` bytes, padded to a multiple of 8. Unknown kinds are
-/// skipped.
-struct ExtensionHeader {
-    std::uint16_t kind;
-    std::uint16_t length;
-    std::uint32_t reserved;
-};
-static_assert(sizeof(ExtensionHeader) == 8);
-
-enum class ExtensionKind : std::uint16_t {
-    padding = 0,      ///< fills up to the body's alignment
-    origin = 1,       ///< DeadLetterOrigin: where a dead letter comes from
-    correlation = 2,  ///< reserved: correlation id
-    key = 3,          ///< reserved
-    priority = 4,     ///< reserved
-    deadline = 5,     ///< reserved
-    user = 6,         ///< reserved: user headers
-};
-
 }  // namespace ipc::inline v1::format

@@ -2,38 +2,39 @@
 
 #include <algorithm>
 #include <cstring>
-#include <map>
 #include <vector>
 
 #include "ipc/protocol/lifecycle.hpp"
-#include "ipc/protocol/member.hpp"
-#include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1::protocol {
 namespace {
 
 /// The origin header, padded so that the body after it is aligned like a block of a region.
 constexpr std::size_t origin_extension_size =
-    format::round_up(sizeof(format::ExtensionHeader) + sizeof(DeadLetterOrigin), 64);
-
-/// The group that redrive takes dead letters from.
-constexpr char redrive_group[] = "redrive";
+    format::round_up(sizeof(format::ExtensionHeader) + sizeof(format::DeadLetterOrigin), 64);
 
 }  // namespace
 
-std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension) {
+std::optional<Origin> find_origin(std::span<const std::byte> extension) {
     while (extension.size() >= sizeof(format::ExtensionHeader)) {
         format::ExtensionHeader header;
         std::memcpy(&header, extension.data(), sizeof header);
         extension = extension.subspan(sizeof header);
         if (header.length > extension.size()) break;
         if (header.kind == static_cast<std::uint16_t>(format::ExtensionKind::origin) &&
-            header.length == sizeof(DeadLetterOrigin)) {
-            DeadLetterOrigin origin;
+            header.length == sizeof(format::DeadLetterOrigin)) {
+            format::DeadLetterOrigin origin;
             std::memcpy(&origin, extension.data(), sizeof origin);
             origin.channel[sizeof origin.channel - 1] = 0;
             origin.group[sizeof origin.group - 1] = 0;
-            return origin;
+            const bool rejected =
+                origin.reason == static_cast<std::uint32_t>(DeadLetterReason::rejected);
+            return Origin{.channel = origin.channel,
+                          .channel_id = origin.channel_id,
+                          .group = origin.group,
+                          .position = origin.position,
+                          .attempts = origin.attempts,
+                          .reason = rejected ? "rejected" : "attempts exhausted"};
         }
         const auto padded = static_cast<std::size_t>(format::round_up(header.length, 8));
         if (padded > extension.size()) break;
@@ -69,8 +70,8 @@ Status DeadLetterSink::publish(std::span<const std::byte> body, Position positio
                                unsigned attempts, DeadLetterReason reason) {
     alignas(8) std::byte extension[origin_extension_size] = {};
     const format::ExtensionHeader header{static_cast<std::uint16_t>(format::ExtensionKind::origin),
-                                         sizeof(DeadLetterOrigin), 0};
-    DeadLetterOrigin origin{};
+                                         sizeof(format::DeadLetterOrigin), 0};
+    format::DeadLetterOrigin origin{};
     origin.channel_id = channel_id_;
     origin.position = position;
     origin.attempts = attempts;
@@ -138,81 +139,6 @@ void check_dead_letter_target(const ChannelMemory& channel, const std::string& t
             }
         }
     }
-}
-
-std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
-                                   const std::string& target, std::uint64_t most,
-                                   bool allow_foreign_owner) {
-    const OpenOptions how{.allow_foreign_owner = allow_foreign_owner, .any_type = true};
-    GroupOptions options;
-    options.ack = Ack::manual;
-    options.from = Start::earliest();
-    options.participant.name = "redrive";
-    Member member(open_channel(dead_letter_channel, {}, how), redrive_group, options);
-    std::map<std::string, std::unique_ptr<ProducerCore>> producers;
-    std::uint64_t moved = 0;
-    // Those that their channel does not take stay, without being in the way of others.
-    std::vector<Received> misfits;
-    std::string misfit_for;
-    const auto give_back = [&](Received& message) { (void)member.nack(message, 0); };
-    // What becomes a dead letter again meanwhile waits for the next time.
-    const Position end = find_tail(*member.memory());
-    while (moved < most) {
-        Received message;
-        if (member.try_receive(message) != Status::ok) break;
-        if (!before(message.position, end)) {
-            give_back(message);
-            break;
-        }
-        const auto origin = find_origin(message.extension_headers());
-        const std::string to = !target.empty() ? target : origin ? origin->channel : "";
-        try {
-            if (to.empty()) {
-                throw Error(Errc::bad_options, dead_letter_channel,
-                            "message " + std::to_string(message.position) + " has no origin",
-                            "name a target channel");
-            }
-            auto& producer = producers[to];
-            if (!producer) {
-                producer = std::make_unique<ProducerCore>(open_channel(to, {}, how), false,
-                                                          ParticipantOptions{.name = "redrive"});
-            }
-            // A copy, made while this group kept the message whole.
-            const auto body = message.bytes();
-            const std::vector<std::byte> copy(body.begin(), body.end());
-            if (!member.held(message)) {
-                member.release(message);
-                continue;
-            }
-            const Sent sent = producer->send(copy.data(), copy.size(), [] {
-                return Patience{os::Deadline::after(std::chrono::seconds(5))};
-            });
-            if (sent.status() == Status::wrong_size) {
-                if (misfits.empty()) misfit_for = to;
-                misfits.push_back(message);
-                continue;
-            }
-            if (!sent) {
-                throw Error(Errc::timed_out, to,
-                            "took no dead letter: " + std::string(to_string(sent.status())),
-                            "make room in it, and redrive again");
-            }
-        } catch (...) {
-            give_back(message);
-            std::for_each(misfits.begin(), misfits.end(), give_back);
-            throw;
-        }
-        (void)member.ack(message);
-        ++moved;
-    }
-    if (misfits.empty()) return moved;
-    std::for_each(misfits.begin(), misfits.end(), give_back);
-    throw Error(Errc::type_differs, misfit_for,
-                "carries objects of another size than message " +
-                    std::to_string(misfits.front().position) + " of " + dead_letter_channel + "; " +
-                    std::to_string(misfits.size()) + " stay there, " + std::to_string(moved) +
-                    " were sent back",
-                "name a target channel of bytes, or of their type");
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -8,26 +8,17 @@
 #include <span>
 #include <string>
 
+#include "ipc/base/origin.hpp"
+#include "ipc/format/extension.hpp"
 #include "ipc/protocol/publish.hpp"
 
 namespace ipc::inline v1::protocol {
 
-enum class DeadLetterReason : std::uint32_t { rejected = 1, attempts_exhausted = 2 };
-
-/// Where a dead letter comes from: the body of its `origin` extension header.
-struct DeadLetterOrigin {
-    std::uint64_t channel_id;
-    std::uint64_t position;
-    std::uint32_t attempts;
-    std::uint32_t reason;  ///< DeadLetterReason
-    char channel[136];
-    char group[136];
-};
-static_assert(sizeof(DeadLetterOrigin) == 296);
+using format::DeadLetterReason;
 
 /// The origin in a message's extension headers, if there is one. Bounds-checked: the bytes may be
 /// anything.
-IPC_API std::optional<DeadLetterOrigin> find_origin(std::span<const std::byte> extension);
+IPC_API std::optional<Origin> find_origin(std::span<const std::byte> extension);
 
 /// One member's way to its group's dead-letter channel; opened when first needed, which may be
 /// another user's if `channel` itself may be.
@@ -57,11 +48,5 @@ private:
 /// another size; and what opening a target that exists throws. A target made later is not checked:
 /// what it does not take is dropped and counted.
 void check_dead_letter_target(const ChannelMemory& channel, const std::string& target);
-
-/// Publishes dead letters again to where they come from, or to `target` if it is not empty, at most
-/// `most` of them, and acknowledges each after: at least once. Returns how many.
-IPC_API std::uint64_t redrive_dead_letters(const std::string& dead_letter_channel,
-                                           const std::string& target, std::uint64_t most,
-                                           bool allow_foreign_owner);
 
 }  // namespace ipc::inline v1::protocol
