@@ -123,7 +123,8 @@ public:
     /// (memory_cost(Channel<T>::fitting(options)) is what it costs).
     static ChannelOptions fitting(ChannelOptions options) {
         if constexpr (!is_bytes<T>) {
-            // Slots align their payload to 8; stricter types travel in the region.
+            // Slots align their payload to 8: stricter types travel in the region, as do those that
+            // would make every slot longer than a KiB. A region holds four at least.
             if (alignof(T) <= 8) {
                 options.inline_size =
                     std::max<std::uint32_t>(options.inline_size, sizeof(T) <= 1024 ? sizeof(T) : 8);

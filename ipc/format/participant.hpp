@@ -64,8 +64,6 @@ struct Participant {
     std::atomic<std::uint32_t> has_leases;
     std::atomic<std::uint8_t> activity;        ///< Activity
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
-    /// The position waited for, while `activity` is not running.
-    std::atomic<std::uint64_t> waiting_position;
     std::atomic<std::int64_t> received_at;  ///< CLOCK_MONOTONIC ns of the last sampled receive
 };
 /// For the only writer of a counter: exact without a read-modify-write.
@@ -91,6 +89,6 @@ constexpr bool is_producer(Role role) {
 static_assert(sizeof(Participant) == 2 * line);
 static_assert(offsetof(Participant, pid) == 12 && offsetof(Participant, name) == 40);
 static_assert(offsetof(Participant, published) == 128 && offsetof(Participant, has_leases) == 184);
-static_assert(offsetof(Participant, waiting_position) == 200);
+static_assert(offsetof(Participant, received_at) == 200);
 
 }  // namespace ipc::inline v1::format

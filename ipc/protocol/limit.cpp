@@ -4,9 +4,8 @@
 
 namespace ipc::inline v1::protocol {
 
-Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
+Position gate(const ChannelMemory& memory, Position tail) {
     Position lowest = tail;
-    if (blocker != nullptr) *blocker = -1;
     const unsigned used = memory.groups_used();
     for (unsigned i = 0; i < used; ++i) {
         const Group& group = memory.group(i);
@@ -17,11 +16,7 @@ Position gate(const ChannelMemory& memory, Position tail, int* blocker) {
         // EDGE settle: what the group's readers did with the slots happened before they are reused.
         // Only this word is looked at: those next to the cursor are written for each message.
         const format::LowWater mark{group.low_water.load(std::memory_order_acquire)};
-        const Position low = mark.position(tail);
-        if (before(low, lowest)) {
-            lowest = low;
-            if (blocker != nullptr) *blocker = static_cast<int>(i);
-        }
+        lowest = earlier_of(lowest, mark.position(tail));
     }
     return lowest + memory.capacity();
 }

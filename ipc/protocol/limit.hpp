@@ -24,8 +24,7 @@
 namespace ipc::inline v1::protocol {
 
 /// The lowest low-water mark of the gating groups plus capacity; tail + capacity without any.
-/// `blocker` receives the group's index, or -1.
-Position gate(const ChannelMemory& memory, Position tail, int* blocker = nullptr);
+Position gate(const ChannelMemory& memory, Position tail);
 
 /// What a producer's last scan of the groups found. Marks only grow, so it holds until a group
 /// joins, which changes the limit's epoch; an epoch that came round unseen took a million joins.

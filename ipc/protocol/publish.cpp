@@ -249,7 +249,7 @@ Status ProducerCore::wait(FunctionRef<bool(bool)> look, os::Deadline deadline,
         return is_turn && ask_for_room() && look(true);
     };
     if (waiter_->is_soon([&] { return ready(false); })) return Status::ok;
-    const Status status = waiter_->wait(ready, deadline, stop, next(), for_region);
+    const Status status = waiter_->wait(ready, deadline, stop, for_region);
     return status == Status::timed_out && look(true) ? Status::ok : status;
 }
 

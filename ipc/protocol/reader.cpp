@@ -37,7 +37,7 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         return patience.stop.stop_requested() ? Status::interrupted : patience.when_over;
     }
     for (unsigned turns = 1;; ++turns) {
-        const Status waited = waiter_.wait(ready, patience.deadline, patience.stop, position());
+        const Status waited = waiter_.wait(ready, patience.deadline, patience.stop);
         if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;
         status = take_next(out, reserve);

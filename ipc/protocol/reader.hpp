@@ -141,7 +141,7 @@ protected:
         if (state.phase() != Phase::claimed) return true;
         return !state.is_at(position) || (thorough && is_abandoned(*memory_, slot, state));
     }
-    /// The group, or the channel, ended under this reader.
+    /// The group ended under this reader. That the channel is removed is ChannelMemory's to tell.
     bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }
 
     /// For readers that are alone with their mark, or do not gate.

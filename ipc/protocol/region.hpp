@@ -37,8 +37,6 @@ public:
     void published(std::uint64_t block, Position position);
     void abandoned(std::uint64_t block);
 
-    std::uint64_t size() const { return size_; }
-
 private:
     struct Run {
         std::uint64_t start;

@@ -125,10 +125,9 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
       writable_(writable) {}
 
 Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
-                    const std::stop_token& stop, Position position, bool for_region) {
+                    const std::stop_token& stop, bool for_region) {
     wanted_ = for_region ? Announcement::region_wanted : 0;
     Participant& self = memory_.participant(participant_);
-    self.waiting_position.store(position, std::memory_order_relaxed);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
     self.activity.store(
         static_cast<std::uint8_t>(place_ == room_place ? format::Activity::waiting_for_room

@@ -58,7 +58,7 @@ void wake_readers(ChannelMemory& memory, int count);
 void wake_group(ChannelMemory& memory, unsigned group, int count);
 /// Wakes producers after `count` positions became free.
 IPC_API void wake_producers(ChannelMemory& memory, std::uint64_t count);
-/// Wakes everyone: the channel was closed, removed, or an entry changed.
+/// Wakes everyone: the channel was closed, or removed.
 void wake_everyone(ChannelMemory& memory);
 
 /// Wakes all at one place for whom one of `bits` counts, announced or not.
@@ -107,7 +107,7 @@ public:
     /// removal of the channel. `ready(thorough)` is called often with false, which must be cheap,
     /// and with true after each sleep, when it may make system calls.
     Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
-                const std::stop_token& stop, Position position, bool for_region = false);
+                const std::stop_token& stop, bool for_region = false);
 
 private:
     Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
