@@ -24,7 +24,7 @@ struct ChannelOptions {
     /// when a producer attaches. The largest message is this long. At most 4 GiB - 8 KiB; 0: inline
     /// messages only.
     std::uint64_t region_size = std::uint64_t{1} << 20;
-    /// Most producers, consumers and subscribers at one time. 1 to 4000.
+    /// Most producers, members and subscribers at one time. 1 to 4000.
     std::uint32_t max_participants = 128;
     /// Most groups at one time; each subscriber is a group. 1 to 1024.
     std::uint32_t max_groups = 96;

@@ -28,7 +28,7 @@ constexpr std::uint64_t known_incompatible_features = 0;
 constexpr std::uint64_t page = 4096;
 constexpr std::uint64_t area_alignment = std::uint64_t{2} << 20;  ///< of the data area: huge pages
 
-constexpr std::uint32_t max_alignment = 64;  ///< of a message type
+constexpr std::uint32_t max_alignment = 64;  ///< of a message type, and of what lies in a region
 
 /// The message type of a typed channel; all zero for bytes.
 struct TypeIdentity {

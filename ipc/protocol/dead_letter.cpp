@@ -10,8 +10,8 @@ namespace ipc::inline v1::protocol {
 namespace {
 
 /// The origin header, padded so that the body after it is aligned like a block of a region.
-constexpr std::size_t origin_extension_size =
-    format::round_up(sizeof(format::ExtensionHeader) + sizeof(format::DeadLetterOrigin), 64);
+constexpr std::size_t origin_extension_size = format::round_up(
+    sizeof(format::ExtensionHeader) + sizeof(format::DeadLetterOrigin), format::max_alignment);
 
 }  // namespace
 

@@ -17,8 +17,8 @@
 namespace ipc::inline v1::protocol {
 
 /// Private memory aligned as strictly as a block of a region.
-struct alignas(64) AlignedBlock {
-    std::byte bytes[64];
+struct alignas(format::max_alignment) AlignedBlock {
+    std::byte bytes[format::max_alignment];
 };
 
 class IPC_API LossyReader final : public Reader {

@@ -6,7 +6,7 @@
 namespace ipc::inline v1::protocol {
 namespace {
 
-constexpr std::uint64_t block_alignment = 64;
+constexpr std::uint64_t block_alignment = format::max_alignment;
 static_assert(block_alignment % format::cache_line == 0);
 
 }  // namespace

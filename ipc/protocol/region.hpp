@@ -24,8 +24,9 @@ public:
     /// `base` is the region within the producer's own mapping.
     Region(ChannelMemory& memory, unsigned producer, std::byte* base);
 
-    /// Room for `length` bytes, contiguous, aligned to 64. ok; full while readers hold what would
-    /// have to be reclaimed; own_loan when this producer's own unpublished blocks do; too_large.
+    /// Room for `length` bytes, contiguous, aligned to max_alignment. ok; full while readers hold
+    /// what would have to be reclaimed; own_loan when this producer's own unpublished blocks do;
+    /// too_large.
     Status allocate(std::uint64_t length, std::uint64_t& block);
     std::byte* at(std::uint64_t block) const { return base_ + block % size_; }
     /// Copies into a block, so many bytes after its start and to its end.
