@@ -64,7 +64,7 @@ struct Participant {
     std::atomic<std::uint32_t> has_leases;
     std::atomic<std::uint8_t> activity;        ///< Activity
     std::atomic<std::int64_t> activity_since;  ///< CLOCK_MONOTONIC ns
-    std::atomic<std::int64_t> received_at;  ///< CLOCK_MONOTONIC ns of the last sampled receive
+    std::atomic<std::int64_t> received_at;     ///< CLOCK_MONOTONIC ns of the last sampled receive
 };
 /// For the only writer of a counter: exact without a read-modify-write.
 inline void add_alone(std::atomic<std::uint64_t>& counter, std::uint64_t count) {
