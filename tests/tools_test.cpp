@@ -13,6 +13,7 @@
 #include <iterator>
 #include <ostream>
 #include <random>
+#include <regex>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -302,9 +303,21 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-send x --raw --size 4",
                                 "ipc-send x --nonsense",
                                 "ipc-send x --no-create --capacity 8",
+                                "ipc-send x --capacity 0",
+                                "ipc-send x --capacity 1k",
+                                "ipc-send x --capacity 0x10",
+                                "ipc-send x --inline-size 7",
+                                "ipc-send x --region-size -1",
+                                "ipc-send x --region-size 99999999999G",
+                                "ipc-send x --region-size K",
+                                "ipc-send x --wait-for-readers -1",
                                 "ipc-recv",
                                 "ipc-recv x --from yesterday",
+                                "ipc-recv x --from -1",
                                 "ipc-recv x --count 0",
+                                "ipc-recv x --count 1.5",
+                                "ipc-recv x --group g --max-attempts 251",
+                                "ipc-recv x --group g --lease-limit -1",
                                 "ipc-recv x --group ''",
                                 "ipc-recv x --max-attempts 3",
                                 "ipc-recv x --group g --dead-letter ''",
@@ -317,6 +330,7 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-peek x --redrive --json",
                                 "ipc-peek x --redrive --to ''",
                                 "ipc-peek x --count 0",
+                                "ipc-peek x --from -1",
                                 "ipc-monitor --interval 0"}) {
         const Result result = run(command);
         EXPECT_EQ(result.exit_code, 2) << command << result;
@@ -335,6 +349,46 @@ TEST_F(ToolsTest, AnEmptyNameOfAGroupDoesNotMeanTheChannel) {
 TEST_F(ToolsTest, UsageErrorsNameTheHelpThatDescribesTheOptions) {
     expect_error(run("ipc-send x --nonsense"), 2, "see ipc-send --help");
     expect_error(run("ipc-monitor record x --nonsense"), 2, "see ipc-monitor record --help");
+}
+
+TEST_F(ToolsTest, AnUnknownOptionIsNamedBeforeWhatFollowsFromIt) {
+    expect_error(run("ipc-send -x"), 2, "ipc-send: unknown option -x; see");
+    expect_error(run("ipc-send --capcity 64 c"), 2, "unknown option --capcity; see");
+    expect_error(run("ipc-send --capcity=64"), 2, "unknown option --capcity; see");
+    expect_error(run("ipc-monitor record --nonsense"), 2, "unknown option --nonsense; see");
+    expect_error(run("ipc-send c more"), 2, "more");
+}
+
+TEST_F(ToolsTest, NumbersAreDecimalAndSizesTakeAUnit) {
+    run("ipc-send x --capacity 010 --inline-size 0100 --region-size 8k < /dev/null");
+    const Result result =
+        run("ipc-send x --capacity 16 --inline-size 100 --region-size 8192 < /dev/null");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(run("ipc-send y --region-size 1M < /dev/null").exit_code, 0);
+    EXPECT_EQ(run("ipc-send y --region-size 1048576 < /dev/null").exit_code, 0);
+    EXPECT_EQ(run("seq 9 | ipc-send z; ipc-recv z --from 010 --count 010 --timeout 0").exit_code,
+              1);
+    EXPECT_EQ(run("ipc-peek z --from 08 | tail -n 1 | grep -c 9").out, "1\n");
+}
+
+TEST_F(ToolsTest, RangesOfChannelOptionsAreThoseOfTheLibrary) {
+    for (const auto& [option, beyond] : {std::pair("capacity", ipc::ChannelOptions{.capacity = 0}),
+                                         {"inline-size", {.inline_size = 0}},
+                                         {"region-size", {.region_size = ~std::uint64_t{0}}},
+                                         {"max-participants", {.max_participants = 0}},
+                                         {"max-groups", {.max_groups = 0}}}) {
+        std::string refusal;
+        try {
+            (void)ipc::memory_cost(beyond);
+        } catch (const ipc::Error& error) {
+            refusal = error.what();
+        }
+        std::smatch range;
+        ASSERT_TRUE(std::regex_search(refusal, range, std::regex("must be (\\d+ to \\d+)")))
+            << option << ": " << refusal;
+        expect_error(run(std::string("ipc-send x --") + option + " -1 < /dev/null"), 2,
+                     "-1 is not a whole number from " + range[1].str());
+    }
 }
 
 TEST_F(ToolsTest, VersionIsThatOfTheProgramAndOfTheFormat) {
@@ -379,11 +433,12 @@ TEST_F(ToolsTest, BadNamesAreRefused) {
     for (const char* command : {"ipc-send a/b < /dev/null", "ipc-recv ../x --wait 0", "ipc-rm ''",
                                 "ipc-peek 'a b'", "ipc-recv x! --group g --wait 0"}) {
         const Result result = run(command);
-        EXPECT_EQ(result.exit_code, 1) << command << result;
+        EXPECT_EQ(result.exit_code, 2) << command << result;
         EXPECT_EQ(count_lines(result.err), 1U) << command << result;
     }
     run("ipc-send x < /dev/null");
-    EXPECT_EQ(run("ipc-recv x --group 'a b' --timeout 0").exit_code, 1);
+    EXPECT_EQ(run("ipc-recv x --group 'a b' --timeout 0").exit_code, 2);
+    expect_error(run("ipc-recv x --group g --lossy --max-attempts 3"), 2, "lossy");
 }
 
 TEST_F(ToolsTest, MissingChannels) {

@@ -198,9 +198,10 @@ int run(int argc, char** argv) {
     add_channel(arguments, request.channel);
     auto* from =
         arguments.add_option("--from", request.from, "First position [the oldest retained]")
+            ->transform(whole_number(0, std::numeric_limits<Position>::max()))
             ->type_name("POSITION");
     arguments.add_option("--count", request.count, "Messages [10; all with --redrive]")
-        ->check(in_range(1, largest_count))
+        ->transform(whole_number(1, largest_count))
         ->type_name("COUNT");
     auto* json = arguments.add_flag("--json", request.json, "JSON, with whole messages");
     auto* redrive = arguments

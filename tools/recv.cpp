@@ -29,6 +29,8 @@ constexpr const char* examples =
     "workers\n"
     "  ipc-recv jobs --group workers --timeout 0        drain what waits now\n";
 
+constexpr std::uint64_t most_attempts = 250;  // as GroupOptions says
+
 // What the user wants of a group; unset: as it is, or the default for a new group.
 struct GroupRequest {
     std::optional<std::string> name;  // unset: none, but a subscriber
@@ -221,7 +223,7 @@ int run(int argc, char** argv) {
     arguments
         .add_option("--count", request.count,
                     "End after that many messages; fail if there are fewer")
-        ->check(in_range(1, largest_count))
+        ->transform(whole_number(1, largest_count))
         ->type_name("COUNT");
     arguments.add_flag("--raw", request.raw, "No newline after each message");
     add_seconds(arguments, "--timeout", request.timeout, "End when no message came for that long");
@@ -241,11 +243,13 @@ int run(int argc, char** argv) {
         ->add_option("--max-attempts", request.group.max_attempts,
                      "Deliveries before a message is given up; a failed write is one")
         ->needs(group)
+        ->transform(whole_number(0, most_attempts))
         ->type_name("COUNT");
     policies
         ->add_option("--lease-limit", request.group.lease_limit_ms,
                      "How long a member may hold a message")
         ->needs(group)
+        ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
         ->type_name("MILLISECONDS");
     policies
         ->add_option("--dead-letter", request.group.dead_letter,

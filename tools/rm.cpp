@@ -1,5 +1,6 @@
 // ipc-rm: removes channels, groups, and the backlog of groups.
 
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -54,8 +55,7 @@ int run(const Tool& tool, const Request& request, const Signals& signals) {
         try {
             remove_from(channel, request, output);
         } catch (const std::exception& error) {
-            tool.notice(error.what());
-            exit_code = 1;
+            exit_code = std::max(exit_code, tool.report(error));
         }
     }
     output.flush();

@@ -34,7 +34,7 @@ constexpr const char* examples =
     "disk --raw)\n"
     "  ipc-send samples --size 32 < samples.bin         a message for each 32 bytes\n";
 
-constexpr double largest_message = 4'294'967'296;  // no region is larger
+constexpr std::uint64_t largest_message = 4'294'967'296;  // no region is larger
 
 struct Request {
     std::string channel;
@@ -201,9 +201,9 @@ int run(int argc, char** argv) {
     add_channel(arguments, request.channel);
     auto* size = arguments
                      .add_option("--size", request.block_size,
-                                 "Messages of that many bytes instead of lines")
-                     ->transform(CLI::AsSizeValue(false).description(""))
-                     ->check(in_range(1, largest_message))
+                                 "Messages of that many bytes instead of lines; K, M or G after "
+                                 "the number are units of 1024")
+                     ->transform(number_of_bytes(1, largest_message))
                      ->type_name("BYTES");
     arguments
         .add_flag("--raw", request.raw,
@@ -212,6 +212,7 @@ int run(int argc, char** argv) {
     arguments
         .add_option("--wait-for-readers", request.readers,
                     "Publish once there are that many subscribers and groups with members")
+        ->transform(whole_number(0, most_groups))
         ->type_name("COUNT");
     add_seconds(arguments, "--timeout", request.timeout,
                 "Fail when readers are missing, or there is no room, for that long");

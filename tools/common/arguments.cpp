@@ -1,6 +1,9 @@
 #include "tools/common/arguments.hpp"
 
+#include <cctype>
 #include <cstdint>
+#include <limits>
+#include <string_view>
 
 #include <fmt/core.h>
 
@@ -14,6 +17,44 @@ std::optional<Start> parse_start(const std::string& text) {
     if (text == "earliest") return Start::earliest();
     if (const auto position = parse_number<Position>(text)) return Start::at(*position);
     return std::nullopt;
+}
+
+// The ranges of ChannelOptions.
+constexpr std::uint64_t largest_capacity = 1U << 24;
+constexpr std::uint64_t smallest_inline_size = 8;
+constexpr std::uint64_t largest_inline_size = 65512;
+constexpr std::uint64_t largest_region = (std::uint64_t{4} << 30) - (8 << 10);
+constexpr std::uint64_t most_participants = 4000;
+
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+    constexpr std::string_view suffixes = "KMG";
+    std::uint64_t unit = 1;
+    if (!text.empty()) {
+        const auto suffix =
+            suffixes.find(static_cast<char>(std::toupper(static_cast<unsigned char>(text.back()))));
+        if (suffix != std::string_view::npos) {
+            unit = std::uint64_t{1} << (10 * (suffix + 1));
+            text.remove_suffix(1);
+        }
+    }
+    const auto number = parse_number<std::uint64_t>(text);
+    if (!number || *number > std::numeric_limits<std::uint64_t>::max() / unit) return std::nullopt;
+    return *number * unit;
+}
+
+using Parse = std::optional<std::uint64_t> (*)(std::string_view);
+
+CLI::Validator parsed(Parse parse, std::uint64_t least, std::uint64_t most, const char* hint) {
+    const auto transform = [=](std::string& text) {
+        const auto number = parse(text);
+        if (!number || *number < least || *number > most) {
+            return fmt::format("{} is not a whole number from {} to {}{}", text, least, most, hint);
+        }
+        // CLI11 would take a leading zero for octal.
+        text = std::to_string(*number);
+        return std::string();
+    };
+    return {transform, ""};
 }
 
 }  // namespace
@@ -51,6 +92,14 @@ CLI::Validator in_range(double least, double most) {
     return {check, ""};
 }
 
+CLI::Validator whole_number(std::uint64_t least, std::uint64_t most) {
+    return parsed(parse_number<std::uint64_t>, least, most, "");
+}
+
+CLI::Validator number_of_bytes(std::uint64_t least, std::uint64_t most) {
+    return parsed(parse_bytes, least, most, ", with or without K, M or G");
+}
+
 CLI::Option* add_seconds(CLI::App& arguments, const std::string& name,
                          std::optional<std::chrono::nanoseconds>& value,
                          const std::string& description, double least, double most) {
@@ -85,25 +134,30 @@ CLI::Option* add_start(CLI::App& arguments, Start& start, const std::string& des
 
 ChannelArguments::ChannelArguments(CLI::App& arguments)
     : group_(arguments.add_option_group("Making the channel",
-                                        "For a channel that does not exist yet")) {
-    const CLI::Validator bytes = CLI::AsSizeValue(false).description("");
+                                        "For a channel that does not exist yet; BYTES may end in "
+                                        "K, M or G, in units of 1024")) {
+    // It is the tool's; here it would be one more option to ask for.
+    group_->set_help_flag();
     group_->add_option("--capacity", options_.capacity, "Messages the ring holds")
+        ->transform(whole_number(1, largest_capacity))
         ->type_name("COUNT")
         ->capture_default_str();
     group_->add_option("--inline-size", options_.inline_size, "Longest message kept in its slot")
-        ->transform(bytes)
+        ->transform(number_of_bytes(smallest_inline_size, largest_inline_size))
         ->type_name("BYTES")
         ->capture_default_str();
     group_
         ->add_option("--region-size", options_.region_size,
                      "Payload memory of each producer; the longest message of all")
-        ->transform(bytes)
+        ->transform(number_of_bytes(0, largest_region))
         ->type_name("BYTES")
         ->capture_default_str();
     group_->add_option("--max-participants", options_.max_participants, "Attached at one time")
+        ->transform(whole_number(1, most_participants))
         ->type_name("COUNT")
         ->capture_default_str();
     group_->add_option("--max-groups", options_.max_groups, "Groups and subscribers at one time")
+        ->transform(whole_number(1, most_groups))
         ->type_name("COUNT")
         ->capture_default_str();
     group_

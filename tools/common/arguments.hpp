@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -28,8 +29,18 @@ CLI::Option* add_group(CLI::App& arguments, std::optional<std::string>& group,
 /// Checks that an argument is a number from `least` to `most`, and says so in words.
 CLI::Validator in_range(double least, double most);
 
-/// More than anybody counts, and exact as a double.
-constexpr double largest_count = 1e15;
+/// Transforms an argument that is a whole number, in decimal digits, from `least` to `most`;
+/// refuses others.
+CLI::Validator whole_number(std::uint64_t least, std::uint64_t most);
+
+/// The same for bytes, which may be given in units of 1024 (K), its square (M) or its cube (G).
+CLI::Validator number_of_bytes(std::uint64_t least, std::uint64_t most);
+
+/// More than anybody counts.
+constexpr std::uint64_t largest_count = 1'000'000'000'000'000;
+
+/// Of a channel, at one time.
+constexpr std::uint64_t most_groups = 1024;
 
 /// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
 constexpr double longest_seconds = 1e9;

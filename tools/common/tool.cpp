@@ -9,11 +9,15 @@
 
 #include <fmt/core.h>
 
+#include "ipc/base/error.hpp"
 #include "ipc/format/layout.hpp"
 #include "tools/common/notice.hpp"
 
 namespace ipc::tools {
 namespace {
+
+constexpr int failed = 1;
+constexpr int wrong_usage = 2;
 
 // A channel must not get the number of a standard stream that was closed: output meant for the
 // stream would go into the channel's memory. The stand-ins refuse the stream's own direction.
@@ -45,6 +49,23 @@ std::string help_of(const CLI::App& arguments) {
     return command + " --help";
 }
 
+// What CLI11 tells first may only follow from an option that it did not know: a value is taken for
+// a channel, or a channel is missing.
+std::string mistake_in(const CLI::App& arguments, const CLI::ParseError& error) {
+    for (const std::string& each : arguments.remaining(true)) {
+        if (each == "--") break;
+        if (each.size() > 1 && each.front() == '-') {
+            return fmt::format("unknown option {}", each.substr(0, each.find('=')));
+        }
+    }
+    return error.what();
+}
+
+// The command line is where a bad name or option came from.
+bool is_usage(const Error& error) {
+    return error.code() == Errc::bad_name || error.code() == Errc::bad_options;
+}
+
 }  // namespace
 
 Tool::Tool(const std::string& name, const std::string& purpose, const std::string& examples)
@@ -61,6 +82,12 @@ void Tool::notice(const std::string& line) const noexcept {
     tools::notice(arguments_.get_name(), line);
 }
 
+int Tool::report(const std::exception& error) const noexcept {
+    notice(error.what());
+    const auto* from_library = dynamic_cast<const Error*>(&error);
+    return from_library != nullptr && is_usage(*from_library) ? wrong_usage : failed;
+}
+
 int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& body) {
     occupy_standard_streams();
     // A reader that went away is an error of write, not the end before anything was given back.
@@ -70,8 +97,8 @@ int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& b
     } catch (const CLI::Success& help) {
         return arguments_.exit(help);
     } catch (const CLI::ParseError& error) {
-        notice(fmt::format("{}; see {}", error.what(), help_of(arguments_)));
-        return 2;
+        notice(fmt::format("{}; see {}", mistake_in(arguments_, error), help_of(arguments_)));
+        return wrong_usage;
     }
     try {
         const Signals signals;
@@ -79,8 +106,7 @@ int Tool::run(int argc, char** argv, const std::function<int(const Signals&)>& b
     } catch (const EndedBySignal& end) {
         return end_by_signal(end.signal);
     } catch (const std::exception& error) {
-        notice(error.what());
-        return 1;
+        return report(error);
     }
 }
 

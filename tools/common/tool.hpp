@@ -1,5 +1,6 @@
 #pragma once
 
+#include <exception>
 #include <functional>
 #include <string>
 
@@ -24,6 +25,8 @@ public:
 
     /// tools::notice in the name of this one.
     void notice(const std::string& line) const noexcept;
+    /// The same for what made something fail; returns the exit code that says so.
+    int report(const std::exception& error) const noexcept;
 
 private:
     CLI::App arguments_;
