@@ -110,7 +110,9 @@ TEST(Readme, EveryCommandWorks) {
     write_file(shell.file("hello.cpp"), blocks("cpp").front());
     const auto result = shell.run(checkout + commands(), 800);
     ASSERT_EQ(result.exit_code, 0) << result;
-    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(
+        result.err,
+        "ipc-recv: channel jobs: made group workers; ipc-rm jobs --group workers removes it\n");
     for (const char* expected :
          {"\nhello, world (attempt 1)\n", "\nhello again (attempt 1)\n", "\n1\n2\n3\n",
           "\n1\n2\n3\n4\n", "\n5\n6\n7\n8\n9\n10\n", "schema_version", "CHANNEL, group"}) {

@@ -277,6 +277,26 @@ TEST_F(ToolsTest, AGroupTakesItsPoliciesAlong) {
     expect_error(run("ipc-recv x --group g --timeout 0 --max-attempts 4"), 1, "channel x");
 }
 
+TEST_F(ToolsTest, AGroupThatIsMadeIsTold) {
+    run("ipc-send x < /dev/null");
+    const Result made = run("ipc-recv x --group typo --timeout 0");
+    EXPECT_EQ(made.exit_code, 0) << made;
+    EXPECT_EQ(made.err, "ipc-recv: channel x: made group typo; ipc-rm x --group typo removes it\n");
+    EXPECT_EQ(run("ipc-recv x --group typo --timeout 0").err, "");
+    EXPECT_EQ(run("ipc-recv x --group brief --ephemeral --timeout 0").err,
+              "ipc-recv: channel x: made group brief\n");
+}
+
+TEST_F(ToolsTest, NoGroupIsMadeWithoutLeave) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; echo job | ipc-send x");
+    expect_error(run("ipc-recv x --group typo --no-create --timeout 0"), 1,
+                 "channel x: has no group typo; check the name");
+    expect_error(run("ipc-rm x --group typo"), 1, "channel x");
+    const Result joined = run("ipc-recv x --group g --no-create --timeout 0");
+    EXPECT_EQ(joined.exit_code, 0) << joined;
+    EXPECT_EQ(joined.out, "job\n");
+}
+
 // Each message has one attempt: those that were taken with the first must not lose theirs.
 TEST_F(ToolsTest, AnOutputThatFailsCostsOneMessageAnAttemptWhereAttemptsAreLimited) {
     run("ipc-send x < /dev/null; ipc-send x.dead < /dev/null\n"
@@ -320,6 +340,8 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-recv x --group g --lease-limit -1",
                                 "ipc-recv x --group ''",
                                 "ipc-recv x --max-attempts 3",
+                                "ipc-recv x --no-create",
+                                "ipc-recv x --group g --no-create --from earliest",
                                 "ipc-recv x --group g --dead-letter ''",
                                 "ipc-rm x --group ''",
                                 "ipc-rm",
@@ -425,8 +447,15 @@ TEST_F(ToolsTest, HelpShowsExamples) {
         const Result result = run(std::string(tool) + " --help");
         EXPECT_EQ(result.exit_code, 0) << tool;
         EXPECT_NE(result.out.find(std::string("Examples:\n  ")), std::string::npos) << result;
+        EXPECT_NE(result.out.find("IPC_DIRECTORY"), std::string::npos) << result;
         EXPECT_EQ(result.err, "");
     }
+}
+
+TEST_F(ToolsTest, HelpExplainsWhatMayBeMissingInATable) {
+    const Result result = run("ipc-peek --help");
+    EXPECT_NE(result.out.find("AGE is -"), std::string::npos) << result;
+    EXPECT_NE(result.out.find("PRODUCER is empty"), std::string::npos) << result;
 }
 
 TEST_F(ToolsTest, BadNamesAreRefused) {
@@ -446,6 +475,24 @@ TEST_F(ToolsTest, MissingChannels) {
     expect_error(run("ipc-send x --no-create"), 1, "ipc-send: channel x: ");
     expect_error(run("ipc-peek x"), 1, "ipc-peek: channel x: ");
     expect_error(run("ipc-rm x"), 1, "ipc-rm: channel x: ");
+}
+
+TEST_F(ToolsTest, RemediesForMissingChannelsAreThoseOfTheTool) {
+    const std::string missing =
+        "channel x: does not exist; check the name (ipc-monitor --once lists all)";
+    expect_error(run("ipc-peek x"), 1, missing + "\n");
+    expect_error(run("ipc-rm x"), 1, missing + "\n");
+    expect_error(run("ipc-rm x --group g"), 1, missing + "\n");
+    expect_error(run("ipc-send x --no-create"), 1, missing + ", or leave out --no-create\n");
+    expect_error(run("ipc-recv x --wait 0"), 1, missing + ", or wait for it (--wait)\n");
+}
+
+TEST_F(ToolsTest, WhoDoesNotWaitForMessagesDoesNotWaitForTheirChannel) {
+    expect_error(run("ipc-recv x --timeout 0"), 1, "channel x: does not exist");
+    const Result result =
+        run("ipc-recv x --from earliest --timeout 0 --wait 50 & sleep 0.3\n"
+            "echo late | ipc-send x; wait $!");
+    EXPECT_EQ(result.exit_code, 0) << result;
 }
 
 TEST_F(ToolsTest, SaysWhatItWaitsFor) {

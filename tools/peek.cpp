@@ -17,6 +17,7 @@
 
 #include "ipc/ipc.hpp"
 #include "tools/common/arguments.hpp"
+#include "tools/common/open_channel.hpp"
 #include "tools/common/stream.hpp"
 #include "tools/common/table.hpp"
 #include "tools/common/terminal.hpp"
@@ -151,8 +152,8 @@ std::string why_missing(const Request& request, const std::vector<PeekedMessage>
 }
 
 int peek(const Tool& tool, const Request& request, Output& output) {
-    const auto messages = Channel<>::open(request.channel, request.open)
-                              .peek(request.from, request.count.value_or(10));
+    const auto messages =
+        open_existing(request.channel, request.open).peek(request.from, request.count.value_or(10));
     const auto terminal = terminal_size();
     output.write(request.json ? json(request.channel, messages)
                               : table(messages, terminal ? terminal->width : Table::unlimited));
@@ -192,7 +193,12 @@ int send_back(const Request& request, const Signals& signals) {
 }
 
 int run(int argc, char** argv) {
-    Tool tool("ipc-peek", "Shows messages of a channel without taking them.", examples);
+    Tool tool("ipc-peek",
+              "Shows messages of a channel without taking them.\n"
+              "AGE is - where a busy producer did not stamp the message: it stamps a sample. "
+              "PRODUCER is empty\n"
+              "where the producer is gone, and a reader has its entry by now.",
+              examples);
     Request request;
     CLI::App& arguments = tool.arguments();
     add_channel(arguments, request.channel);

@@ -34,6 +34,7 @@ constexpr std::uint64_t most_attempts = 250;  // as GroupOptions says
 // What the user wants of a group; unset: as it is, or the default for a new group.
 struct GroupRequest {
     std::optional<std::string> name;  // unset: none, but a subscriber
+    bool no_create = false;
     bool lossy = false;
     bool ephemeral = false;
     std::optional<std::uint32_t> max_attempts;
@@ -95,18 +96,36 @@ std::size_t most_unwritten(const GroupOptions& options) {
     return options.max_attempts > 0 ? 1 : 16;
 }
 
-Attached join(const Channel<>& channel, const Request& request) {
+// A name that was mistyped would go unnoticed, and a durable group hold producers back for ever.
+void tell_made(const std::string& group, const GroupOptions& options, const Request& request,
+               const Tool& tool) {
+    std::string line = fmt::format("channel {}: made group {}", request.channel, group);
+    if (options.lifetime == Lifetime::durable) {
+        line += fmt::format("; ipc-rm {} --group {} removes it", request.channel, group);
+    }
+    tool.notice(line);
+}
+
+Attached join(const Channel<>& channel, const Request& request, const Tool& tool) {
     const std::string& name = *request.group.name;
     while (true) {
         const ChannelReport report =
             Inspector(request.channel, request.open.allow_foreign_owner).sample();
         const GroupReport* existing = report.find_group(name);
+        if (existing == nullptr && request.group.no_create) {
+            throw Failure(fmt::format(
+                "channel {}: has no group {}; check the name (ipc-monitor --once lists all), or "
+                "leave out --no-create",
+                request.channel, name));
+        }
         GroupOptions options =
             with_wishes(existing ? policies_of(*existing) : defaults(), request.group);
         options.from = request.from;
         try {
             // Joined, these are the group's policies, whoever made it.
-            return {channel.join(name, options), most_unwritten(options)};
+            Attached attached{channel.join(name, options), most_unwritten(options)};
+            if (existing == nullptr) tell_made(name, options, request, tool);
+            return attached;
         } catch (const Error& error) {
             // Somebody else may have made the group since the report.
             if (existing || error.code() != Errc::options_differ) throw;
@@ -114,8 +133,8 @@ Attached join(const Channel<>& channel, const Request& request) {
     }
 }
 
-Attached attach(const Channel<>& channel, const Request& request) {
-    if (request.group.name) return join(channel, request);
+Attached attach(const Channel<>& channel, const Request& request, const Tool& tool) {
+    if (request.group.name) return join(channel, request, tool);
     auto subscriber = channel.subscribe({
         .delivery = request.group.lossy ? Delivery::lossy : Delivery::reliable,
         .from = request.from,
@@ -213,13 +232,19 @@ int run(int argc, char** argv) {
               "is closed.\n"
               "Without --group it sees every message; with it, it shares them with the other "
               "members, and\n"
-              "acknowledges each after it was written.",
+              "acknowledges each after it was written: what stands in a pipe is lost when its "
+              "reader dies.",
               examples);
     Request request;
     CLI::App& arguments = tool.arguments();
     add_channel(arguments, request.channel);
     auto* group = add_group(arguments, request.group.name, "Join a group, or create it");
-    add_start(arguments, request.from, "Where a subscriber or a new group starts [latest]");
+    auto* no_create =
+        arguments
+            .add_flag("--no-create", request.group.no_create, "Fail when the group does not exist")
+            ->needs(group);
+    add_start(arguments, request.from, "Where a subscriber or a new group starts [latest]")
+        ->excludes(no_create);
     arguments
         .add_option("--count", request.count,
                     "End after that many messages; fail if there are fewer")
@@ -228,7 +253,7 @@ int run(int argc, char** argv) {
     arguments.add_flag("--raw", request.raw, "No newline after each message");
     add_seconds(arguments, "--timeout", request.timeout, "End when no message came for that long");
     add_seconds(arguments, "--wait", request.wait,
-                "How long to wait for a channel that does not exist yet [for ever]");
+                "How long to wait for a channel that does not exist yet [as --timeout]");
     add_open_options(arguments, request.open);
     arguments.add_flag("--lossy", request.group.lossy,
                        "Never delay producers: skip what was overwritten");
@@ -259,9 +284,10 @@ int run(int argc, char** argv) {
         ->type_name("CHANNEL");
 
     return tool.run(argc, argv, [&](const Signals& signals) {
-        const auto channel =
-            wait_for_channel(tool, signals, request.channel, request.open, request.wait);
-        receive(attach(channel, request), request, tool, signals);
+        // Who does not wait for messages does not wait for their channel.
+        const auto wait = request.wait ? request.wait : request.timeout;
+        const auto channel = wait_for_channel(tool, signals, request.channel, request.open, wait);
+        receive(attach(channel, request, tool), request, tool, signals);
         return 0;
     });
 }

@@ -11,7 +11,7 @@
 
 #include "ipc/ipc.hpp"
 #include "tools/common/arguments.hpp"
-#include "tools/common/failure.hpp"
+#include "tools/common/open_channel.hpp"
 #include "tools/common/stream.hpp"
 #include "tools/common/tool.hpp"
 
@@ -35,12 +35,12 @@ struct Request {
 
 void remove_from(const std::string& channel, const Request& request, Output& output) {
     if (request.purge) {
-        const std::uint64_t purged = Channel<>::open(channel, request.open).purge(*request.group);
+        const std::uint64_t purged = open_existing(channel, request.open).purge(*request.group);
         output.write(fmt::format("{} {}: {} messages purged\n", channel, *request.group, purged));
     } else if (request.group) {
-        Channel<>::open(channel, request.open).remove_group(*request.group);
+        open_existing(channel, request.open).remove_group(*request.group);
     } else if (!remove(channel)) {
-        throw Failure(fmt::format("channel {}: there is none of this name", channel));
+        fail_missing(channel);
     }
 }
 

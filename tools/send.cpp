@@ -50,7 +50,9 @@ struct Request {
 
 // A channel that exists is taken as it is unless the user asked for something else.
 Channel<> open_or_create(const Request& request, const ChannelArguments& wanted) {
-    if (request.no_create) return Channel<>::open(request.channel, request.open);
+    if (request.no_create) {
+        return open_existing(request.channel, request.open, "leave out --no-create");
+    }
     if (wanted.given()) {
         return Channel<>::open_or_create(request.channel, wanted.options(), request.open);
     }

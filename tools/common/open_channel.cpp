@@ -9,6 +9,22 @@ namespace ipc::tools {
 
 using namespace std::chrono_literals;
 
+void fail_missing(const std::string& channel, const std::string& remedy) {
+    throw Failure(
+        fmt::format("channel {}: does not exist; check the name (ipc-monitor --once lists all){}{}",
+                    channel, remedy.empty() ? "" : ", or ", remedy));
+}
+
+Channel<> open_existing(const std::string& name, const OpenOptions& options,
+                        const std::string& remedy) {
+    try {
+        return Channel<>::open(name, options);
+    } catch (const Error& error) {
+        if (error.code() != Errc::not_found) throw;
+        fail_missing(name, remedy);
+    }
+}
+
 Channel<> wait_for_channel(const Tool& tool, const Signals& signals, const std::string& name,
                            const OpenOptions& options,
                            std::optional<std::chrono::nanoseconds> wait) {
@@ -19,7 +35,8 @@ Channel<> wait_for_channel(const Tool& tool, const Signals& signals, const std::
             return Channel<>::open(name, options);
         } catch (const Error& error) {
             const auto waited = std::chrono::steady_clock::now() - start;
-            if (error.code() != Errc::not_found || (wait && waited >= *wait)) throw;
+            if (error.code() != Errc::not_found) throw;
+            if (wait && waited >= *wait) fail_missing(name, "wait for it (--wait)");
             if (waited >= 1s && !told) {
                 tool.notice(fmt::format("waiting for channel {}", name));
                 told = true;

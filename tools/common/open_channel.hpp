@@ -10,6 +10,14 @@
 
 namespace ipc::tools {
 
+/// A Failure about a channel that has to exist. `remedy`: what else than to check the name this
+/// tool offers.
+[[noreturn]] void fail_missing(const std::string& channel, const std::string& remedy = {});
+
+/// Opens a channel that has to exist.
+Channel<> open_existing(const std::string& name, const OpenOptions& options,
+                        const std::string& remedy = {});
+
 /// Opens a channel that has to exist within `wait`, or at some time if that is unset. The user is
 /// told when that takes long: the name may be a typo.
 Channel<> wait_for_channel(const Tool& tool, const Signals& signals, const std::string& name,

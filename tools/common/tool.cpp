@@ -70,7 +70,11 @@ bool is_usage(const Error& error) {
 
 Tool::Tool(const std::string& name, const std::string& purpose, const std::string& examples)
     : arguments_(purpose, name) {
-    arguments_.footer("Examples:\n" + examples);
+    arguments_.footer("Examples:\n" + examples +
+                      "\nEnvironment:\n"
+                      "  IPC_DIRECTORY                 Where channels live, for all processes that "
+                      "share them: a folder\n"
+                      "                                in memory (tmpfs) [/dev/shm]\n");
     arguments_.get_formatter()->column_width(32);
     // Programs share a channel when they have the same format.
     arguments_.set_version_flag(
