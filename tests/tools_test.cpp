@@ -524,6 +524,24 @@ TEST_F(ToolsTest, OtherOptionsThanTheChannelHas) {
     expect_error(run("ipc-send x --capacity 128 < /dev/null"), 1, "64");
 }
 
+TEST_F(ToolsTest, AChannelWithoutRoomForItsProducerIsNotLeftBehind) {
+    const std::string small = "mount -t tmpfs -o size=1M none \"$IPC_DIRECTORY\"";
+    if (run("unshare -m sh -c '" + small + "'").exit_code != 0) {
+        GTEST_SKIP() << "mounting a small tmpfs needs root";
+    }
+    const auto run_there = [&](const std::string& script) {
+        return run("unshare -m bash -c '" + small + "\n" + script + "'");
+    };
+    for (const char* options : {"", " --capacity 64"}) {
+        expect_error(run_there(std::string("ipc-send x < /dev/null") + options), 1, "ask for less");
+        const Result smaller =
+            run_there(std::string("ipc-send x < /dev/null 2> error") + options +
+                      "; ls \"$IPC_DIRECTORY\"; ipc-send x --region-size 0 < /dev/null");
+        EXPECT_EQ(smaller.exit_code, 0) << smaller;
+        EXPECT_EQ(smaller.out, "");
+    }
+}
+
 TEST_F(ToolsTest, AClosedChannelTakesNoMore) {
     run("ipc-send x --close < /dev/null");
     expect_error(run("echo more | ipc-send x"), 1, "closed");

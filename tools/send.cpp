@@ -48,20 +48,34 @@ struct Request {
     OpenOptions open = {.any_type = true};
 };
 
+// Better no channel than one without room for a producer: who then asks for less would find it in
+// the way.
+void expect_room(const std::string& channel, const ChannelOptions& options) {
+    const MemoryCost cost = memory_cost(options);
+    const std::uint64_t needed = cost.channel + cost.producer;
+    const SharedMemorySpace space = shared_memory_space();
+    const bool is_limited = space.total > 0;
+    if (!is_limited || space.free >= needed) return;
+    throw Failure(
+        fmt::format("channel {}: it and its producer need {} bytes of shared memory, {} are free; "
+                    "make room, or ask for less (--capacity, --region-size)",
+                    channel, needed, space.free));
+}
+
 // A channel that exists is taken as it is unless the user asked for something else.
 Channel<> open_or_create(const Request& request, const ChannelArguments& wanted) {
     if (request.no_create) {
         return open_existing(request.channel, request.open, "leave out --no-create");
     }
-    if (wanted.given()) {
-        return Channel<>::open_or_create(request.channel, wanted.options(), request.open);
-    }
     while (true) {
         try {
-            return Channel<>::open(request.channel, request.open);
+            auto channel = Channel<>::open(request.channel, request.open);
+            if (!wanted.given()) return channel;
+            return Channel<>::open_or_create(request.channel, wanted.options(), request.open);
         } catch (const Error& error) {
             if (error.code() != Errc::not_found) throw;
         }
+        expect_room(request.channel, wanted.options());
         try {
             return Channel<>::create(request.channel, wanted.options(), request.open);
         } catch (const Error& error) {
