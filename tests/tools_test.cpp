@@ -307,6 +307,102 @@ TEST_F(ToolsTest, AnOutputThatFailsCostsOneMessageAnAttemptWhereAttemptsAreLimit
     EXPECT_EQ(run("ipc-recv x.dead --from earliest --timeout 0").out, "1\n");
 }
 
+// --- commands for messages ----------------------------------------------------------------------
+
+TEST_F(ToolsTest, ACommandThatSucceedsAcknowledgesItsMessage) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 3 | ipc-send x");
+    const Result result =
+        run("ipc-recv x --group g --timeout 0 --exec 'read -r job; echo \"did $job\"'");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "did 1\ndid 2\ndid 3\n");
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 1.2").out, "");
+    run("printf 12345678 | ipc-send x --size 4");
+    EXPECT_EQ(run("ipc-recv x --group g --count 2 --raw --exec cat").out, "12345678");
+}
+
+TEST_F(ToolsTest, ACommandThatFailsGivesItsMessageBack) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 2 | ipc-send x");
+    for (const auto& [command, end] : {std::pair("exit 3", "exit code 3"),
+                                       {"kill -9 $$", "signal 9"},
+                                       {"kill -PIPE $$", "signal 13"}}) {
+        const Result result =
+            run(std::string("ipc-recv x --group g --count 1 --exec '") + command + "'");
+        EXPECT_EQ(result.exit_code, 1) << result;
+        EXPECT_NE(result.err.find(std::string("was given back: its command ended with ") + end),
+                  std::string::npos)
+            << result;
+        EXPECT_NE(result.err.find("channel x: 1 of 1 commands failed"), std::string::npos);
+    }
+    EXPECT_EQ(run("ipc-recv x --group g --count 2 | sort").out, "1\n2\n");
+}
+
+TEST_F(ToolsTest, ACommandNeedNotReadItsMessage) {
+    write_file(file("long"), std::string(400'000, 'x') + "\n");
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; cat long long | ipc-send x");
+    const Result result = run("ipc-recv x --group g --count 1 --exec true");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(run("ipc-recv x --group g --count 1 --exec 'cmp - long'").exit_code, 0);
+}
+
+TEST_F(ToolsTest, AMessageWhoseCommandsFailBecomesADeadLetter) {
+    run("ipc-send x < /dev/null; ipc-send x.dead < /dev/null\n"
+        "ipc-recv x --group g --timeout 0 --max-attempts 2 --dead-letter x.dead\n"
+        "printf '%s\\n' good poison fine | ipc-send x");
+    const Result result =
+        run("ipc-recv x --group g --timeout 2 --exec 'read -r job; echo $job; [ $job != poison ]'");
+    EXPECT_EQ(result.exit_code, 1) << result;
+    EXPECT_EQ(result.out, "good\npoison\nfine\npoison\n");
+    EXPECT_NE(result.err.find("2 of 4 commands failed"), std::string::npos) << result;
+    EXPECT_EQ(run("ipc-recv x.dead --from earliest --timeout 0").out, "poison\n");
+}
+
+TEST_F(ToolsTest, ACommandThatCannotBeRunCostsOneMessageAnAttempt) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0 --max-attempts 1\n"
+        "seq 3 | ipc-send x");
+    const Result result =
+        run("ipc-recv x --group g --exec no-such-command 2> error; cat error >&2;"
+            "grep -c 'exit code 127; check --exec' error");
+    EXPECT_EQ(result.out, "1\n") << result;
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 1.2").out, "2\n3\n");
+}
+
+TEST_F(ToolsTest, ASignalEndsTheCommandAndGivesItsMessageBack) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 2 | ipc-send x");
+    const Result result = run(
+        "ipc-recv x --group g --exec 'echo > started; (sleep 2; echo > end); true' & worker=$!\n"
+        "until [ -s started ]; do sleep 0.01; done\n"
+        "kill -TERM $worker; wait $worker; echo $?; sleep 2.2\n"
+        "[ ! -e end ] || echo 'its processes went on'");
+    EXPECT_EQ(result.out, "143\n") << result;
+    EXPECT_EQ(run("ipc-recv x --group g --count 2 | sort").out, "1\n2\n");
+}
+
+TEST_F(ToolsTest, WhatACommandFinishedBeforeASignalEndsTheToolIsDone) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; seq 2 | ipc-send x");
+    const Result result =
+        run("ipc-recv x --group g --exec 'trap \"\" TERM; echo > started; sleep 0.5' & worker=$!\n"
+            "until [ -s started ]; do sleep 0.01; done; kill -TERM $worker; wait $worker");
+    EXPECT_EQ(result.exit_code, 143) << result;
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 1.2").out, "2\n");
+}
+
+TEST_F(ToolsTest, AMessageComesAgainWhenTheToolIsKilledBesideItsCommand) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --timeout 0; echo job | ipc-send x");
+    const Result result =
+        run("ipc-recv x --group g --exec 'echo > started; sleep 1' & worker=$!\n"
+            "until [ -s started ]; do sleep 0.01; done; kill -KILL $worker; wait $worker\n"
+            "ipc-recv x --group g --count 1 --exec cat");
+    EXPECT_EQ(result.exit_code, 0) << result;
+    EXPECT_EQ(result.out, "job\n");
+}
+
+TEST_F(ToolsTest, ALossyGroupHasNoCommands) {
+    run("ipc-send x < /dev/null; ipc-recv x --group g --lossy --timeout 0");
+    expect_error(run("ipc-recv x --group g --exec cat"), 1, "group g is lossy");
+}
+
 TEST_F(ToolsTest, CountIsAPromise) {
     run("seq 3 | ipc-send x --close");
     const Result closed = run("ipc-recv x --from earliest --count 4");
@@ -341,6 +437,9 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-recv x --group ''",
                                 "ipc-recv x --max-attempts 3",
                                 "ipc-recv x --no-create",
+                                "ipc-recv x --exec cat",
+                                "ipc-recv x --group g --exec ''",
+                                "ipc-recv x --group g --lossy --exec cat",
                                 "ipc-recv x --group g --no-create --from earliest",
                                 "ipc-recv x --group g --dead-letter ''",
                                 "ipc-rm x --group ''",

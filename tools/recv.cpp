@@ -1,5 +1,7 @@
 // ipc-recv: writes the messages of a channel to standard output.
 
+#include <sys/wait.h>
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -13,6 +15,7 @@
 
 #include "ipc/ipc.hpp"
 #include "tools/common/arguments.hpp"
+#include "tools/common/command.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/open_channel.hpp"
 #include "tools/common/stream.hpp"
@@ -25,8 +28,9 @@ constexpr const char* examples =
     "  ipc-recv greetings                               what is published from now on\n"
     "  ipc-recv log --from earliest | grep ERROR        also what is still retained\n"
     "  ipc-recv disk --raw > disk.img                   a file from ipc-send --raw\n"
-    "  ipc-recv jobs --group workers --count 1          take one job, shared with the other "
-    "workers\n"
+    "  ipc-recv jobs --group workers --exec ./work      a process for each job, shared with the "
+    "other workers\n"
+    "  ipc-recv jobs --group workers --count 1          take one job\n"
     "  ipc-recv jobs --group workers --timeout 0        drain what waits now\n";
 
 constexpr std::uint64_t most_attempts = 250;  // as GroupOptions says
@@ -48,6 +52,7 @@ struct Request {
     Start from;
     std::uint64_t count = std::numeric_limits<std::uint64_t>::max();
     bool raw = false;
+    std::optional<std::string> command;  // unset: standard output
     std::optional<std::chrono::nanoseconds> timeout;
     std::optional<std::chrono::nanoseconds> wait;
     OpenOptions open = {.any_type = true};
@@ -120,6 +125,12 @@ Attached join(const Channel<>& channel, const Request& request, const Tool& tool
         }
         GroupOptions options =
             with_wishes(existing ? policies_of(*existing) : defaults(), request.group);
+        if (request.command && options.delivery == Delivery::lossy) {
+            throw Failure(
+                fmt::format("channel {}: group {} is lossy and takes nothing back; use "
+                            "a reliable one for --exec",
+                            request.channel, name));
+        }
         options.from = request.from;
         try {
             // Joined, these are the group's policies, whoever made it.
@@ -178,6 +189,64 @@ private:
     std::uint64_t lost_ = 0;
 };
 
+// A command for each message, which is acknowledged when that succeeded, and else given back.
+class Commands {
+public:
+    Commands(const Request& request, const Tool& tool, const Signals& signals)
+        : request_(request), tool_(tool), signals_(signals) {}
+
+    void run(Message<> message) {
+        const int end = run_for(message);
+        const bool succeeded = WIFEXITED(end) && WEXITSTATUS(end) == 0;
+        const Status settled =
+            succeeded ? message.ack().status() : message.nack(retry_delay).status();
+        if (settled == Status::lease_lost) ++lost_;
+        if (!succeeded) {
+            ++failed_;
+            tell_failed(message.position(), end);
+        }
+        // Before the next one is taken, and has used up an attempt.
+        signals_.check();
+    }
+
+    std::uint64_t failed() const { return failed_; }
+    // Worked on here, and delivered to another member as well.
+    std::uint64_t lost() const { return lost_; }
+
+private:
+    // What fails at once must not keep a processor busy.
+    static constexpr std::chrono::milliseconds retry_delay{1000};
+
+    int run_for(Message<>& message) const {
+        try {
+            std::string input(message.text());
+            if (!request_.raw) input += '\n';
+            return run_command(*request_.command, input, signals_);
+        } catch (...) {
+            // Under automatic acknowledgement the destructor would settle it.
+            static_cast<void>(message.nack());
+            throw;
+        }
+    }
+
+    void tell_failed(Position position, int end) const {
+        const std::string what =
+            fmt::format("channel {}: message {} was given back: its command ended with {}",
+                        request_.channel, position, describe_end(end));
+        // What /bin/sh tells of a command that it cannot run: no message would fare better.
+        const bool cannot_run =
+            WIFEXITED(end) && (WEXITSTATUS(end) == 126 || WEXITSTATUS(end) == 127);
+        if (cannot_run) throw Failure(what + "; check --exec");
+        tool_.notice(what);
+    }
+
+    const Request& request_;
+    const Tool& tool_;
+    const Signals& signals_;
+    std::uint64_t failed_ = 0;
+    std::uint64_t lost_ = 0;
+};
+
 Message<> wait_for_message(Consumer<>& consumer, const Request& request, const Signals& signals) {
     return request.timeout ? consumer.receive_for(*request.timeout, signals.token())
                            : consumer.receive(signals.token());
@@ -188,6 +257,7 @@ void receive(Attached attached, const Request& request, const Tool& tool, const 
     const bool shared = request.group.name.has_value();
     Output output(signals);
     Unwritten unwritten(output, attached.most_unwritten);
+    Commands commands(request, tool, signals);
     std::uint64_t received = 0;
     Status end = Status::ok;
     while (received < request.count) {
@@ -201,6 +271,10 @@ void receive(Attached attached, const Request& request, const Tool& tool, const 
             break;
         }
         ++received;
+        if (request.command) {
+            commands.run(std::move(message));
+            continue;
+        }
         const Message<>& kept = shared ? unwritten.add(std::move(message)) : message;
         output.write(kept.bytes());
         if (!request.raw) output.write("\n");
@@ -213,16 +287,20 @@ void receive(Attached attached, const Request& request, const Tool& tool, const 
         tool.notice(
             fmt::format("{}{} positions were gone before they could be read", subject, skipped));
     }
-    if (unwritten.lost() > 0) {
-        tool.notice(fmt::format(
-            "{}{} leases ended before their messages were written; others got them, too", subject,
-            unwritten.lost()));
+    if (const std::uint64_t lost = unwritten.lost() + commands.lost(); lost > 0) {
+        tool.notice(
+            fmt::format("{}{} leases ended before their messages were {}; others got them, too",
+                        subject, lost, request.command ? "worked on" : "written"));
     }
     const bool ended = end == Status::closed || end == Status::timed_out;
     if (end != Status::ok && !ended) fail(signals, request.channel, end);
     if (ended && request.counted()) {
         throw Failure(fmt::format("{}{} after {} of {} messages", subject, to_string(end), received,
                                   request.count));
+    }
+    if (commands.failed() > 0) {
+        throw Failure(
+            fmt::format("{}{} of {} commands failed", subject, commands.failed(), received));
     }
 }
 
@@ -233,7 +311,8 @@ int run(int argc, char** argv) {
               "Without --group it sees every message; with it, it shares them with the other "
               "members, and\n"
               "acknowledges each after it was written: what stands in a pipe is lost when its "
-              "reader dies.",
+              "reader dies.\n"
+              "With --exec it acknowledges what a command has worked on.",
               examples);
     Request request;
     CLI::App& arguments = tool.arguments();
@@ -251,12 +330,22 @@ int run(int argc, char** argv) {
         ->transform(whole_number(1, largest_count))
         ->type_name("COUNT");
     arguments.add_flag("--raw", request.raw, "No newline after each message");
+    auto* command =
+        arguments
+            .add_option("--exec", request.command,
+                        "Run this with /bin/sh for each message, on its standard input; "
+                        "exit code 0 acknowledges it, any other end gives it back for a second")
+            ->needs(group)
+            ->check(not_empty())
+            ->type_name("COMMAND");
     add_seconds(arguments, "--timeout", request.timeout, "End when no message came for that long");
     add_seconds(arguments, "--wait", request.wait,
                 "How long to wait for a channel that does not exist yet [as --timeout]");
     add_open_options(arguments, request.open);
-    arguments.add_flag("--lossy", request.group.lossy,
-                       "Never delay producers: skip what was overwritten");
+    arguments
+        .add_flag("--lossy", request.group.lossy,
+                  "Never delay producers: skip what was overwritten")
+        ->excludes(command);
 
     auto* policies = arguments.add_option_group(
         "Making the group",
@@ -266,7 +355,7 @@ int run(int argc, char** argv) {
         ->needs(group);
     policies
         ->add_option("--max-attempts", request.group.max_attempts,
-                     "Deliveries before a message is given up; a failed write is one")
+                     "Deliveries before a message is given up; a failed write or command is one")
         ->needs(group)
         ->transform(whole_number(0, most_attempts))
         ->type_name("COUNT");

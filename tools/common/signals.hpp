@@ -33,6 +33,8 @@ public:
     /// For what the tool itself waits for; system calls of the main thread fail with EINTR
     /// meanwhile.
     void check() const;
+    /// The signal that wants the tool to end, or 0.
+    int received() const { return received_; }
     void sleep(std::chrono::nanoseconds duration) const;
 
     /// Called before a second signal ends the process at once, in whatever thread: for a terminal
