@@ -1,4 +1,4 @@
-// ipc-recv: writes the messages of a channel to standard output.
+// ipc-recv: writes the messages of a channel to standard output, or hands each to a command.
 
 #include <sys/wait.h>
 
