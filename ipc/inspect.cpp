@@ -67,7 +67,7 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
         switch (format::role_of(entry)) {
             case Role::shared_producer: report.role = ParticipantRole::shared_producer; break;
             case Role::exclusive_producer: report.role = ParticipantRole::exclusive_producer; break;
-            case Role::consumer: report.role = ParticipantRole::consumer; break;
+            case Role::member: report.role = ParticipantRole::member; break;
             default: report.role = ParticipantRole::subscriber; break;
         }
         report.name = format::load_name(entry.name);

@@ -26,7 +26,7 @@ class ChannelMemory;
 enum class ParticipantRole : std::uint8_t {
     shared_producer,
     exclusive_producer,
-    consumer,  ///< member of a named group
+    member,  ///< of a named group
     subscriber,
 };
 
@@ -40,8 +40,8 @@ struct ParticipantReport {
     bool same_pid_namespace = true;  ///< whether that pid means anything to this process
     bool alive = false;              ///< whether the process still has its memory
     char process_state = 0;          ///< from /proc: R, S, D, T, t ...; 0 unknown
-    std::string group;               ///< of consumers
-    int group_index = -1;            ///< of consumers and subscribers
+    std::string group;               ///< of members
+    int group_index = -1;            ///< of members and subscribers
     std::uint64_t messages = 0;      ///< published, or received; also by former owners of the entry
     std::uint64_t bytes = 0;         ///< of payload, in those messages
     /// Messages of its group that are leased to it, or reserved in a batch of its own. Only members

@@ -56,7 +56,7 @@ protected:
     /// A living member of the group that holds so many messages.
     void add_member(std::uint64_t leases) {
         ParticipantReport& member = now.participants.emplace_back();
-        member.role = ParticipantRole::consumer;
+        member.role = ParticipantRole::member;
         member.alive = true;
         member.group_index = 0;
         member.leases_held = leases;

@@ -141,7 +141,7 @@ TEST(Inspect, NamesEachParticipantAndWhatItIs) {
     EXPECT_EQ(report.participants[0].role, ParticipantRole::shared_producer);
     EXPECT_EQ(report.participants[0].name, "source");
     EXPECT_EQ(report.participants[0].group_index, -1);
-    EXPECT_EQ(report.participants[1].role, ParticipantRole::consumer);
+    EXPECT_EQ(report.participants[1].role, ParticipantRole::member);
     EXPECT_EQ(report.participants[1].name, "worker");
     EXPECT_EQ(report.participants[1].group, "workers");
     EXPECT_EQ(report.participants[2].role, ParticipantRole::subscriber);

@@ -67,7 +67,7 @@ public:
         group.members = 1;
         group.service_time.assign(format::histogram_buckets, 0);
         group.response_time.assign(format::histogram_buckets, 0);
-        add_participant(channel, ParticipantRole::consumer, member, static_cast<int>(group.index));
+        add_participant(channel, ParticipantRole::member, member, static_cast<int>(group.index));
         channel.participants.back().group = name;
         return group;
     }
@@ -434,7 +434,7 @@ TEST(State, IsNotStopWhileWhatWaitsIsYoungOrSomebodyMayStillTakeIt) {
     EXPECT_EQ(host.state(), State::ok);
 
     hold(host, channel, group, 3600);
-    ParticipantReport& other = Host::add_participant(channel, ParticipantRole::consumer, "o", 0);
+    ParticipantReport& other = Host::add_participant(channel, ParticipantRole::member, "o", 0);
     other.activity_since_ns = host.now_ns - 3600 * second;
     host.run(3);
     EXPECT_EQ(host.state(), State::ok);
@@ -454,7 +454,7 @@ TEST(State, IsDeadWhileTheDeadHoldSomethingAndAMinuteLonger) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");
     GroupReport& group = host.add_group(channel, "workers", "w");
-    host.add_participant(channel, ParticipantRole::consumer, "other", 0);
+    host.add_participant(channel, ParticipantRole::member, "other", 0);
     ParticipantReport dying = channel.participants[1];
     channel.participants[1].leases_held = 2;
     host.run(3);
@@ -491,7 +491,7 @@ TEST(State, OfThePresentIsDeadUntilOthersHaveWhatTheDeadHeld) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");
     GroupReport& group = Host::add_group(channel, "workers", "w");
-    Host::add_participant(channel, ParticipantRole::consumer, "other", 0);
+    Host::add_participant(channel, ParticipantRole::member, "other", 0);
     channel.participants[1].leases_held = 1;
     host.run(2);
     channel.participants[1].alive = false;
@@ -768,12 +768,12 @@ public:
         add_group(thumbnails, "resize", "resize-1");
         ChannelReport& payments = add_channel("payments", 256);
         add_group(payments, "settle", "settle-1");
-        add_participant(payments, ParticipantRole::consumer, "settle-2", 0);
+        add_participant(payments, ParticipantRole::member, "settle-2", 0);
         ChannelReport& ticks = add_channel("md.ticks", 65'536);
-        GroupReport& tap = add_group(ticks, "", "chart");
+        GroupReport& subscriber = add_group(ticks, "", "chart");
         ticks.participants.back().role = ParticipantRole::subscriber;
-        tap.subscriber = true;
-        tap.reliable = false;
+        subscriber.subscriber = true;
+        subscriber.reliable = false;
         add_channel("reports", 128);
         break_channel("scratch",
                       "the object is too short to be a channel; remove the file or "

@@ -61,11 +61,11 @@ ChannelReport report_at(std::int64_t time) {
     workers.durable = true;
     workers.manual_ack = true;
     workers.members = 3;
-    GroupReport tap;
-    tap.index = 1;
-    tap.subscriber = true;
-    tap.reliable = false;
-    tap.members = 1;
+    GroupReport subscriber;
+    subscriber.index = 1;
+    subscriber.subscriber = true;
+    subscriber.reliable = false;
+    subscriber.members = 1;
 
     ChannelReport report;
     report.name = "jobs";
@@ -86,12 +86,12 @@ ChannelReport report_at(std::int64_t time) {
     for (unsigned i = 2; i < 5; ++i) {
         ParticipantReport member;
         member.index = i;
-        member.role = ParticipantRole::consumer;
+        member.role = ParticipantRole::member;
         member.alive = true;
         member.group_index = 0;
         report.participants.push_back(member);
     }
-    report.groups = {workers, tap};
+    report.groups = {workers, subscriber};
     return report;
 }
 
@@ -405,9 +405,11 @@ TEST_F(RecordTest, SaysWhatAFileIsThatItCannotRead) {
     EXPECT_THAT(failure_of(path()), HasSubstr("is not a record"));
     write_file(path(), std::string(100'000, 'x'));
     EXPECT_THAT(failure_of(path()), HasSubstr("is not a record"));
-    // As a later version would begin; the checksum is right.
-    write_file(path(), "55f9fe2e {\"format\":\"ipc-monitor record\",\"version\":2}\n");
-    EXPECT_THAT(failure_of(path()), HasSubstr("has version 2, this program reads version 1"));
+    // As an earlier version began, and a later one would; the checksums are right.
+    write_file(path(), "7ed4aded {\"format\":\"ipc-monitor record\",\"version\":1}\n");
+    EXPECT_THAT(failure_of(path()), HasSubstr("has version 1, this program reads version 2"));
+    write_file(path(), "4ce2cf6f {\"format\":\"ipc-monitor record\",\"version\":3}\n");
+    EXPECT_THAT(failure_of(path()), HasSubstr("has version 3, this program reads version 2"));
 }
 
 TEST_F(RecordTest, RefusesFiguresThatNoChannelCanHave) {
@@ -592,7 +594,7 @@ TEST_F(MonitorToolsTest, StreamsJsonAsOneObjectPerLine) {
         std::int64_t last = 0;
         for (const std::string& line : lines) {
             const auto json = nlohmann::json::parse(line);
-            EXPECT_EQ(json["schema_version"], 1);
+            EXPECT_EQ(json["schema_version"], 2);
             EXPECT_EQ(json["channels"][0]["groups"][0]["backlog_messages"], 3);
             EXPECT_GT(json["sampled_at_unix_ns"], last);
             last = json["sampled_at_unix_ns"];

@@ -238,7 +238,7 @@ TEST_F(ToolsTest, TellsHowManyPositionsWereGone) {
 TEST_F(ToolsTest, MembersShareAGroup) {
     const Result result =
         run("ipc-send x < /dev/null; for i in 1 2 3; do ipc-recv x --group g > out$i & done\n"
-            "until [ \"$(ipc-monitor --json --once --interval 0.01 | grep -c '\"consumer\"')\" = 3 "
+            "until [ \"$(ipc-monitor --json --once --interval 0.01 | grep -c '\"member\"')\" = 3 "
             "]; do "
             ":; done\n"
             "seq 3000 | ipc-send x --close && wait && sort -n out1 out2 out3 | cmp - <(seq 3000)");
@@ -982,7 +982,7 @@ TEST_F(ToolsTest, MonitorSpeaksJson) {
     const Result result = run("ipc-monitor --json --once --interval 0.05");
     EXPECT_EQ(result.exit_code, 0) << result;
     const auto json = nlohmann::json::parse(result.out);
-    EXPECT_EQ(json["schema_version"], 1);
+    EXPECT_EQ(json["schema_version"], 2);
     ASSERT_EQ(json["channels"].size(), 1U);
     const auto& channel = json["channels"][0];
     EXPECT_EQ(channel["name"], "jobs");

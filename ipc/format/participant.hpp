@@ -20,7 +20,7 @@ enum class Role : std::uint8_t {
     none = 0,
     shared_producer = 1,
     exclusive_producer = 2,
-    consumer = 3,
+    member = 3,
     subscriber = 4,
 };
 
@@ -39,7 +39,7 @@ struct Participant {
     alignas(line) std::atomic<std::uint32_t> version;  ///< odd while the line is rewritten
     std::atomic<std::uint8_t> state;                   ///< ParticipantState
     std::atomic<std::uint8_t> role;                    ///< Role
-    std::atomic<std::uint16_t> group;                  ///< index, of consumers and subscribers
+    std::atomic<std::uint16_t> group;                  ///< index, of members and subscribers
     std::atomic<std::uint32_t> group_incarnation;
     std::atomic<std::int32_t> pid;             ///< as its own PID namespace counts
     std::atomic<std::uint64_t> pid_namespace;  ///< inode of /proc/self/ns/pid, 0 = unknown
@@ -59,7 +59,7 @@ struct Participant {
     std::atomic<std::uint64_t> received;  ///< messages handed to user code, as a reader
     std::atomic<std::uint64_t> received_bytes;
     std::atomic<std::uint64_t> region_head;  ///< producers: next free byte position of the region
-    /// Consumers: 1 from before the first lease is taken until after the last is settled, else 0.
+    /// Members: 1 from before the first lease is taken until after the last is settled, else 0.
     /// So whoever holds a lease has it at 1; after a death it may stay so.
     std::atomic<std::uint32_t> has_leases;
     std::atomic<std::uint8_t> activity;        ///< Activity

@@ -218,7 +218,7 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
         make_group_resident(memory, membership.group);
         membership.status = {group.status.load(std::memory_order_acquire)};
         membership.attachment =
-            fill_entry(memory, Role::consumer, membership.group, membership.status.incarnation(),
+            fill_entry(memory, Role::member, membership.group, membership.status.incarnation(),
                        options.participant.name);
         return membership;
     }
@@ -231,7 +231,7 @@ Membership join_group(ChannelMemory& memory, const std::string& name, const Grou
             check();
             make_group_resident(memory, index);
             membership.attachment =
-                fill_entry(memory, Role::consumer, index, incarnation, options.participant.name);
+                fill_entry(memory, Role::member, index, incarnation, options.participant.name);
         });
     return membership;
 }

@@ -127,7 +127,7 @@ bool sweep_participants(ChannelMemory& memory, unsigned self, bool repairs_slots
         const Participant& entry = memory.participant(i);
         if (i == self || !is_active(entry) || memory.is_alive(i)) continue;
         const Role role = role_of(entry);
-        if (role == Role::consumer) recover_leases(memory, i);
+        if (role == Role::member) recover_leases(memory, i);
         if (!is_producer(role) || repairs_slots) found_dead = true;
     }
     return found_dead;
@@ -212,7 +212,7 @@ bool anything_in_flight(const ChannelMemory& memory) {
 void recover_leases(ChannelMemory& memory, unsigned dead) {
     const Participant& entry = memory.participant(dead);
     const unsigned index = entry.group.load(std::memory_order_relaxed);
-    if (role_of(entry) != Role::consumer || index >= memory.groups_used()) return;
+    if (role_of(entry) != Role::member || index >= memory.groups_used()) return;
     Group& group = memory.group(index);
     const GroupStatus status{group.status.load(std::memory_order_acquire)};
     if (!status.has(GroupStatus::reliable) || !status.is_active() ||

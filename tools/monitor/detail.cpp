@@ -230,8 +230,8 @@ std::string role_of(const ParticipantReport& participant) {
     switch (participant.role) {
         case ParticipantRole::shared_producer: return "producer";
         case ParticipantRole::exclusive_producer: return "exclusive";
-        case ParticipantRole::consumer: return "member";
-        case ParticipantRole::subscriber: return "tap";
+        case ParticipantRole::member: return "member";
+        case ParticipantRole::subscriber: return "subscriber";
     }
     return "?";
 }
@@ -294,7 +294,7 @@ void draw_participants(Canvas& canvas, const Row& row, std::size_t top, std::siz
         bool right;
     };
     const std::vector<Field> fields = {
-        {"ROLE", 9, false},   {"PID", 7, true},    {"NAME", 14, false},
+        {"ROLE", 10, false},  {"PID", 7, true},    {"NAME", 13, false},
         {"STATE", 13, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
         {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
     canvas.restyle_row(top, {.hue = Hue::accent, .reverse = true});

@@ -12,7 +12,7 @@ namespace ipc::tools::monitor {
 // What programs read for the values of the library's enumerations.
 
 inline constexpr std::array<std::string_view, 4> role_names = {
-    "shared_producer", "exclusive_producer", "consumer", "subscriber"};
+    "shared_producer", "exclusive_producer", "member", "subscriber"};
 inline constexpr std::array<std::string_view, 3> activity_names = {"running", "waiting_for_message",
                                                                    "waiting_for_room"};
 inline constexpr std::array<std::string_view, 6> lease_kind_names = {

@@ -58,8 +58,8 @@ std::string kind_of(const Row& row) {
         if (row.channel->report->closed) return "closed";
         return row.channel->report->temporary ? "temporary" : "channel";
     }
-    if (group->subscriber) return group->reliable ? "tap" : "lossy tap";
     if (!group->reliable) return "lossy";
+    if (group->subscriber) return "subscriber";
     return group->durable ? "durable" : "ephemeral";
 }
 
@@ -97,10 +97,10 @@ const Column columns[] = {
      [](const Row& row) -> Figure { return row.now - row.state_since(); }, nullptr},
     {"CHANNEL", "",
      0, 8, Show::text, nullptr, channel_text},
-    {"GROUP", "a tap is one subscriber, with its pid",
+    {"GROUP", "a subscriber goes by its name and pid",
      0, 7, Show::text, nullptr, group_text},
-    {"KIND", "durable or ephemeral; lossy: skips rather than hold producers",
-     13, 9, Show::text, nullptr, kind_of},
+    {"KIND", "durable, ephemeral, subscriber; lossy: skips, holds up no producer",
+     13, 10, Show::text, nullptr, kind_of},
     {"BACKLOG", "L_q: messages that wait for a member",
      0, 7, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.backlog; }); }, nullptr},

@@ -27,7 +27,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* format_name = "ipc-monitor record";
-constexpr int format_version = 1;
+constexpr int format_version = 2;
 
 // A longer line is not ours: ten thousand channels take a part of it.
 constexpr std::size_t longest_line = std::size_t{256} << 20;
@@ -411,7 +411,7 @@ RecordReader::RecordReader(const std::filesystem::path& file)
     }
     if (*version != format_version) {
         fail(name_, fmt::format("has version {}, this program reads version {}; use the "
-                                "ipc-monitor that made it, or a newer one",
+                                "ipc-monitor that made it",
                                 version->dump(), format_version));
     }
 }
