@@ -83,7 +83,7 @@ TEST_F(EstimateTest, TheArticlesCase) {
     busy(10);
     const Estimate estimate = result();
     EXPECT_DOUBLE_EQ(estimate.service->mean, 1.0);
-    EXPECT_DOUBLE_EQ(estimate.capacity.value(), 10.0);
+    EXPECT_DOUBLE_EQ(estimate.service_capacity.value(), 10.0);
     EXPECT_DOUBLE_EQ(estimate.response_busy.value(), 3.0);
     // One of ten evenly working members ends its message within the next 0.1 s.
     EXPECT_NEAR(estimate.response_next.value(), 3.0, 0.1);
@@ -105,8 +105,8 @@ TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
     group().dead_lettered = 2;
     const GroupRates rates = result().rates.value();
     EXPECT_DOUBLE_EQ(rates.in, 5.0);
-    EXPECT_DOUBLE_EQ(rates.out, 4.0);
-    EXPECT_DOUBLE_EQ(rates.done, 3.0);
+    EXPECT_DOUBLE_EQ(rates.delivered, 4.0);
+    EXPECT_DOUBLE_EQ(rates.settled, 3.0);
     EXPECT_DOUBLE_EQ(rates.acked, 2.0);
     EXPECT_DOUBLE_EQ(rates.returned, 0.5);
     EXPECT_DOUBLE_EQ(rates.redelivered, 0.4);
@@ -148,7 +148,7 @@ TEST_F(EstimateTest, WithoutMembersOrServiceTimesNothingIsPredicted) {
     service(Counts().add(second, 1));
     group().members = 0;
     EXPECT_TRUE(result().service);
-    EXPECT_FALSE(result().capacity);
+    EXPECT_FALSE(result().service_capacity);
     EXPECT_FALSE(result().response_busy);
 }
 

@@ -210,7 +210,7 @@ TEST(MonitorJson, HasWhatTheModelKnows) {
     EXPECT_EQ(group["service_time"]["mean_ns"], 2'000'000);
     EXPECT_EQ(group["service_time"]["samples"], 10);
     EXPECT_TRUE(group["response_time"].is_null());
-    EXPECT_EQ(group["capacity_per_second"], 1500.0);
+    EXPECT_EQ(group["service_capacity_per_second"], 1500.0);
     EXPECT_EQ(group["predicted_response_time_busy_ns"], 684'666'667);
     EXPECT_EQ(group["state"], "full");
     const auto broken = nlohmann::json::parse(to_json(history, tree_of(history, "broken"), false));

@@ -105,14 +105,15 @@ std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
                             short_rate(estimate.rates ? estimate.rates->in : 0),
                             percent(*estimate.utilisation));
     }
-    draw_line(canvas, line++, "C", estimate.capacity ? short_rate(*estimate.capacity) + "/s" : "-",
+    draw_line(canvas, line++, "C",
+              estimate.service_capacity ? short_rate(*estimate.service_capacity) + "/s" : "-",
               text);
 
     text = "= T_p + L_q / C";
     if (estimate.response_busy) {
         text +=
             fmt::format(" = {} + {} / {}/s, for a message sent now", time(estimate.service->mean),
-                        short_count(group.backlog), short_rate(*estimate.capacity));
+                        short_count(group.backlog), short_rate(*estimate.service_capacity));
     } else if (estimate.stalled) {
         text += "; no prediction while nothing is done";
     }
@@ -211,9 +212,9 @@ void draw_charts(Canvas& canvas, const Row& row, std::size_t top, std::size_t he
 
     area.column += width + gap;
     const Series in = {values(&Point::in, Merge::mean), "in", Hue::measured};
-    const Series out = {values(&Point::acked, Merge::mean), "done", Hue::second};
-    const double rate = scale_end(std::max(largest(in.values), largest(out.values)));
-    draw_chart(canvas, area, "rates", short_rate(rate) + "/s", rate, in, &out, charset);
+    const Series acked = {values(&Point::acked, Merge::mean), "acked", Hue::second};
+    const double rate = scale_end(std::max(largest(in.values), largest(acked.values)));
+    draw_chart(canvas, area, "rates", short_rate(rate) + "/s", rate, in, &acked, charset);
 
     area.column += width + gap;
     const bool narrow = width < 30;

@@ -101,13 +101,14 @@ double departures_ahead(const GroupReport& group, double busy, double squared_va
 
 /// What the members really settled in a second, if they were never idle in the window: if some of
 /// what waited when it began still waits. Nothing otherwise, and when it tells no more than
-/// `capacity`: the ends of the window may cut a message of each member in two.
+/// `service_capacity`: the ends of the window may cut a message of each member in two.
 std::optional<double> observed_capacity(const GroupStart& before, const GroupReport& group,
-                                        const GroupRates& rates, double seconds, double capacity) {
+                                        const GroupRates& rates, double seconds,
+                                        double service_capacity) {
     const bool still_waits = difference(before.tail, group.position) > 0;
-    if (!still_waits || before.members != group.members || rates.done <= 0) return std::nullopt;
-    const bool tells_more = std::abs(rates.done - capacity) * seconds > group.members;
-    return tells_more ? std::optional(rates.done) : std::nullopt;
+    if (!still_waits || before.members != group.members || rates.settled <= 0) return std::nullopt;
+    const bool tells_more = std::abs(rates.settled - service_capacity) * seconds > group.members;
+    return tells_more ? std::optional(rates.settled) : std::nullopt;
 }
 
 /// `before`: where the window begins, or null when there is none; `seconds`: how long it is.
@@ -115,24 +116,25 @@ void predict_times(Estimate& result, const GroupStart* before, const GroupReport
                    double seconds) {
     if (!result.service || group.members == 0) return;
     const double service = result.service->mean;
-    result.capacity = group.members / service;
+    result.service_capacity = group.members / service;
     if (result.rates) {
-        result.utilisation = (result.rates->in + result.rates->returned) / *result.capacity;
+        result.utilisation = (result.rates->in + result.rates->returned) / *result.service_capacity;
     }
     if (result.stalled) return;
-    result.response_busy = service + static_cast<double>(group.backlog) / *result.capacity;
+    result.response_busy = service + static_cast<double>(group.backlog) / *result.service_capacity;
     const std::optional<double> observed =
-        result.rates ? observed_capacity(*before, group, *result.rates, seconds, *result.capacity)
-                     : std::nullopt;
+        result.rates
+            ? observed_capacity(*before, group, *result.rates, seconds, *result.service_capacity)
+            : std::nullopt;
     // What a lossy reader misses leaves its queue, too.
     const double missed = result.rates && !group.reliable ? result.rates->skipped : 0;
     result.response_next =
         service + departures_ahead(group, result.busy, result.service->squared_variation) /
-                      observed.value_or(*result.capacity + missed);
+                      observed.value_or(*result.service_capacity + missed);
     if (result.utilisation && *result.utilisation < 1) {
         const double load = *result.utilisation * group.members;
         const double wait = probability_of_waiting(group.members, load) /
-                            (*result.capacity * (1 - *result.utilisation));
+                            (*result.service_capacity * (1 - *result.utilisation));
         result.response_steady = service + wait * (1 + result.service->squared_variation) / 2;
     }
 }
@@ -265,8 +267,8 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
     if (before != nullptr) {
         const GroupRates rates = {
             .in = window.per_second(before->messages_in, now.messages_in),
-            .out = window.per_second(before->delivered, group.delivered),
-            .done = window.per_second(before->settled, group.settled),
+            .delivered = window.per_second(before->delivered, group.delivered),
+            .settled = window.per_second(before->settled, group.settled),
             .acked = window.per_second(before->acked, group.acked),
             .returned = window.per_second(before->returned, group.returned),
             .redelivered = window.per_second(before->redelivered, group.redelivered),
@@ -285,7 +287,7 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
     if (!result.service) {
         result.service = durations_between({}, group.service_time, group.service_time_sum_ns);
     }
-    if (result.rates && result.rates->done == 0 && result.service && group.members != 0) {
+    if (result.rates && result.rates->settled == 0 && result.service && group.members != 0) {
         result.stalled = before->backlog > before->delayed && group.backlog > group.delayed &&
                          window.seconds() * group.members > enough_to_miss * result.service->mean;
     }

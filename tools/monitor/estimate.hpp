@@ -86,9 +86,9 @@ struct ChannelRates {
 };
 
 struct GroupRates {
-    double in;    ///< lambda: messages published
-    double out;   ///< messages handed to members, redeliveries included
-    double done;  ///< settled in whatever way
+    double in;         ///< lambda: messages published
+    double delivered;  ///< messages handed to members, redeliveries included
+    double settled;    ///< in whatever way
     double acked;
     double returned;
     double redelivered;
@@ -104,10 +104,10 @@ struct Estimate {
     std::optional<Durations> service;
     std::optional<Durations> response;  ///< T_r as measured, from publish to settle; the window's
 
-    unsigned members = 0;            ///< c: those that live
-    unsigned busy = 0;               ///< those of them with a message in their hands
-    std::uint64_t backlog = 0;       ///< L_q
-    std::optional<double> capacity;  ///< C = c / T_p: what the members can settle
+    unsigned members = 0;                    ///< c: those that live
+    unsigned busy = 0;                       ///< those of them with a message in their hands
+    std::uint64_t backlog = 0;               ///< L_q
+    std::optional<double> service_capacity;  ///< C = c / T_p: what the members can settle
     /// lambda * T_p / c, counting what was given back as published again. More than the members can
     /// do from 1 on.
     std::optional<double> utilisation;

@@ -397,7 +397,7 @@ std::string explain_outlook(const Estimate& estimate) {
 std::string explain_rates(const Estimate& estimate) {
     if (!estimate.rates) return {};
     return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->in),
-                       text_of_rate(estimate.rates->done));
+                       text_of_rate(estimate.rates->settled));
 }
 
 }  // namespace

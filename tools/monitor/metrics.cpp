@@ -205,7 +205,7 @@ void add_group_gauges(Families& families, const ChannelHistory& channel,
     }
     families.gauge("ipc_group_service_capacity_messages_per_second",
                    "Messages that the members can settle in a second (C = c / T_p).", labels,
-                   estimate.capacity);
+                   estimate.service_capacity);
     families.gauge("ipc_group_utilisation_ratio",
                    "Work that arrives, of what the members can do (lambda T_p / c).", labels,
                    estimate.utilisation);

@@ -123,7 +123,7 @@ const Column columns[] = {
      }, nullptr},
     {"OUT/s", "messages handed to members",
      14, 5, Show::rate,
-     [](const Row& row) { return of_rates(row, [](auto& rates) { return rates.out; }); }, nullptr},
+     [](const Row& row) { return of_rates(row, [](auto& rates) { return rates.delivered; }); }, nullptr},
     {"ACK/s", "messages processed",
      4, 5, Show::rate,
      [](const Row& row) { return of_rates(row, [](auto& rates) { return rates.acked; }); }, nullptr},

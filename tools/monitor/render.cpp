@@ -88,7 +88,7 @@ std::vector<std::string> row(const Row& line) {
         short_count(report.members),
         short_count(report.backlog),
         short_count(report.in_flight),
-        rates ? short_rate(rates->out) : unknown,
+        rates ? short_rate(rates->delivered) : unknown,
         rates ? short_rate(rates->acked) : unknown,
         short_count(report.redelivered),
         short_count(report.skipped),
