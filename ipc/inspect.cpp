@@ -472,8 +472,8 @@ ChannelReport Inspector::sample(ProcessStates& processes) {
     for (unsigned i = 0; i < participants_used; ++i) {
         const Participant& entry = memory.participant(i);
         // Counters stay with the entry, whoever has it now.
-        report.messages_in += entry.published.load(relaxed);
-        report.bytes_in += entry.published_bytes.load(relaxed);
+        report.published += entry.published.load(relaxed);
+        report.published_bytes += entry.published_bytes.load(relaxed);
         report.aborted += entry.aborted.load(relaxed);
         if (auto participant = report_participant(memory, i, own_namespace_, processes)) {
             report.participants.push_back(std::move(*participant));

@@ -148,9 +148,9 @@ struct ChannelReport {
     std::string type_name;  ///< empty: bytes
     Position first = 0;
     Position oldest_retained = 0;
-    Position tail = 0;              ///< next to be published
-    std::uint64_t messages_in = 0;  ///< cumulative, over all producers there ever were
-    std::uint64_t bytes_in = 0;
+    Position tail = 0;                  ///< next to be published
+    std::uint64_t published = 0;        ///< messages, cumulative, by all producers there ever were
+    std::uint64_t published_bytes = 0;  ///< of payload, in those
     std::uint64_t aborted = 0;  ///< positions whose producer died before the message was whole
     std::string blocked_by;     ///< who holds up producers or readers, in a sentence; or empty
     std::vector<ParticipantReport> participants;  ///< also dead ones not yet recovered

@@ -189,7 +189,7 @@ TEST(Channel, RacedByManyThreadsIsCreatedOnce) {
     }
     for (auto& child : children)
         EXPECT_EQ(child.wait(), 0);
-    EXPECT_EQ(inspect(name).messages_in, 6U);
+    EXPECT_EQ(inspect(name).published, 6U);
     EXPECT_EQ(Channel<>::open(name).peek({}, 100).size(), 6U);
 }
 
@@ -275,7 +275,7 @@ TEST(ChannelName, AllAllowedCharactersAndTheLongestWork) {
     auto channel = Channel<>::create(longest);
     ASSERT_TRUE(channel.producer().send("x"));
     EXPECT_TRUE(is_listed(longest));
-    EXPECT_EQ(inspect(longest).messages_in, 1U);
+    EXPECT_EQ(inspect(longest).published, 1U);
     EXPECT_TRUE(remove(longest));
 }
 
@@ -447,7 +447,7 @@ TEST(ChannelLimits, EntriesAreReusedForEver) {
         ASSERT_TRUE(producer.send(text));
         ASSERT_EQ(subscriber.receive().text(), text);
     }
-    EXPECT_EQ(inspect(name).messages_in, 100U);
+    EXPECT_EQ(inspect(name).published, 100U);
 }
 
 // ---------------------------------------------------------------------------------- memory cost
@@ -685,7 +685,7 @@ TEST(Close, CanBeRepeatedAndLeavesLateReadersTheRetained) {
     auto latest = channel.subscribe();
     EXPECT_EQ(latest.receive().status(), Status::closed);
     EXPECT_EQ(inspect(name).tail, 1U);
-    EXPECT_EQ(inspect(name).messages_in, 1U);
+    EXPECT_EQ(inspect(name).published, 1U);
 }
 
 TEST(Close, ByAnotherProducerEndsEveryProducer) {

@@ -90,12 +90,12 @@ TEST_F(EstimateTest, TheArticlesCase) {
 }
 
 TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
-    now.messages_in = 50;
-    now.bytes_in = 1000;
+    now.published = 50;
+    now.published_bytes = 1000;
     const ChannelRates of_channel = channel_rates(ChannelStart(before), now).value();
     EXPECT_DOUBLE_EQ(of_channel.seconds, 10.0);
-    EXPECT_DOUBLE_EQ(of_channel.messages_in, 5.0);
-    EXPECT_DOUBLE_EQ(of_channel.bytes_in, 100.0);
+    EXPECT_DOUBLE_EQ(of_channel.published, 5.0);
+    EXPECT_DOUBLE_EQ(of_channel.published_bytes, 100.0);
     group().delivered = 40;
     group().settled = 30;
     group().acked = 20;
@@ -104,7 +104,7 @@ TEST_F(EstimateTest, RatesArePerSecondOfTheWindow) {
     group().skipped = 3;
     group().dead_lettered = 2;
     const GroupRates rates = result().rates.value();
-    EXPECT_DOUBLE_EQ(rates.in, 5.0);
+    EXPECT_DOUBLE_EQ(rates.published, 5.0);
     EXPECT_DOUBLE_EQ(rates.delivered, 4.0);
     EXPECT_DOUBLE_EQ(rates.settled, 3.0);
     EXPECT_DOUBLE_EQ(rates.acked, 2.0);
@@ -220,11 +220,11 @@ TEST_F(EstimateTest, OnlyLivingMembersOfTheGroupAreBusy) {
 TEST_F(EstimateTest, UtilisationCountsReturnsAndExceedsOne) {
     service(Counts().add(second, 10));
     group().members = 2;
-    now.messages_in = 10;
+    now.published = 10;
     EXPECT_DOUBLE_EQ(result().utilisation.value(), 0.5);
     group().returned = 5;
     EXPECT_DOUBLE_EQ(result().utilisation.value(), 0.75);
-    now.messages_in = 30;
+    now.published = 30;
     EXPECT_DOUBLE_EQ(result().utilisation.value(), 1.75);
     EXPECT_FALSE(result().response_steady) << "no steady state";
 }
@@ -239,7 +239,7 @@ TEST_F(EstimateTest, SteadyStateIsThatOfTheTextbook) {
         const double unit = durations.mean * (1 + durations.squared_variation) / 2;
         const auto wait = [&](unsigned members, double load) {
             group().members = members;
-            now.messages_in = 1000;
+            now.published = 1000;
             before.sampled_at_ns =
                 now.sampled_at_ns - static_cast<std::int64_t>(1000 * 1e9 * durations.mean / load);
             return (result().response_steady.value() - durations.mean) / unit;

@@ -60,7 +60,7 @@ TEST(Inspect, ShowsTheChannelAsItWasCreated) {
     EXPECT_EQ(report.type_name, "");
     EXPECT_EQ(report.first, 0U);
     EXPECT_EQ(report.tail, 0U);
-    EXPECT_EQ(report.messages_in, 0U);
+    EXPECT_EQ(report.published, 0U);
     EXPECT_EQ(report.blocked_by, "");
     EXPECT_TRUE(report.participants.empty());
     EXPECT_TRUE(report.groups.empty());
@@ -114,8 +114,8 @@ TEST(Inspect, CountsMessagesAndBytesExactlyOverAllProducersThereEverWere) {
         bytes += 123 + 5;
     }
     const ChannelReport report = inspect(name);
-    EXPECT_EQ(report.messages_in, messages);
-    EXPECT_EQ(report.bytes_in, bytes);
+    EXPECT_EQ(report.published, messages);
+    EXPECT_EQ(report.published_bytes, bytes);
     EXPECT_EQ(report.tail, messages);
     EXPECT_EQ(report.aborted, 0U);
     EXPECT_EQ(report.producers(), 0U);
@@ -163,7 +163,7 @@ TEST(Inspect, LeavesOutAParticipantWhoseEntryIsBeingRewritten) {
     ASSERT_EQ(report.participants.size(), 1U);
     EXPECT_EQ(report.participants[0].index, 1U);
     EXPECT_EQ(report.participants[0].name, "second");
-    EXPECT_EQ(report.messages_in, 1U) << "what the entry's owners published counts all the same";
+    EXPECT_EQ(report.published, 1U) << "what the entry's owners published counts all the same";
     memory->participant(0).version.fetch_add(1);
     report = inspect(name);
     ASSERT_EQ(report.participants.size(), 2U);
@@ -190,7 +190,7 @@ TEST(Inspect, SeesAnExclusiveProducerAndThatItLeft) {
         EXPECT_EQ(inspect(name).participants.at(0).bytes, 1U);
     }
     EXPECT_TRUE(inspect(name).participants.empty());
-    EXPECT_EQ(inspect(name).messages_in, 1U);
+    EXPECT_EQ(inspect(name).published, 1U);
 }
 
 TEST(Inspect, SaysWhatAParticipantWaitsForAndSinceWhen) {
@@ -384,7 +384,7 @@ TEST(InspectGroup, ConservesMessagesWhateverHappensToThem) {
         ASSERT_EQ(report.settled, acked + report.dead_lettered);
     }
     EXPECT_GT(redelivered, 0U);
-    EXPECT_EQ(inspect(dead).messages_in, report_of(name, "workers").dead_lettered);
+    EXPECT_EQ(inspect(dead).published, report_of(name, "workers").dead_lettered);
 }
 
 TEST(InspectGroup, PurgedAndRejectedMessagesCountAsSettledAndNotAsAcked) {
@@ -684,7 +684,7 @@ TEST(Inspect, ShowsTheEndOfAChannel) {
     EXPECT_TRUE(producer.close());
     EXPECT_TRUE(inspector.sample().closed);
     EXPECT_EQ(inspector.sample().tail, 1U);
-    EXPECT_EQ(inspector.sample().messages_in, 1U);
+    EXPECT_EQ(inspector.sample().published, 1U);
     EXPECT_FALSE(inspector.sample().removed);
     EXPECT_TRUE(remove(name));
     EXPECT_TRUE(inspector.sample().removed);
@@ -741,7 +741,7 @@ TEST(Inspect, IsRightAboutCumulativeFiguresWhileTrafficGoesOn) {
     sending.join();
     working.join();
     const ChannelReport report = inspector.sample();
-    EXPECT_EQ(report.messages_in, report.tail);
+    EXPECT_EQ(report.published, report.tail);
     EXPECT_EQ(report.groups[0].settled, report.tail);
     EXPECT_EQ(report.groups[0].acked, report.tail);
     EXPECT_EQ(report.groups[0].redelivered, (report.tail + 4) / 5);

@@ -87,8 +87,8 @@ public:
     /// `count` messages come in.
     static void publish(ChannelReport& channel, std::uint64_t count) {
         channel.tail += count;
-        channel.messages_in += count;
-        channel.bytes_in += 100 * count;
+        channel.published += count;
+        channel.published_bytes += 100 * count;
         channel.participants[0].messages += count;
         for (GroupReport& group : channel.groups)
             group.backlog += count;
@@ -641,7 +641,7 @@ TEST(History, RatesAreThoseOfTheWindow) {
         host.publish(channel, 10);
         host.process(channel, group, 10);
     });
-    EXPECT_NEAR(host.history.channels()[0].rates->messages_in, 10, 1e-9);
+    EXPECT_NEAR(host.history.channels()[0].rates->published, 10, 1e-9);
     EXPECT_NEAR(host.estimate().rates->acked, 10, 1e-9);
     EXPECT_NEAR(host.history.channels()[0].presences[1].rate, 10, 1e-5);
 }
@@ -658,7 +658,7 @@ TEST(History, KnowsTheRatesOfANewGroupFromItsSecondSnapshotOn) {
         Host::process(channel, group, 3);
     });
     ASSERT_TRUE(host.estimate().rates);
-    EXPECT_NEAR(host.estimate().rates->in, 5, 1e-9);
+    EXPECT_NEAR(host.estimate().rates->published, 5, 1e-9);
     EXPECT_NEAR(host.estimate().rates->acked, 3, 1e-9);
 }
 

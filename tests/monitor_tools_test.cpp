@@ -108,8 +108,8 @@ Sample sample_of(const ChannelReport& report) {
 
 Snapshot later_snapshot() {
     ChannelReport now = report_at(12 * second);
-    now.messages_in = 24'690;
-    now.bytes_in = 2'000'000;
+    now.published = 24'690;
+    now.published_bytes = 2'000'000;
     now.blocked_by = "producers wait for group workers: member ipc-recv (pid 99) holds message 12";
     GroupReport& workers = now.groups[0];
     workers.backlog = 1024;
@@ -189,7 +189,7 @@ TEST(MonitorTable, SeldomMessagesHaveARateThatIsNotZero) {
     History history;
     history.add(snapshot_of({sample_of(report)}, 10 * second));
     report.sampled_at_ns = 15 * second;
-    report.messages_in = report.groups[0].delivered = report.groups[0].acked = 2;
+    report.published = report.groups[0].delivered = report.groups[0].acked = 2;
     history.add(snapshot_of({sample_of(report)}, 15 * second));
     const std::string table = render(tree_of(history), Table::unlimited);
     EXPECT_THAT(table, HasSubstr("  0.40  ")) << table;
@@ -637,7 +637,7 @@ TEST_F(MonitorToolsTest, SurvivesThatAWatchedChannelIsTruncated) {
             "truncate -s 0 $IPC_DIRECTORY/ipc.jobs\n"
             "until grep -qi truncated samples; do sleep 0.01; done\n"
             "rm $IPC_DIRECTORY/ipc.jobs; seq 3 | ipc-send jobs\n"
-            "until tail -n 1 samples | grep -q '\"messages_in_total\":3'; do sleep 0.01; done\n"
+            "until tail -n 1 samples | grep -q '\"published_total\":3'; do sleep 0.01; done\n"
             "kill -0 $monitor; echo lives $?; kill $monitor; wait 2> /dev/null; true");
     EXPECT_EQ(result.out, "lives 0\n") << result;
 }
@@ -1017,7 +1017,7 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
     const auto json = nlohmann::json::parse(lines[3]);
     EXPECT_EQ(json["channels"][0]["name"], "jobs");
     EXPECT_EQ(json["channels"][0]["groups"][0]["backlog_messages"], 3);
-    EXPECT_EQ(json["channels"][0]["messages_in_total"], 5);
+    EXPECT_EQ(json["channels"][0]["published_total"], 5);
     EXPECT_EQ(lines_of(run("ipc-monitor replay r --csv").out).size(), 5U);
     result = run("ipc-monitor replay r --once");
     EXPECT_EQ(lines_of(result.out).size(), 3U) << result;
@@ -1120,7 +1120,7 @@ TEST_F(MonitorToolsTest, PlotsWhatIsPublishedThoughNobodyReads) {
         RecordWriter writer(shell.file("r"), false);
         for (int i = 1; i <= 10; ++i) {
             report.sampled_at_ns = i * second;
-            report.messages_in += 7;
+            report.published += 7;
             writer.add(snapshot_of({sample_of(report)}, i * second));
         }
     }
@@ -1185,7 +1185,7 @@ TEST_F(MonitorToolsTest, PlotDrawsNoLineWhereThereWasNoChannelOrGroup) {
         RecordWriter writer(shell.file("r"), false);
         for (int i = 1; i <= 20; ++i) {
             report.sampled_at_ns = without_group.sampled_at_ns = i * second;
-            report.messages_in = without_group.messages_in += 7;
+            report.published = without_group.published += 7;
             report.groups[0].acked += 5;
             const bool no_channel = i > 5 && i <= 10;
             const bool no_group = i > 12 && i <= 16;
@@ -1234,7 +1234,7 @@ TEST_F(MonitorToolsTest, PlotOfALongRecordSaysWhatItsPointsAre) {
         RecordWriter writer(shell.file("r"), false);
         for (int i = 1; i <= 2400; ++i) {
             report.sampled_at_ns = i * second;
-            report.messages_in += i % 2 == 0 ? 0 : 20;
+            report.published += i % 2 == 0 ? 0 : 20;
             report.groups[0].backlog = i % 2 == 0 ? 0 : 20;
             writer.add(snapshot_of({sample_of(report)}, i * second));
         }

@@ -149,7 +149,7 @@ TEST_P(Threads, EveryRoleAtOnceLosesRepeatsAndTearsNothing) {
     for (const auto& [key, count] : shared)
         ASSERT_EQ(count, 1);
     const ChannelReport report = inspect(name);
-    EXPECT_EQ(report.messages_in, producers * each);
+    EXPECT_EQ(report.published, producers * each);
     const GroupReport* workers = report.find_group("workers");
     ASSERT_NE(workers, nullptr);
     EXPECT_EQ(workers->backlog, 0U);

@@ -987,9 +987,9 @@ TEST_F(ToolsTest, MonitorSpeaksJson) {
     const auto& channel = json["channels"][0];
     EXPECT_EQ(channel["name"], "jobs");
     EXPECT_TRUE(channel["problem"].is_null());
-    EXPECT_EQ(channel["messages_in_total"], 5);
-    EXPECT_EQ(channel["bytes_in_total"], 5);
-    EXPECT_EQ(channel["messages_in_per_second"], 0);
+    EXPECT_EQ(channel["published_total"], 5);
+    EXPECT_EQ(channel["published_bytes_total"], 5);
+    EXPECT_EQ(channel["published_per_second"], 0);
     EXPECT_EQ(channel["producers"], 0);
     ASSERT_EQ(channel["groups"].size(), 1U);
     const auto& group = channel["groups"][0];
@@ -1007,10 +1007,10 @@ TEST_F(ToolsTest, MonitorMeasuresRates) {
             "ipc-monitor --json --once --interval 0.5; kill $(jobs -p); wait");
     const auto json = nlohmann::json::parse(result.out);
     const auto& channel = json["channels"][0];
-    const std::int64_t rate = channel["messages_in_per_second"];
+    const std::int64_t rate = channel["published_per_second"];
     EXPECT_GT(rate, 5) << result;
     EXPECT_LE(rate, 100) << result;
-    EXPECT_NEAR(static_cast<double>(channel["bytes_in_per_second"]),
+    EXPECT_NEAR(static_cast<double>(channel["published_bytes_per_second"]),
                 5.0 * static_cast<double>(rate), 5.0);
     EXPECT_GT(channel["groups"][0]["delivered_per_second"], 5);
 }

@@ -985,7 +985,7 @@ void Session::compare() {
     const ChannelReport report = inspect(name_);
     require(relative(report.tail) == tail(), "inspect knows the tail");
     require(report.closed == closed_, "inspect knows the end");
-    require(report.messages_in == bodies_.size() && report.bytes_in == bytes_,
+    require(report.published == bodies_.size() && report.published_bytes == bytes_,
             "inspect counts what was sent");
     require(report.producers() == producers(), "inspect knows who produces");
     require(report.aborted == 0, "nobody died");

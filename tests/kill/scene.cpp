@@ -462,9 +462,9 @@ void Scene::check_counters(const ChannelReport& report) {
     const auto differs = [&](std::uint64_t counted, std::uint64_t real) {
         return counted > real + ledger.deaths || real > counted + ledger.deaths;
     };
-    if (subscriber && differs(report.messages_in, messages)) {
+    if (subscriber && differs(report.published, messages)) {
         violate("inspect: %llu messages in, %llu were published",
-                static_cast<unsigned long long>(report.messages_in),
+                static_cast<unsigned long long>(report.published),
                 static_cast<unsigned long long>(messages));
     }
     const GroupReport* group = report.find_group("workers");

@@ -325,7 +325,7 @@ void Arena::monitor(std::uint64_t seed) {
     ChannelReport last = inspector.sample();
     while (!notes_->stop_readers) {
         const ChannelReport now = inspector.sample();
-        if (now.messages_in < last.messages_in || now.tail - last.tail > 1ULL << 32) {
+        if (now.published < last.published || now.tail - last.tail > 1ULL << 32) {
             complain("monitor: counts run backwards");
         }
         for (const GroupReport& group : now.groups) {

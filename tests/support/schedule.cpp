@@ -465,9 +465,9 @@ void Schedule::check_conservation() {
         }
     }
     const ChannelReport report = inspect(name_);
-    if (report.messages_in < least || report.messages_in > most) {
+    if (report.published < least || report.published > most) {
         board_->complaints.add("%llu messages counted, %llu to %llu published",
-                               static_cast<unsigned long long>(report.messages_in),
+                               static_cast<unsigned long long>(report.published),
                                static_cast<unsigned long long>(least),
                                static_cast<unsigned long long>(most));
     }

@@ -102,7 +102,7 @@ std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
                        estimate.service ? " / " + time(estimate.service->mean) : "");
     if (estimate.utilisation) {
         text += fmt::format("; {}/s come: utilisation {}",
-                            short_rate(estimate.rates ? estimate.rates->in : 0),
+                            short_rate(estimate.rates ? estimate.rates->published : 0),
                             percent(*estimate.utilisation));
     }
     draw_line(canvas, line++, "C",
@@ -384,10 +384,11 @@ void draw_memory(Canvas& canvas, const Row& row, const History& history) {
 std::size_t draw_channel(Canvas& canvas, const Row& row, std::size_t line) {
     const ChannelReport& report = *row.channel->report;
     const std::optional<ChannelRates>& rates = row.channel->rates;
-    draw_line(canvas, line++, "in", rates ? short_rate(rates->messages_in) + "/s" : "-",
-              fmt::format("messages published, {} bytes/s; {} messages in all",
-                          rates ? short_bytes(static_cast<std::uint64_t>(rates->bytes_in)) : "-",
-                          short_count(report.messages_in)));
+    draw_line(
+        canvas, line++, "in", rates ? short_rate(rates->published) + "/s" : "-",
+        fmt::format("messages published, {} bytes/s; {} messages in all",
+                    rates ? short_bytes(static_cast<std::uint64_t>(rates->published_bytes)) : "-",
+                    short_count(report.published)));
     draw_line(canvas, line++, "cap", short_count(report.capacity),
               fmt::format("messages have room; {} can be read again",
                           short_count(report.tail - report.oldest_retained)));

@@ -118,7 +118,8 @@ void predict_times(Estimate& result, const GroupStart* before, const GroupReport
     const double service = result.service->mean;
     result.service_capacity = group.members / service;
     if (result.rates) {
-        result.utilisation = (result.rates->in + result.rates->returned) / *result.service_capacity;
+        result.utilisation =
+            (result.rates->published + result.rates->returned) / *result.service_capacity;
     }
     if (result.stalled) return;
     result.response_busy = service + static_cast<double>(group.backlog) / *result.service_capacity;
@@ -183,7 +184,7 @@ std::uint64_t samples_in(const std::vector<std::uint64_t>& counts) {
 
 GroupStart::GroupStart(const ChannelReport& channel, const GroupReport& group)
     : sampled_at_ns(channel.sampled_at_ns),
-      messages_in(channel.messages_in),
+      published(channel.published),
       tail(channel.tail),
       members(group.members),
       backlog(group.backlog),
@@ -201,8 +202,8 @@ GroupStart::GroupStart(const ChannelReport& channel, const GroupReport& group)
 
 ChannelStart::ChannelStart(const ChannelReport& channel)
     : sampled_at_ns(channel.sampled_at_ns),
-      messages_in(channel.messages_in),
-      bytes_in(channel.bytes_in) {}
+      published(channel.published),
+      published_bytes(channel.published_bytes) {}
 
 std::optional<Durations> durations_between(const PackedHistogram& before,
                                            const std::vector<std::uint64_t>& now,
@@ -252,8 +253,8 @@ std::optional<ChannelRates> channel_rates(const ChannelStart& before, const Chan
     Window window(now.sampled_at_ns - before.sampled_at_ns);
     const ChannelRates rates = {
         .seconds = window.seconds(),
-        .messages_in = window.per_second(before.messages_in, now.messages_in),
-        .bytes_in = window.per_second(before.bytes_in, now.bytes_in),
+        .published = window.per_second(before.published, now.published),
+        .published_bytes = window.per_second(before.published_bytes, now.published_bytes),
     };
     return window.valid() ? std::optional(rates) : std::nullopt;
 }
@@ -266,7 +267,7 @@ Estimate estimate(const GroupStart* before, const ChannelReport& now, const Grou
     Window window(before != nullptr ? now.sampled_at_ns - before->sampled_at_ns : 0);
     if (before != nullptr) {
         const GroupRates rates = {
-            .in = window.per_second(before->messages_in, now.messages_in),
+            .published = window.per_second(before->published, now.published),
             .delivered = window.per_second(before->delivered, group.delivered),
             .settled = window.per_second(before->settled, group.settled),
             .acked = window.per_second(before->acked, group.acked),

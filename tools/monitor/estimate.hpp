@@ -52,7 +52,7 @@ struct GroupStart {
     GroupStart(const ChannelReport& channel, const GroupReport& group);
 
     std::int64_t sampled_at_ns;
-    std::uint64_t messages_in;
+    std::uint64_t published;
     Position tail;
 
     unsigned members;
@@ -75,18 +75,18 @@ struct ChannelStart {
     explicit ChannelStart(const ChannelReport& channel);
 
     std::int64_t sampled_at_ns;
-    std::uint64_t messages_in;
-    std::uint64_t bytes_in;
+    std::uint64_t published;
+    std::uint64_t published_bytes;
 };
 
 struct ChannelRates {
     double seconds;  ///< length of the window
-    double messages_in;
-    double bytes_in;
+    double published;
+    double published_bytes;
 };
 
 struct GroupRates {
-    double in;         ///< lambda: messages published
+    double published;  ///< lambda: messages
     double delivered;  ///< messages handed to members, redeliveries included
     double settled;    ///< in whatever way
     double acked;

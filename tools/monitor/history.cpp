@@ -195,7 +195,7 @@ Point point_of(const ChannelReport* before, const ChannelReport& channel,
     point.full = group.blocks_producers;
     if (before == nullptr || earlier == nullptr) return point;
     const double interval = seconds(channel.sampled_at_ns - before->sampled_at_ns);
-    point.in = per_second(before->messages_in, channel.messages_in, interval);
+    point.in = per_second(before->published, channel.published, interval);
     point.acked = per_second(earlier->acked, group.acked, interval);
     point.taken = group.delivered != earlier->delivered || group.position != earlier->position;
     point.lost = group.skipped != earlier->skipped;
@@ -396,7 +396,7 @@ std::string explain_outlook(const Estimate& estimate) {
 
 std::string explain_rates(const Estimate& estimate) {
     if (!estimate.rates) return {};
-    return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->in),
+    return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->published),
                        text_of_rate(estimate.rates->settled));
 }
 
@@ -522,7 +522,7 @@ void History::update(ChannelHistory& channel, Sample sample) {
             .producer = true,
             .recovered = true};
     }
-    const bool moves = channel.rates && channel.rates->messages_in > 0;
+    const bool moves = channel.rates && channel.rates->published > 0;
     State worst = is_shown(channel.death, now_) ? State::dead : moves ? State::ok : State::idle;
     for (const GroupHistory& group : channel.groups)
         worst = std::min(worst, group.state);

@@ -160,11 +160,11 @@ Json to_json(const Entry& entry, double now) {
     result["tail_position"] = channel.tail;
     result["producers"] = channel.producers();
     result["blocked_by"] = channel.blocked_by;
-    result["messages_in_total"] = channel.messages_in;
-    result["bytes_in_total"] = channel.bytes_in;
+    result["published_total"] = channel.published;
+    result["published_bytes_total"] = channel.published_bytes;
     result["aborted_total"] = channel.aborted;
-    result["messages_in_per_second"] = rate(history.rates, &ChannelRates::messages_in);
-    result["bytes_in_per_second"] = rate(history.rates, &ChannelRates::bytes_in);
+    result["published_per_second"] = rate(history.rates, &ChannelRates::published);
+    result["published_bytes_per_second"] = rate(history.rates, &ChannelRates::published_bytes);
     result["groups"] = Json::array();
     for (const GroupHistory* group : entry.groups)
         result["groups"].push_back(to_json(history, *group, now));

@@ -41,8 +41,9 @@ struct CounterOf {
 };
 
 constexpr CounterOf<ChannelReport> channel_counters[] = {
-    {"ipc_channel_messages_published_total", "Messages published.", &ChannelReport::messages_in},
-    {"ipc_channel_published_bytes_total", "Bytes of payload published.", &ChannelReport::bytes_in},
+    {"ipc_channel_messages_published_total", "Messages published.", &ChannelReport::published},
+    {"ipc_channel_published_bytes_total", "Bytes of payload published.",
+     &ChannelReport::published_bytes},
     {"ipc_channel_messages_aborted_total", "Positions left empty because their producer died.",
      &ChannelReport::aborted},
 };

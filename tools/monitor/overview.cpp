@@ -119,7 +119,7 @@ const Column columns[] = {
      3, 5, Show::rate,
      [](const Row& row) -> Figure {
          if (!row.channel->rates) return std::nullopt;
-         return row.channel->rates->messages_in;
+         return row.channel->rates->published;
      }, nullptr},
     {"OUT/s", "messages handed to members",
      14, 5, Show::rate,

@@ -153,7 +153,7 @@ private:
             std::exchange(last_, std::pair(report.channel_id, ChannelStart(report)));
         if (!before || before->first != report.channel_id) return NAN;
         const auto rates = channel_rates(before->second, report);
-        return rates ? rates->messages_in : NAN;
+        return rates ? rates->published : NAN;
     }
 
     static void add(GroupSeries& series, const ChannelHistory& channel, const GroupHistory& group,

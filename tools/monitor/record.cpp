@@ -105,7 +105,7 @@ struct Fields<ChannelReport> {
         Field{"temporary", &S::temporary}, Field{"closed", &S::closed},
         Field{"removed", &S::removed}, Field{"type_name", &S::type_name}, Field{"first", &S::first},
         Field{"oldest_retained", &S::oldest_retained}, Field{"tail", &S::tail},
-        Field{"messages_in", &S::messages_in}, Field{"bytes_in", &S::bytes_in},
+        Field{"published", &S::published}, Field{"published_bytes", &S::published_bytes},
         Field{"aborted", &S::aborted}, Field{"blocked_by", &S::blocked_by},
         Field{"participants", &S::participants}, Field{"groups", &S::groups});
 };

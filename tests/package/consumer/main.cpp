@@ -36,6 +36,6 @@ int main() {
     if (!message.ack()) return fail("the message was not acknowledged");
     if (worker.try_receive().status() != ipc::Status::empty)
         return fail("there is another message");
-    if (ipc::inspect(name).messages_in != 1) return fail("inspect counts wrongly");
+    if (ipc::inspect(name).published != 1) return fail("inspect counts wrongly");
     return 0;
 }
