@@ -15,6 +15,7 @@
 #include "ipc/protocol/lease.hpp"
 #include "ipc/protocol/lifecycle.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/sampling.hpp"
 #include "ipc/protocol/tail.hpp"
 
 namespace ipc::inline v1 {
@@ -36,6 +37,7 @@ using protocol::SlotState;
 constexpr auto relaxed = std::memory_order_relaxed;
 constexpr std::size_t most_leases = 64;
 constexpr Position most_looks_for_age = 1024;
+static_assert(longest_stamp_distance == protocol::Sampler::longest + 1);
 
 /// Asks for memory that is read soon. Who watches many channels finds each in nobody's cache.
 [[gnu::always_inline]] inline void fetch_all(const void* address, std::size_t size) {

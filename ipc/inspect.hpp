@@ -49,8 +49,8 @@ struct ParticipantReport {
     std::uint64_t leases_held = 0;
     Activity activity = Activity::running;
     std::int64_t activity_since_ns = 0;  ///< CLOCK_MONOTONIC
-    /// When it last got a message, CLOCK_MONOTONIC; 0: none yet. Busy channels sample: then up to
-    /// a few thousand messages may have followed.
+    /// When it last got a message, CLOCK_MONOTONIC; 0: none yet. Busy channels sample: see
+    /// longest_stamp_distance.
     std::int64_t last_received_ns = 0;
     std::int64_t attached_at_ns = 0;  ///< CLOCK_REALTIME
 
@@ -59,6 +59,10 @@ struct ParticipantReport {
     /// Its name and pid, for people: which pid of another namespace is meant, nobody can know.
     IPC_API std::string title() const;
 };
+
+/// Where messages are fast, only samples of them are stamped: each at most so many positions after
+/// the one before.
+constexpr std::uint64_t longest_stamp_distance = 4097;
 
 enum class LeaseKind : std::uint8_t {
     leased,         ///< in user code

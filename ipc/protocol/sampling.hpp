@@ -14,6 +14,8 @@ namespace ipc::inline v1::protocol {
 /// two samples cost a comparison and no store.
 class Sampler {
 public:
+    static constexpr std::uint32_t longest = 4096;  ///< interval; made odd, it is one more
+
     explicit Sampler(Position first = 0) : next_(first) {}
 
     bool is_due(Position position) const { return !format::before(position, next_); }
@@ -40,7 +42,6 @@ public:
 
 private:
     static constexpr os::Nanoseconds period = 50'000;
-    static constexpr std::uint32_t longest = 4096;
     Position next_;
     std::uint32_t interval_ = 1;
     os::Nanoseconds last_ = 0;

@@ -298,8 +298,7 @@ bool is_told_stalled(const Window& window, const ChannelReport& channel, const G
     const double untaken = untaken_seconds(channel, group);
     if (untaken < enough_seconds) return false;
     // Where messages come in bursts, so many may have been received since the newest stamp.
-    constexpr std::uint64_t most_without_stamp = 4097;
-    const auto since = static_cast<double>(std::min(group.delivered, most_without_stamp));
+    const auto since = static_cast<double>(std::min(group.delivered, longest_stamp_distance));
     // That nothing was settled in so many times T_p is no accident: e^-10, if it is at random.
     return window.seconds * takers >= 10 * service || untaken * takers >= 3 * service * since;
 }
