@@ -149,13 +149,13 @@ TEST(MonitorTable, ShowsEachChannelWithItsGroups) {
     std::vector<std::string> lines = lines_of(render(tree_of(history), Table::unlimited));
     ASSERT_EQ(lines.size(), 6U);
     // clang-format off
-    EXPECT_EQ(lines[0], "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   SKIP   DEAD  OLDEST  EXPECT  NOTE");
+    EXPECT_EQ(lines[0], "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   LOST  DEADL  OLDEST  T_r=?  NOTE");
     lines.erase(lines.begin());
     EXPECT_THAT(lines, ::testing::IsSupersetOf({
               "broken  ! not a channel",
               "jobs                1.0M     1  12345     977K",
-              "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s   685ms  blocks producers",
-              "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -       -  lossy",
+              "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s  685ms  blocks producers",
+              "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -      -  lossy",
               "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12"}));
     // clang-format on
 }

@@ -8,6 +8,7 @@
 
 #include "tools/common/tool.hpp"
 #include "tools/monitor/commands.hpp"
+#include "tools/monitor/render.hpp"
 
 namespace ipc::tools::monitor {
 namespace {
@@ -18,17 +19,14 @@ constexpr const char* examples =
     "  ipc-monitor --once               one table; also without --once when the output is no "
     "terminal\n"
     "  ipc-monitor --json | jq '.channels[].groups[] | {name, backlog_messages}'\n"
-    "  ipc-monitor --csv --interval 5 >> queues.csv\n"
-    "\n"
-    "Columns of the table:\n"
-    "  SIZE    shared memory in use, bytes       PROD    producers\n"
-    "  IN/s    messages published                BYTES/s bytes published\n"
-    "  MEMB    members of the group              BACKLOG messages not yet handed out\n"
-    "  FLIGHT  handed out, not yet settled       OUT/s   messages handed out\n"
-    "  ACK/s   messages processed                REDEL   delivered more than once, in all\n"
-    "  SKIP    positions missed, in all          DEAD    dead-lettered, in all\n"
-    "  OLDEST  age of the oldest unsettled       EXPECT  predicted response time of a new "
-    "message\n";
+    "  ipc-monitor --csv --interval 5 >> queues.csv\n";
+
+std::string help() {
+    std::string text = std::string(examples) + "\nColumns of the table:\n";
+    for (const ColumnTitle& column : table_columns())
+        text += fmt::format("  {:9}{}\n", column.title, column.meaning);
+    return text;
+}
 
 /// What stands before a sub-command is for who watches. The sub-command would do without it, and
 /// give an answer to another question.
@@ -49,7 +47,7 @@ void refuse_options_before_commands(const CLI::App& arguments) {
 }
 
 int run(int argc, char** argv) {
-    Tool tool("ipc-monitor", "Shows the channels of this host and their groups, live.", examples);
+    Tool tool("ipc-monitor", "Shows the channels of this host and their groups, live.", help());
     CLI::App& arguments = tool.arguments();
     const Command watch = add_watch(arguments);
     const Command check = add_check(arguments);

@@ -10,6 +10,7 @@
 
 #include "tools/common/text.hpp"
 #include "tools/monitor/chart.hpp"
+#include "tools/monitor/columns.hpp"
 #include "tools/monitor/screen.hpp"
 
 namespace ipc::tools::monitor {
@@ -73,9 +74,7 @@ std::string group_text(const Row& row) {
 
 enum class Show : std::uint8_t { text, count, rate, time, bar, history };
 
-struct Column {
-    std::string_view title;
-    std::string_view meaning;
+struct Column : ColumnTitle {
     unsigned rank;      ///< left out before those with a lower rank; 0: never
     std::size_t width;  ///< the least
     Show show;
@@ -88,85 +87,85 @@ constexpr std::size_t group_column = 3;
 
 // clang-format off
 const Column columns[] = {
-    {"STATE", "worst first: DEAD STOP FULL SLOW ok idle; why is said below the table",
+    {{"STATE", "worst first: DEAD STOP FULL SLOW ok idle; why is said below the table"},
      0, 6, Show::text,
      [](const Row& row) -> Figure { return -static_cast<double>(row.state()); },
      [](const Row& row) { return std::string(name_of(row.state())); }},
-    {"FOR", "how long it has been in that state",
+    {{"FOR", "how long it has been in that state"},
      9, 4, Show::time,
      [](const Row& row) -> Figure { return row.now - row.state_since(); }, nullptr},
-    {"CHANNEL", "",
+    {{"CHANNEL", ""},
      0, 8, Show::text, nullptr, channel_text},
-    {"GROUP", "a subscriber goes by its name and pid",
+    {{"GROUP", "a subscriber goes by its name and pid"},
      0, 7, Show::text, nullptr, group_text},
-    {"KIND", "durable, ephemeral, subscriber; lossy: skips, holds up no producer",
+    {{"KIND", "durable, ephemeral, subscriber; lossy: skips, holds up no producer"},
      13, 10, Show::text, nullptr, kind_of},
-    {"BACKLOG", "L_q: messages that wait for a member",
+    {column::backlog,
      0, 7, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.backlog; }); }, nullptr},
-    {"FILL", "backlog as a part of the capacity",
+    {{"FILL", "backlog as a part of the capacity"},
      6, 6, Show::bar,
      [](const Row& row) -> Figure {
          return of_group(row, [](auto& group) { return group.backlog; }).value_or(0) /
                 std::max(1.0, capacity_of(row).value_or(1));
      }, nullptr},
-    {"CAP", "capacity: messages the ring has room for",
+    {{"CAP", "capacity: messages the ring has room for"},
      8, 5, Show::count, capacity_of, nullptr},
-    {"FLIGHT", "in flight: handed out and not yet settled",
+    {column::in_flight,
      7, 6, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.in_flight; }); }, nullptr},
-    {"IN/s", "messages published",
+    {column::published,
      3, 5, Show::rate,
      [](const Row& row) -> Figure {
          if (!row.channel->rates) return std::nullopt;
          return row.channel->rates->published;
      }, nullptr},
-    {"OUT/s", "messages handed to members",
+    {column::delivered,
      14, 5, Show::rate,
      [](const Row& row) { return of_rates(row, [](auto& rates) { return rates.delivered; }); }, nullptr},
-    {"ACK/s", "messages processed",
+    {column::acked,
      4, 5, Show::rate,
      [](const Row& row) { return of_rates(row, [](auto& rates) { return rates.acked; }); }, nullptr},
-    {"REDEL", "deliveries beyond the first, in all",
+    {column::redelivered,
      15, 5, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.redelivered; }); }, nullptr},
-    {"LOST", "missed by a lossy or late reader, or dropped, in all",
+    {column::lost,
      16, 5, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.skipped + group.dropped; }); },
      nullptr},
-    {"DEADL", "dead-lettered, in all",
+    {column::dead_lettered,
      17, 5, Show::count,
      [](const Row& row) { return of_group(row, [](auto& group) { return group.dead_lettered; }); }, nullptr},
-    {"OLDEST", "age of the oldest message that is not settled",
+    {column::oldest,
      2, 6, Show::time,
      [](const Row& row) -> Figure {
          const GroupReport* group = row.report();
          if (group == nullptr || group->oldest_age_ns < 0) return std::nullopt;
          return static_cast<double>(group->oldest_age_ns) / 1e9;
      }, nullptr},
-    {"MEMB", "members that live; on a channel's line: producers",
+    {{column::members.title, "members that live; on a channel's line: producers"},
      10, 4, Show::count, members_of, nullptr},
-    {"T_p", "service time, from receive to settle: the mean",
+    {{"T_p", "service time, from receive to settle: the mean"},
      12, 5, Show::time,
      [](const Row& row) -> Figure {
          if (row.group == nullptr || !row.estimate().service) return std::nullopt;
          return row.estimate().service->mean;
      }, nullptr},
-    {"T_r50", "response time, from publish to settle, measured: the median",
+    {{"T_r50", "response time, from publish to settle, measured: the median"},
      11, 5, Show::time, [](const Row& row) { return of_response(row, &Durations::median); }, nullptr},
-    {"T_r99", "the same: 99 of 100 were faster",
+    {{"T_r99", "the same: 99 of 100 were faster"},
      5, 5, Show::time, [](const Row& row) { return of_response(row, &Durations::percentile_99); }, nullptr},
-    {"T_r=?", "response time predicted for a message published now, by who is busy",
+    {column::response,
      5, 5, Show::time,
      [](const Row& row) -> Figure {
          return row.group == nullptr ? std::nullopt : row.estimate().response_next;
      }, nullptr},
-    {"T_busy", "the same by T_p + L_q / C, as if all members were busy",
+    {{"T_busy", "the same by T_p + L_q / C, as if all members were busy"},
      12, 6, Show::time,
      [](const Row& row) -> Figure {
          return row.group == nullptr ? std::nullopt : row.estimate().response_busy;
      }, nullptr},
-    {"HISTORY", "the backlog of the last minute, on the scale of the capacity",
+    {{"HISTORY", "the backlog of the last minute, on the scale of the capacity"},
      1, 12, Show::history, nullptr, nullptr},
 };
 // clang-format on

@@ -13,25 +13,39 @@
 namespace ipc::tools::monitor {
 namespace {
 
-// Ranks: what tells least about the health of a queue is left out first.
-const std::vector<Table::Column> columns = {
-    {.title = "CHANNEL, group", .align = Table::Align::left},
-    {.title = "SIZE", .rank = 8, .min_width = 5},
-    {.title = "PROD", .rank = 5},
-    {.title = "IN/s", .rank = 3, .min_width = 5},
-    {.title = "BYTES/s", .rank = 9},
-    {.title = "MEMB", .rank = 4},
-    {.title = "BACKLOG", .rank = 0},
-    {.title = "FLIGHT", .rank = 2},
-    {.title = "OUT/s", .rank = 6, .min_width = 5},
-    {.title = "ACK/s", .rank = 3, .min_width = 5},
-    {.title = "REDEL", .rank = 7},
-    {.title = "SKIP", .rank = 10, .min_width = 5},
-    {.title = "DEAD", .rank = 7, .min_width = 5},
-    {.title = "OLDEST", .rank = 1},
-    {.title = "EXPECT", .rank = 11},
-    {.title = "NOTE", .align = Table::Align::left, .rank = 12},
+struct Figures {
+    ColumnTitle column;
+    unsigned rank;  ///< what tells least about the health of a queue is left out first
+    std::size_t min_width = 0;
 };
+
+constexpr Figures figures[] = {
+    {{"SIZE", "shared memory in use, bytes"}, 8, 5},
+    {{"PROD", "producers that live"}, 5},
+    {column::published, 3, 5},
+    {{"BYTES/s", "bytes published"}, 9},
+    {column::members, 4},
+    {column::backlog, 0},
+    {column::in_flight, 2},
+    {column::delivered, 6, 5},
+    {column::acked, 3, 5},
+    {column::redelivered, 7},
+    {column::lost, 10, 5},
+    {column::dead_lettered, 7},
+    {column::oldest, 1},
+    {column::response, 11},
+};
+
+std::vector<Table::Column> layout() {
+    std::vector<Table::Column> columns = {{.title = "CHANNEL, group", .align = Table::Align::left}};
+    for (const Figures& each : figures) {
+        columns.push_back({.title = std::string(each.column.title),
+                           .rank = each.rank,
+                           .min_width = each.min_width});
+    }
+    columns.push_back({.title = "NOTE", .align = Table::Align::left, .rank = 12});
+    return columns;
+}
 
 constexpr const char* unknown = "-";
 
@@ -91,7 +105,7 @@ std::vector<std::string> row(const Row& line) {
         rates ? short_rate(rates->delivered) : unknown,
         rates ? short_rate(rates->acked) : unknown,
         short_count(report.redelivered),
-        short_count(report.skipped),
+        short_count(report.skipped + report.dropped),
         short_count(report.dead_lettered),
         report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
         duration(estimate.response_next),
@@ -101,8 +115,15 @@ std::vector<std::string> row(const Row& line) {
 
 }  // namespace
 
+std::vector<ColumnTitle> table_columns() {
+    std::vector<ColumnTitle> columns;
+    for (const Figures& each : figures)
+        columns.push_back(each.column);
+    return columns;
+}
+
 std::string render(const std::vector<Row>& rows, std::size_t width) {
-    Table table(columns);
+    Table table(layout());
     const ChannelHistory* channel = nullptr;
     // What holds a channel up stands below its groups.
     const auto end_channel = [&] {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "tools/monitor/canvas.hpp"
+#include "tools/monitor/columns.hpp"
 #include "tools/monitor/history.hpp"
 #include "tools/monitor/view.hpp"
 
@@ -26,11 +27,6 @@ void draw_help(Canvas& canvas, const View& view);
 constexpr std::size_t overview_top = 3;
 std::size_t overview_height(Size size);
 
-/// A column of the overview, as the help and the keys need to know it.
-struct ColumnTitle {
-    std::string_view title;
-    std::string_view meaning;
-};
 std::vector<ColumnTitle> overview_columns();
 /// Whether rows can be sorted by it: not by a picture.
 bool can_sort_by(std::size_t column);
