@@ -270,11 +270,17 @@ TEST_F(ToolsTest, KeepsWhatCouldNotBeWrittenInAGroupThatAcknowledgesByItself) {
 
 TEST_F(ToolsTest, AGroupTakesItsPoliciesAlong) {
     run("ipc-send x < /dev/null\n"
-        "ipc-recv x --group g --timeout 0 --max-attempts 3 --lease-limit 9000 --dead-letter "
+        "ipc-recv x --group g --timeout 0 --max-attempts 3 --lease-limit 9 --dead-letter "
         "x.dead");
     EXPECT_EQ(run("ipc-recv x --group g --timeout 0").exit_code, 0);
     EXPECT_EQ(run("ipc-recv x --group g --timeout 0 --max-attempts 3").exit_code, 0);
     expect_error(run("ipc-recv x --group g --timeout 0 --max-attempts 4"), 1, "channel x");
+    EXPECT_EQ(run("ipc-recv x --group g --timeout 0 --lease-limit 8.9995").exit_code, 0);
+    expect_error(run("ipc-recv x --group g --timeout 0 --lease-limit 0.0001"), 1,
+                 "lease_limit 9000 ms");
+    expect_error(run("ipc-recv x --group g --timeout 0 --lease-limit 0.0001"), 1,
+                 "lease_limit 1 ms");
+    expect_error(run("ipc-recv x --group g --timeout 0 --lease-limit 5e6"), 2, "0 to 49 days");
 }
 
 TEST_F(ToolsTest, AGroupThatIsMadeIsTold) {
@@ -433,7 +439,6 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-recv x --count 0",
                                 "ipc-recv x --count 1.5",
                                 "ipc-recv x --group g --max-attempts 251",
-                                "ipc-recv x --group g --lease-limit -1",
                                 "ipc-recv x --group ''",
                                 "ipc-recv x --max-attempts 3",
                                 "ipc-recv x --no-create",
@@ -441,6 +446,8 @@ TEST_F(ToolsTest, UsageErrorsExitWithTwo) {
                                 "ipc-recv x --group g --exec ''",
                                 "ipc-recv x --group g --lossy --exec cat",
                                 "ipc-recv x --group g --no-create --from earliest",
+                                "ipc-recv x --lease-limit 3",
+                                "ipc-recv x --group g --lease-limit -1",
                                 "ipc-recv x --group g --dead-letter ''",
                                 "ipc-rm x --group ''",
                                 "ipc-rm",

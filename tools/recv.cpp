@@ -42,7 +42,7 @@ struct GroupRequest {
     bool lossy = false;
     bool ephemeral = false;
     std::optional<std::uint32_t> max_attempts;
-    std::optional<std::uint32_t> lease_limit_ms;
+    std::optional<std::chrono::nanoseconds> lease_limit;
     std::optional<std::string> dead_letter;
 };
 
@@ -83,8 +83,9 @@ GroupOptions with_wishes(GroupOptions options, const GroupRequest& request) {
     }
     if (request.ephemeral) options.lifetime = Lifetime::ephemeral;
     if (request.max_attempts) options.max_attempts = *request.max_attempts;
-    if (request.lease_limit_ms) {
-        options.lease_limit = std::chrono::milliseconds(*request.lease_limit_ms);
+    // Rounded up: 0 would mean no limit.
+    if (request.lease_limit) {
+        options.lease_limit = std::chrono::ceil<std::chrono::milliseconds>(*request.lease_limit);
     }
     if (request.dead_letter) options.dead_letter = *request.dead_letter;
     return options;
@@ -359,12 +360,9 @@ int run(int argc, char** argv) {
         ->needs(group)
         ->transform(whole_number(0, most_attempts))
         ->type_name("COUNT");
-    policies
-        ->add_option("--lease-limit", request.group.lease_limit_ms,
-                     "How long a member may hold a message")
-        ->needs(group)
-        ->transform(whole_number(0, std::numeric_limits<std::uint32_t>::max()))
-        ->type_name("MILLISECONDS");
+    add_seconds(*policies, "--lease-limit", request.group.lease_limit,
+                "How long a member may hold a message")
+        ->needs(group);
     policies
         ->add_option("--dead-letter", request.group.dead_letter,
                      "Where messages go that were given up")
