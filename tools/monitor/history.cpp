@@ -133,6 +133,16 @@ void keep_up(std::vector<Known>& known, const std::vector<Report>& now, Make&& m
     known = std::move(next);
 }
 
+/// A producer died since the report before, and had claimed so many positions.
+Death death_of_producer(const ChannelReport& before, const ChannelReport& channel,
+                        std::uint64_t claimed, double now) {
+    return {.at = now,
+            .who = missing(before, channel, [](const auto& each) { return each.group_index < 0; }),
+            .held = claimed,
+            .producer = true,
+            .recovered = true};
+}
+
 /// A death of this moment, if there is one: of a member that still holds something, or whose
 /// leases were recovered since the report before.
 std::optional<Death> find_death(const ChannelReport* before, const ChannelReport& channel,
@@ -150,12 +160,7 @@ std::optional<Death> find_death(const ChannelReport* before, const ChannelReport
                      .recovered = true};
     }
     if (group.aborted > earlier->aborted) {
-        return Death{
-            .at = now,
-            .who = missing(*before, channel, [](const auto& each) { return each.group_index < 0; }),
-            .held = group.aborted - earlier->aborted,
-            .producer = true,
-            .recovered = true};
+        return death_of_producer(*before, channel, group.aborted - earlier->aborted, now);
     }
     return std::nullopt;
 }
@@ -324,6 +329,79 @@ State judge(const Points& points, const Window& window, const ChannelReport& cha
     return window.quiet && group.in_flight == 0 ? State::idle : State::ok;
 }
 
+template <class Remembered>
+void enter(Remembered& history, State state, double now) {
+    if (history.state != state) history.state_since = now;
+    history.state = state;
+}
+
+/// `groups`: how many are remembered in all.
+void update_group(const ChannelHistory& channel, GroupHistory& group, const ChannelReport* before,
+                  std::size_t groups, double now) {
+    const ChannelReport& report = *channel.report;
+    const GroupReport& figures = channel.report_of(group);
+    const GroupReport* earlier = before != nullptr ? same_group(*before, figures) : nullptr;
+    group.window.follow(report.sampled_at_ns, [&] { return GroupStart(report, figures); });
+    const std::uint64_t answered = samples_in(figures.response_time);
+    group.points.push_back(
+        point_of(before, report, earlier, figures,
+                 static_cast<double>(answered) - static_cast<double>(group.response_samples), now));
+    group.response_samples = answered;
+    group.service = mean_service(group.window->service_time, figures);
+    forget(group.points, groups);
+    const unsigned able = takers(report, figures);
+    const Window window = look_back(group.points);
+    const bool stalled = is_stalled(window, figures, group.service, able);
+    Point& newest = group.points.back();
+    if (group.service > 0 && figures.members > 0 && !stalled) {
+        newest.predicted = static_cast<float>(group.service + static_cast<double>(figures.backlog) *
+                                                                  group.service / figures.members);
+    }
+    if (newest.taken) group.last_taken = now;
+    note_death(group.death, find_death(before, report, earlier, figures, now));
+    group.state_of_living =
+        judge(group.points, window, report, figures, group.service, stalled, able);
+    enter(group, is_shown(group.death, now) ? State::dead : group.state_of_living, now);
+}
+
+void update_channel_state(ChannelHistory& channel, const ChannelReport* before, double now) {
+    const ChannelReport& report = *channel.report;
+    if (before != nullptr && report.aborted > before->aborted) {
+        channel.death = death_of_producer(*before, report, report.aborted - before->aborted, now);
+    }
+    const bool moves = channel.rates && channel.rates->published > 0;
+    State worst = is_shown(channel.death, now) ? State::dead : moves ? State::ok : State::idle;
+    for (const GroupHistory& group : channel.groups)
+        worst = std::min(worst, group.state);
+    enter(channel, worst, now);
+}
+
+void update_presences(ChannelHistory& channel, double now) {
+    const ChannelReport& report = *channel.report;
+    const auto look_at = [&](const ParticipantReport& participant) {
+        return Presence::Look{.sampled_at_ns = report.sampled_at_ns,
+                              .messages = participant.messages};
+    };
+    keep_up(channel.presences, report.participants, [&](const ParticipantReport& participant) {
+        return Presence{.index = participant.index,
+                        .attached_at_ns = participant.attached_at_ns,
+                        .messages = participant.messages,
+                        .changed_at = now,
+                        .window = WindowStart(look_at(participant))};
+    });
+    for (std::size_t i = 0; i < report.participants.size(); ++i) {
+        const ParticipantReport& participant = report.participants[i];
+        Presence& presence = channel.presences[i];
+        if (presence.messages != participant.messages) presence.changed_at = now;
+        presence.messages = participant.messages;
+        presence.window.follow(report.sampled_at_ns, [&] { return look_at(participant); });
+        const float rate =
+            per_second(presence.window->messages, presence.messages,
+                       seconds(report.sampled_at_ns - presence.window->sampled_at_ns));
+        presence.rate = std::isnan(rate) ? 0 : rate;
+    }
+}
+
 std::string explain(const Death& death, double now) {
     const std::string ago = text_of(std::max(0.0, now - death.at)) + " ago";
     const std::string who = death.who.empty() ? "" : " " + death.who;
@@ -470,12 +548,8 @@ void History::update(ChannelHistory& channel, Sample sample) {
     }
     // Since when it is as it is: of this channel, not of one before it.
     if (!same && previous && channel.report) channel.state_since = now_;
-    const auto enter = [this](auto& history, State state) {
-        if (history.state != state) history.state_since = now_;
-        history.state = state;
-    };
     if (!channel.report) {
-        enter(channel, State::unreadable);
+        enter(channel, State::unreadable, now_);
         return;
     }
     const ChannelReport& report = *channel.report;
@@ -487,67 +561,10 @@ void History::update(ChannelHistory& channel, Sample sample) {
     keep_up(channel.groups, report.groups,
             [&](const GroupReport& now) { return GroupHistory(report, now, now_); });
     name_groups(report, channel.groups);
-    for (std::size_t i = 0; i < report.groups.size(); ++i) {
-        const GroupReport& now = report.groups[i];
-        GroupHistory& group = channel.groups[i];
-        const GroupReport* earlier = before != nullptr ? same_group(*before, now) : nullptr;
-        group.window.follow(report.sampled_at_ns, [&] { return GroupStart(report, now); });
-        const std::uint64_t answered = samples_in(now.response_time);
-        group.points.push_back(point_of(
-            before, report, earlier, now,
-            static_cast<double>(answered) - static_cast<double>(group.response_samples), now_));
-        group.response_samples = answered;
-        group.service = mean_service(group.window->service_time, now);
-        forget(group.points, groups_);
-        const unsigned able = takers(report, now);
-        const Window window = look_back(group.points);
-        const bool stalled = is_stalled(window, now, group.service, able);
-        if (group.service > 0 && now.members > 0 && !stalled) {
-            group.points.back().predicted = static_cast<float>(
-                group.service + static_cast<double>(now.backlog) * group.service / now.members);
-        }
-        if (group.points.back().taken) group.last_taken = now_;
-        note_death(group.death, find_death(before, report, earlier, now, now_));
-        group.state_of_living =
-            judge(group.points, window, report, now, group.service, stalled, able);
-        enter(group, is_shown(group.death, now_) ? State::dead : group.state_of_living);
-    }
-
-    if (before != nullptr && report.aborted > before->aborted) {
-        channel.death = Death{
-            .at = now_,
-            .who = missing(*before, report, [](const auto& each) { return each.group_index < 0; }),
-            .held = report.aborted - before->aborted,
-            .producer = true,
-            .recovered = true};
-    }
-    const bool moves = channel.rates && channel.rates->published > 0;
-    State worst = is_shown(channel.death, now_) ? State::dead : moves ? State::ok : State::idle;
-    for (const GroupHistory& group : channel.groups)
-        worst = std::min(worst, group.state);
-    enter(channel, worst);
-
-    keep_up(channel.presences, report.participants, [&](const ParticipantReport& now) {
-        return Presence{.index = now.index,
-                        .attached_at_ns = now.attached_at_ns,
-                        .messages = now.messages,
-                        .changed_at = now_,
-                        .window = WindowStart(Presence::Look{.sampled_at_ns = report.sampled_at_ns,
-                                                             .messages = now.messages})};
-    });
-    for (std::size_t i = 0; i < report.participants.size(); ++i) {
-        const std::uint64_t messages = report.participants[i].messages;
-        Presence& presence = channel.presences[i];
-        if (presence.messages != messages) presence.changed_at = now_;
-        presence.messages = messages;
-        presence.window.follow(report.sampled_at_ns, [&] {
-            return Presence::Look{.sampled_at_ns = report.sampled_at_ns, .messages = messages};
-        });
-        const float rate =
-            per_second(presence.window->messages, messages,
-                       seconds(report.sampled_at_ns - presence.window->sampled_at_ns));
-        presence.rate = std::isnan(rate) ? 0 : rate;
-    }
+    for (GroupHistory& group : channel.groups)
+        update_group(channel, group, before, groups_, now_);
+    update_channel_state(channel, before, now_);
+    update_presences(channel, now_);
 }
 
 bool is_shown(const std::optional<Death>& death, double now) {
