@@ -126,6 +126,15 @@ std::string short_duration(std::int64_t nanoseconds) {
     return with_unit(value / 86400e9, "d");
 }
 
+std::int64_t nanoseconds_of(double seconds) {
+    constexpr double decades = 1e9;
+    return std::llround(std::min(seconds, decades) * 1e9);
+}
+
+std::string short_duration_of_seconds(double seconds) {
+    return short_duration(nanoseconds_of(seconds));
+}
+
 std::string base64(std::string_view bytes) {
     constexpr std::string_view digits =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

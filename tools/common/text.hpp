@@ -26,6 +26,9 @@ std::string short_count(std::uint64_t count);          ///< 87, 12.3k, 4.0M
 std::string short_rate(double per_second);             ///< 0, 0.25, 3.7, 87, 12.3k
 std::string short_bytes(std::uint64_t bytes);          ///< 87, 12.3K, 4.0M; powers of 1024
 std::string short_duration(std::int64_t nanoseconds);  ///< 870ns, 1.2ms, 35s, 4.2m, 12h
+/// At most some decades: more does not fit, and tells nobody more.
+std::int64_t nanoseconds_of(double seconds);
+std::string short_duration_of_seconds(double seconds);  ///< the same of that
 std::string base64(std::string_view bytes);
 
 /// The number that the whole text is, written as std::from_chars reads it. Nothing when it is none,

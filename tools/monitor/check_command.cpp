@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -77,11 +76,6 @@ struct CheckRequest {
 
 std::string text_of(std::optional<double> figure) {
     return figure ? fmt::format("{:.9g}", *figure) : "";
-}
-
-std::string time_text(double seconds) {
-    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
-    return short_duration(std::llround(std::min(seconds, decades) * 1e9));
 }
 
 /// What is wrong, and the figures.
@@ -166,11 +160,12 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
     // "U" is the value of a figure that is not known.
     const double age = std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9);
     findings.add(request.age.judge(age),
-                 fmt::format("{}: oldest message {}", name, time_text(age)));
+                 fmt::format("{}: oldest message {}", name, short_duration_of_seconds(age)));
     findings.add_figure(name + " age", fmt::format("{:.6f}s", age), request.age);
     if (const auto& response = estimate.response_next) {
-        findings.add(request.response.judge(*response),
-                     fmt::format("{}: response time {}", name, time_text(*response)));
+        findings.add(
+            request.response.judge(*response),
+            fmt::format("{}: response time {}", name, short_duration_of_seconds(*response)));
         findings.add_figure(name + " response", fmt::format("{:.6f}s", *response),
                             request.response);
     } else {

@@ -1,9 +1,11 @@
 // The detail: the model of one group, its histories, and everybody who takes part.
 
 #include <algorithm>
-#include <cmath>
+#include <array>
 #include <cstddef>
+#include <iterator>
 #include <optional>
+#include <string>
 
 #include <fmt/core.h>
 
@@ -70,70 +72,71 @@ void draw_line(Canvas& canvas, std::size_t row, std::string_view symbol, const s
     canvas.rest(15, row, text);
 }
 
-/// The article's model with the figures of this moment; returns the row behind it.
-std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
+std::string percentiles_text(const Durations& durations) {
+    return fmt::format(" (p50 {}, p99 {})", duration_text(durations.median),
+                       duration_text(durations.percentile_99));
+}
+
+std::string backlog_text(const Row& row) {
     const GroupReport& group = *row.report();
     const Estimate& estimate = row.estimate();
-    const auto time = [](std::optional<double> seconds) { return duration_text(seconds); };
-    const double capacity =
-        static_cast<double>(std::max<std::uint64_t>(row.channel->report->capacity, 1));
-
-    std::string text = fmt::format(
-        "wait, {} of {}; {} in flight", percent(static_cast<double>(group.backlog) / capacity),
-        short_count(row.channel->report->capacity), short_count(group.in_flight));
+    const std::uint64_t capacity = row.channel->report->capacity;
+    const double part = static_cast<double>(group.backlog) /
+                        static_cast<double>(std::max<std::uint64_t>(capacity, 1));
+    std::string text = fmt::format("wait, {} of {}; {} in flight", percent(part),
+                                   short_count(capacity), short_count(group.in_flight));
     if (group.oldest_age_ns >= 0) text += "; oldest " + short_duration(group.oldest_age_ns);
     if (estimate.until_full && *estimate.until_full > 0) {
-        text += "; full in " + time(estimate.until_full);
+        text += "; full in " + duration_text(estimate.until_full);
     } else if (estimate.until_drained && *estimate.until_drained > 0) {
-        text += "; drained in " + time(estimate.until_drained);
+        text += "; drained in " + duration_text(estimate.until_drained);
     }
-    draw_line(canvas, line++, "L_q", short_count(group.backlog), text);
+    return text;
+}
 
-    text = "mean service time, receive to settle";
-    if (estimate.service) {
-        text += fmt::format(" (p50 {}, p99 {})", time(estimate.service->median),
-                            time(estimate.service->percentile_99));
-    } else {
-        text += ": nothing was settled yet";
-    }
-    draw_line(canvas, line++, "T_p", estimate.service ? time(estimate.service->mean) : "-", text);
+std::string service_time_text(const Estimate& estimate) {
+    return "mean service time, receive to settle" +
+           (estimate.service ? percentiles_text(*estimate.service) : ": nothing was settled yet");
+}
 
-    text = fmt::format("= c / T_p = {} member{}{}", group.members, group.members == 1 ? "" : "s",
-                       estimate.service ? " / " + time(estimate.service->mean) : "");
+std::string service_capacity_text(const Estimate& estimate, unsigned members) {
+    std::string text =
+        fmt::format("= c / T_p = {} member{}{}", members, members == 1 ? "" : "s",
+                    estimate.service ? " / " + duration_text(estimate.service->mean) : "");
     if (estimate.utilisation) {
         text += fmt::format("; {}/s come: utilisation {}",
                             short_rate(estimate.rates ? estimate.rates->published : 0),
                             percent(*estimate.utilisation));
     }
-    draw_line(canvas, line++, "C",
-              estimate.service_capacity ? short_rate(*estimate.service_capacity) + "/s" : "-",
-              text);
+    return text;
+}
 
-    text = "= T_p + L_q / C";
+std::string busy_response_text(const Estimate& estimate) {
+    std::string text = "= T_p + L_q / C";
     if (estimate.response_busy) {
-        text +=
-            fmt::format(" = {} + {} / {}/s, for a message sent now", time(estimate.service->mean),
-                        short_count(group.backlog), short_rate(*estimate.service_capacity));
+        text += fmt::format(" = {} + {} / {}/s, for a message sent now",
+                            duration_text(estimate.service->mean), short_count(estimate.backlog),
+                            short_rate(*estimate.service_capacity));
     } else if (estimate.stalled) {
         text += "; no prediction while nothing is done";
     }
-    draw_line(canvas, line++, "T_r", time(estimate.response_busy), text,
-              {.hue = Hue::second, .bold = true});
+    return text;
+}
 
-    text = "measured";
-    if (estimate.response) {
-        text += fmt::format(" (p50 {}, p99 {})", time(estimate.response->median),
-                            time(estimate.response->percentile_99));
-    }
+std::string measured_response_text(const Row& row) {
+    const std::optional<Durations>& response = row.estimate().response;
+    std::string text = "measured";
+    if (response) text += percentiles_text(*response);
     if (const auto error = prediction_error(row.group->points)) {
         text += fmt::format("; last minute's predictions {} off", percent(*error));
     }
-    draw_line(canvas, line++, "", estimate.response ? time(estimate.response->mean) : "-", text,
-              {.hue = Hue::measured, .bold = true});
+    return text;
+}
 
-    // Why it differs from the line above: that one takes all members for busy, and forgets what
-    // they have in hand.
-    text = "predicted from who is busy at this moment";
+/// Why it differs from T_p + L_q / C: that takes all members for busy, and forgets what they have
+/// in hand.
+std::string next_response_text(const Estimate& estimate) {
+    std::string text = "predicted from who is busy at this moment";
     if (estimate.response_next) {
         text = fmt::format("predicted: {} of {} busy", estimate.busy, estimate.members);
         if (*estimate.response_next <= estimate.service->mean) {
@@ -143,17 +146,41 @@ std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
         }
     }
     if (estimate.response_steady) {
-        text += fmt::format("; M/M/c: {}", time(estimate.response_steady));
+        text += fmt::format("; M/M/c: {}", duration_text(estimate.response_steady));
     }
-    draw_line(canvas, line++, "", time(estimate.response_next), text);
+    return text;
+}
 
-    canvas.text(1, line, "in all", faint);
-    text = fmt::format("acked {}, redelivered {}, dead-lettered {}, lost {}, returned {}",
-                       short_count(group.acked), short_count(group.redelivered),
-                       short_count(group.dead_lettered), short_count(group.skipped + group.dropped),
-                       short_count(group.returned));
+std::string totals_text(const GroupReport& group) {
+    std::string text = fmt::format(
+        "acked {}, redelivered {}, dead-lettered {}, lost {}, returned {}",
+        short_count(group.acked), short_count(group.redelivered), short_count(group.dead_lettered),
+        short_count(group.skipped + group.dropped), short_count(group.returned));
     if (group.recovered > 0) text += fmt::format(" ({} by deaths)", short_count(group.recovered));
-    canvas.rest(15, line, text, faint);
+    return text;
+}
+
+std::string mean_text(const std::optional<Durations>& durations) {
+    return durations ? duration_text(durations->mean) : "-";
+}
+
+/// The article's model with the figures of this moment; returns the row behind it.
+std::size_t draw_model(Canvas& canvas, const Row& row, std::size_t line) {
+    const GroupReport& group = *row.report();
+    const Estimate& estimate = row.estimate();
+    const std::optional<double>& capacity = estimate.service_capacity;
+    draw_line(canvas, line++, "L_q", short_count(group.backlog), backlog_text(row));
+    draw_line(canvas, line++, "T_p", mean_text(estimate.service), service_time_text(estimate));
+    draw_line(canvas, line++, "C", capacity ? short_rate(*capacity) + "/s" : "-",
+              service_capacity_text(estimate, group.members));
+    draw_line(canvas, line++, "T_r", duration_text(estimate.response_busy),
+              busy_response_text(estimate), {.hue = Hue::second, .bold = true});
+    draw_line(canvas, line++, "", mean_text(estimate.response), measured_response_text(row),
+              {.hue = Hue::measured, .bold = true});
+    draw_line(canvas, line++, "", duration_text(estimate.response_next),
+              next_response_text(estimate));
+    canvas.text(1, line, "in all", faint);
+    canvas.rest(15, line, totals_text(group), faint);
     return line + 1;
 }
 
@@ -237,12 +264,12 @@ std::string role_of(const ParticipantReport& participant) {
     return "?";
 }
 
-struct Doing {
+struct Cell {
     std::string text;
     Style style;
 };
 
-Doing doing(const ParticipantReport& participant, std::int64_t now_ns) {
+Cell doing(const ParticipantReport& participant, std::int64_t now_ns) {
     if (!participant.alive) return {"dead", style_of(State::dead)};
     if (participant.is_stopped()) {
         return {"stopped", style_of(State::stop)};
@@ -285,80 +312,96 @@ std::string holds(const ChannelHistory& channel, const ParticipantReport& partic
     return participant.leases_held > 0 ? short_count(participant.leases_held) : "";
 }
 
+struct ParticipantColumn {
+    std::string_view title;
+    std::size_t width;
+    bool right;
+};
+
+constexpr ParticipantColumn participant_columns[] = {
+    {"ROLE", 10, false},  {"PID", 7, true},    {"NAME", 13, false},
+    {"STATE", 13, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
+    {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
+
+void draw_participant_titles(Canvas& canvas, std::size_t line) {
+    const Style style = {.hue = Hue::accent, .reverse = true};
+    canvas.restyle_row(line, style);
+    std::size_t at = 1;
+    for (const ParticipantColumn& column : participant_columns) {
+        if (at + column.width > canvas.width() && column.title != "GROUP") break;
+        canvas.field(at, line,
+                     std::min(column.width, canvas.width() - std::min(at, canvas.width())),
+                     column.title, style, column.right);
+        at += column.width + 1;
+    }
+}
+
+/// Since when nobody has seen it do anything. One that waits for messages does what it should.
+std::string seen_text(const Row& row, const ParticipantReport& participant,
+                      const Presence& presence) {
+    if (participant.alive && participant.activity == Activity::waiting_for_message) return "";
+    const std::int64_t seen_ns =
+        std::max(participant.last_received_ns, participant.activity_since_ns);
+    const std::int64_t now_ns = row.channel->report->sampled_at_ns;
+    const double seen = std::min(to_seconds(std::max<std::int64_t>(0, now_ns - seen_ns)),
+                                 row.now - presence.changed_at);
+    return seen < 1 ? "now" : duration_text(seen);
+}
+
+std::string held_for_text(const ParticipantReport& participant, std::int64_t now_ns) {
+    if (participant.leases_held == 0 || participant.last_received_ns <= 0) return "";
+    return short_duration(std::max<std::int64_t>(0, now_ns - participant.last_received_ns));
+}
+
+std::string pid_text(const ParticipantReport& participant) {
+    return participant.same_pid_namespace ? std::to_string(participant.pid)
+                                          : fmt::format("({})", participant.pid);
+}
+
+using ParticipantCells = std::array<Cell, std::size(participant_columns)>;
+
+ParticipantCells participant_cells(const Row& row, std::size_t index) {
+    const ChannelReport& report = *row.channel->report;
+    const ParticipantReport& participant = report.participants[index];
+    const Presence& presence = row.channel->presences[index];
+    const bool own =
+        row.group != nullptr && participant.group_index == static_cast<int>(row.group->index);
+    const bool subscribes = participant.role == ParticipantRole::subscriber;
+    return {{
+        {role_of(participant), {}},
+        {pid_text(participant), {}},
+        {printable(participant.name), {.bold = own}},
+        doing(participant, report.sampled_at_ns),
+        {short_rate(presence.rate), {}},
+        {holds(*row.channel, participant), {}},
+        {held_for_text(participant, report.sampled_at_ns), {}},
+        {seen_text(row, participant, presence), faint},
+        {subscribes ? "" : printable(participant.group), faint},
+    }};
+}
+
+void draw_participant(Canvas& canvas, std::size_t line, const ParticipantCells& cells) {
+    std::size_t at = 1;
+    for (std::size_t i = 0; i < cells.size() && at < canvas.width(); ++i) {
+        const ParticipantColumn& column = participant_columns[i];
+        canvas.field(at, line, std::min(column.width, canvas.width() - at), cells[i].text,
+                     cells[i].style, column.right);
+        at += column.width + 1;
+    }
+}
+
 void draw_participants(Canvas& canvas, const Row& row, std::size_t top, std::size_t height,
                        std::size_t scroll) {
-    const ChannelHistory& channel = *row.channel;
-    const ChannelReport& report = *channel.report;
-    struct Field {
-        std::string_view title;
-        std::size_t width;
-        bool right;
-    };
-    const std::vector<Field> fields = {
-        {"ROLE", 10, false},  {"PID", 7, true},    {"NAME", 13, false},
-        {"STATE", 13, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
-        {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
-    canvas.restyle_row(top, {.hue = Hue::accent, .reverse = true});
-    std::size_t at = 1;
-    for (const Field& field : fields) {
-        if (at + field.width > canvas.width() && field.title != "GROUP") break;
-        canvas.field(at, top, std::min(field.width, canvas.width() - std::min(at, canvas.width())),
-                     field.title, {.hue = Hue::accent, .reverse = true}, field.right);
-        at += field.width + 1;
-    }
-
+    draw_participant_titles(canvas, top);
     const std::vector<std::size_t> all = order(row);
     const std::size_t most_scroll = all.size() > height ? all.size() - height : 0;
     const std::size_t first = std::min(scroll, most_scroll);
+    const std::size_t end = std::min(all.size(), first + height);
     if (all.empty()) canvas.text(1, top + 1, "nobody takes part", faint);
-    for (std::size_t i = first; i < std::min(all.size(), first + height); ++i) {
-        const ParticipantReport& participant = report.participants[all[i]];
-        const Presence& presence = channel.presences[all[i]];
-        const Doing state = doing(participant, report.sampled_at_ns);
-        const std::int64_t seen_ns =
-            std::max(participant.last_received_ns, participant.activity_since_ns);
-        const double seen =
-            std::min(to_seconds(std::max<std::int64_t>(0, report.sampled_at_ns - seen_ns)),
-                     row.now - presence.changed_at);
-        const bool is_parked = participant.activity == Activity::waiting_for_message;
-        const std::string group =
-            participant.role == ParticipantRole::subscriber ? "" : participant.group;
-        const bool own =
-            row.group != nullptr && participant.group_index == static_cast<int>(row.group->index);
-        const std::string held_for =
-            participant.leases_held > 0 && participant.last_received_ns > 0
-                ? short_duration(std::max<std::int64_t>(
-                      0, report.sampled_at_ns - participant.last_received_ns))
-                : "";
-        const Doing texts[] = {
-            {role_of(participant), {}},
-            {participant.same_pid_namespace ? fmt::format("{}", participant.pid)
-                                            : fmt::format("({})", participant.pid),
-             {}},
-            {printable(participant.name), {.bold = own}},
-            state,
-            {short_rate(presence.rate), {}},
-            {holds(channel, participant), {}},
-            {held_for, {}},
-            {is_parked && participant.alive ? ""
-             : seen < 1                     ? "now"
-                                            : duration_text(seen),
-             faint},
-            {printable(group), faint},
-        };
-        std::size_t column = 1;
-        for (std::size_t k = 0; k < fields.size(); ++k) {
-            if (column < canvas.width()) {
-                canvas.field(column, top + 1 + i - first,
-                             std::min(fields[k].width, canvas.width() - column), texts[k].text,
-                             texts[k].style, fields[k].right);
-            }
-            column += fields[k].width + 1;
-        }
-    }
+    for (std::size_t i = first; i < end; ++i)
+        draw_participant(canvas, top + 1 + i - first, participant_cells(row, all[i]));
     if (all.size() > height) {
-        const std::string where = fmt::format(" {}-{} of {} ", first + 1,
-                                              std::min(all.size(), first + height), all.size());
+        const std::string where = fmt::format(" {}-{} of {} ", first + 1, end, all.size());
         canvas.text(canvas.width() - std::min(canvas.width(), where.size()), top, where,
                     {.hue = Hue::accent, .reverse = true});
     }

@@ -23,11 +23,6 @@ double seconds(std::int64_t nanoseconds) {
     return static_cast<double>(nanoseconds) / 1e9;
 }
 
-std::string text_of(double duration) {
-    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
-    return short_duration(std::llround(std::min(duration, decades) * 1e9));
-}
-
 std::string text_of_rate(double per_second) {
     return short_rate(per_second) + "/s";
 }
@@ -403,7 +398,7 @@ void update_presences(ChannelHistory& channel, double now) {
 }
 
 std::string explain(const Death& death, double now) {
-    const std::string ago = text_of(std::max(0.0, now - death.at)) + " ago";
+    const std::string ago = short_duration_of_seconds(std::max(0.0, now - death.at)) + " ago";
     const std::string who = death.who.empty() ? "" : " " + death.who;
     if (death.producer) {
         return fmt::format("producer{} died {} while it published {}; readers went on without it",
@@ -426,7 +421,8 @@ std::string explain_stopped(const ChannelReport& channel, const GroupReport& gro
             sentence += fmt::format(" and holds {}", text_of(each.leases_held, "message"));
             if (each.last_received_ns > 0) {
                 sentence += fmt::format(
-                    " for {}", text_of(seconds(channel.sampled_at_ns - each.last_received_ns)));
+                    " for {}", short_duration_of_seconds(
+                                   seconds(channel.sampled_at_ns - each.last_received_ns)));
             }
         }
         return sentence;
@@ -454,7 +450,8 @@ std::string explain_held(const ChannelReport& channel, const GroupReport& group)
             fmt::format("member {} holds message {}", printable(each.title()), lease->position);
         if (each.last_received_ns > 0) {
             sentence += fmt::format(
-                " for {}", text_of(seconds(channel.sampled_at_ns - each.last_received_ns)));
+                " for {}",
+                short_duration_of_seconds(seconds(channel.sampled_at_ns - each.last_received_ns)));
         }
         return sentence;
     }
@@ -463,10 +460,10 @@ std::string explain_held(const ChannelReport& channel, const GroupReport& group)
 
 std::string explain_outlook(const Estimate& estimate) {
     if (estimate.until_full && *estimate.until_full > 0) {
-        return fmt::format("; full in {}", text_of(*estimate.until_full));
+        return fmt::format("; full in {}", short_duration_of_seconds(*estimate.until_full));
     }
     if (estimate.until_drained && *estimate.until_drained > 0) {
-        return fmt::format("; drained in {}", text_of(*estimate.until_drained));
+        return fmt::format("; drained in {}", short_duration_of_seconds(*estimate.until_drained));
     }
     return {};
 }
@@ -586,7 +583,8 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, St
             if (figures.backlog == 1) sentence += "s";
             if (figures.members == 0) return sentence + ", and the group has no members";
             const double idle = std::max(now - group.last_taken, untaken_seconds(report, figures));
-            if (idle > 0) sentence += fmt::format(", none was taken for {}", text_of(idle));
+            if (idle > 0)
+                sentence += fmt::format(", none was taken for {}", short_duration_of_seconds(idle));
             if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return sentence + ": " + stopped;
             }
@@ -608,12 +606,12 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, St
             }
             const Window window = look_back(group.points);
             const float grown = group.points.back().backlog - window.begin->backlog;
-            std::string sentence =
-                grown > 0
-                    ? fmt::format("the backlog grew by {} in {}",
-                                  short_count(static_cast<std::uint64_t>(grown)),
-                                  text_of(window.seconds))
-                    : fmt::format("the backlog was never empty in {}", text_of(window.seconds));
+            std::string sentence = grown > 0
+                                       ? fmt::format("the backlog grew by {} in {}",
+                                                     short_count(static_cast<std::uint64_t>(grown)),
+                                                     short_duration_of_seconds(window.seconds))
+                                       : fmt::format("the backlog was never empty in {}",
+                                                     short_duration_of_seconds(window.seconds));
             if (const std::string rates = explain_rates(channel.estimate_of(group));
                 !rates.empty()) {
                 sentence += ": " + rates;

@@ -1,6 +1,5 @@
 #include "tools/monitor/json.hpp"
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <optional>
@@ -9,6 +8,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "tools/common/text.hpp"
 #include "tools/monitor/names.hpp"
 
 namespace ipc::tools::monitor {
@@ -34,8 +34,7 @@ Json or_null(std::optional<double> value) {
 }
 
 Json nanoseconds(std::optional<double> seconds) {
-    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
-    return seconds ? Json(std::llround(std::min(*seconds, decades) * 1e9)) : Json(nullptr);
+    return seconds ? Json(nanoseconds_of(*seconds)) : Json(nullptr);
 }
 
 Json to_json(const std::optional<Durations>& durations) {

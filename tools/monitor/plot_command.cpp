@@ -194,7 +194,7 @@ private:
     std::string part_text(const Plot& plot) const {
         if (within(in_, plot).size() <= most_points) return "";
         const double seconds = (plot.to - plot.from) / static_cast<double>(most_points);
-        return short_duration(std::llround(seconds * 1e9));
+        return short_duration_of_seconds(seconds);
     }
 
     std::string subtitle(const Plot& plot) const {

@@ -1,7 +1,6 @@
 #include "tools/monitor/render.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 
 #include <fmt/core.h>
@@ -48,12 +47,6 @@ std::vector<Table::Column> layout() {
 }
 
 constexpr const char* unknown = "-";
-
-std::string duration(std::optional<double> seconds) {
-    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
-    if (!seconds) return unknown;
-    return short_duration(std::llround(std::min(*seconds, decades) * 1e9));
-}
 
 std::string note(const ChannelReport& channel) {
     if (channel.closed) return "closed";
@@ -108,7 +101,7 @@ std::vector<std::string> row(const Row& line) {
         short_count(report.skipped + report.dropped),
         short_count(report.dead_lettered),
         report.oldest_age_ns >= 0 ? short_duration(report.oldest_age_ns) : unknown,
-        duration(estimate.response_next),
+        duration_text(estimate.response_next),
         note(report),
     };
 }

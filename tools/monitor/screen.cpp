@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 
 #include <fmt/core.h>
 
@@ -149,9 +148,7 @@ void draw_keys(Canvas& canvas, std::size_t row,
 }
 
 std::string duration_text(std::optional<double> seconds) {
-    if (!seconds) return "-";
-    constexpr double decades = 1e9;  // more does not fit, and tells nobody more
-    return short_duration(std::llround(std::clamp(*seconds, 0.0, decades) * 1e9));
+    return seconds ? short_duration_of_seconds(std::max(*seconds, 0.0)) : "-";
 }
 
 }  // namespace ipc::tools::monitor
