@@ -129,7 +129,7 @@ public:
             now_ns += second;
             Snapshot snapshot = {.sampled_at_ns = now_ns,
                                  .wall_clock_ns = 1'700'000'000 * second + now_ns,
-                                 .folder = folder,
+                                 .directory = directory,
                                  .space = {.total = 8ULL << 30, .free = 6ULL << 30},
                                  .channels = broken_};
             for (ChannelReport& channel : channels_) {
@@ -156,7 +156,7 @@ public:
 
     History history;
     std::int64_t now_ns = 100 * second;
-    std::string folder = "/dev/shm";
+    std::string directory = "/dev/shm";
 
 private:
     std::deque<ChannelReport> channels_;
@@ -988,15 +988,15 @@ TEST(Screen, DrawsAtEverySize) {
     }
 }
 
-TEST(Screen, NamesTheFolderWhoseSpaceItShows) {
+TEST(Screen, NamesTheDirectoryWhoseSpaceItShows) {
     Example example;
-    example.folder = "/mnt/other\x1b";
+    example.directory = "/mnt/other\x1b";
     example.run(1);
     EXPECT_THAT(example.draw(140, 24).characters(), HasSubstr("  /mnt/other\\x1b 2.0G of 8.0G  "));
     example.press(Key::Kind::enter);
     EXPECT_THAT(example.draw(140, 40).characters(),
                 HasSubstr("; /mnt/other\\x1b 2.0G used, 6.0G free"));
-    example.folder = std::string(500, 'x');
+    example.directory = std::string(500, 'x');
     example.run(1);
     EXPECT_THAT(example.draw(140, 24).characters(), HasSubstr("... 2.0G of 8.0G"));
 }
@@ -1174,19 +1174,19 @@ TEST(LiveSource, LeavesNewChannelsForLaterOnlyWhenItIsToHurry) {
     const std::vector<std::string> all = {a, b, c};
     const Snapshot whole = LiveSource(Sampler(all, false), 1s).snapshot();
     EXPECT_EQ(whole.channels.size(), 3U);
-    EXPECT_EQ(whole.left, 0U);
+    EXPECT_EQ(whole.unopened, 0U);
 
     LiveSource hurried(Sampler(all, false), 1h, 0ns);
     History history;
     hurried.next(history);
     EXPECT_EQ(history.channels().size(), 1U);
-    EXPECT_EQ(history.left(), 2U);
+    EXPECT_EQ(history.unopened(), 2U);
     EXPECT_LE(hurried.due().value(), Source::Clock::now() + 100ms);
     hurried.next(history);
     EXPECT_EQ(history.channels().size(), 2U);
     hurried.next(history);
     EXPECT_EQ(history.channels().size(), 3U);
-    EXPECT_EQ(history.left(), 0U);
+    EXPECT_EQ(history.unopened(), 0U);
 }
 
 TEST(Pacer, LeavesOutWhatWasMissedAndKeepsTheGrid) {

@@ -267,7 +267,7 @@ protected:
 
 Snapshot full_snapshot() {
     Snapshot snapshot = later_snapshot();
-    snapshot.folder = "/elsewhere";
+    snapshot.directory = "/elsewhere";
     ChannelReport& channel = *snapshot.channels[1].report;
     channel.channel_id = ~std::uint64_t{0};
     channel.removed = channel.closed = channel.temporary = true;
@@ -302,7 +302,7 @@ TEST_F(RecordTest, GivesBackWhatWasWritten) {
 
     EXPECT_EQ(read->sampled_at_ns, written.sampled_at_ns);
     EXPECT_EQ(read->wall_clock_ns, written.wall_clock_ns);
-    EXPECT_EQ(read->folder, "/elsewhere");
+    EXPECT_EQ(read->directory, "/elsewhere");
     EXPECT_EQ(read->space.free, 400U);
     ASSERT_EQ(read->channels.size(), 2U);
     EXPECT_FALSE(read->channels[0].report);
@@ -1063,7 +1063,7 @@ TEST_F(MonitorToolsTest, RecordTellsThatANameIsThatOfNoChannel) {
 TEST_F(MonitorToolsTest, ARecordTellsWhereItsChannelsWere) {
     EXPECT_EQ(run("ipc-monitor record r --count 1").exit_code, 0);
     RecordReader reader(shell.file("r"));
-    EXPECT_EQ(reader.next().value().folder, shell.channels());
+    EXPECT_EQ(reader.next().value().directory, shell.channels());
 }
 
 TEST_F(MonitorToolsTest, DoesNotMakeUpForSamplesOfTheTimeItWasStopped) {

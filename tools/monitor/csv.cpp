@@ -72,7 +72,7 @@ constexpr Column columns[] = {
     {"channel", About::row, [](const Context& at) { return quoted(at.row.channel->name); }},
     {"group", About::row, [](const Context& at) { return at.row.group == nullptr ? "" : quoted(at.row.group->title); }},
     {"subscriber", About::group, [](const Context& at) { return text(std::uint64_t{group_of(at).subscriber}); }},
-    {"state", About::row, [](const Context& at) { return std::string(word_of(at.row.state())); }},
+    {"state", About::row, [](const Context& at) { return std::string(name_of(at.row.state())); }},
     {"problem", About::row, [](const Context& at) { return quoted(at.row.channel->problem); }},
     {"capacity_messages", About::channel, [](const Context& at) { return text(channel_of(at).capacity); }},
     {"published_total", About::channel, [](const Context& at) { return text(channel_of(at).published); }},

@@ -54,7 +54,7 @@ std::size_t draw_title(Canvas& canvas, const Row& row, const View& view) {
         at = canvas.text(at + 1, 1, printable(row.group->title, 40), {.bold = true});
     }
     const Style style = style_of(row.state());
-    at = canvas.text(at + 2, 1, name_of(row.state()),
+    at = canvas.text(at + 2, 1, label_of(row.state()),
                      {.hue = style.hue, .bold = true, .reverse = row.state() <= State::slow});
     at = canvas.text(at + 1, 1, "for " + duration_text(row.now - row.state_since()));
     if (row.report() != nullptr) canvas.rest(at + 2, 1, policies_of(*row.report()), faint);
@@ -413,7 +413,7 @@ void draw_memory(Canvas& canvas, const Row& row, const History& history) {
     const SharedMemorySpace& space = history.space();
     std::string text = fmt::format(
         "memory {} of at most {}; {} {} used, {} free", short_bytes(report.reserved_bytes),
-        short_bytes(report.object_bytes), folder_text(history),
+        short_bytes(report.object_bytes), directory_text(history),
         short_bytes(space.total - std::min(space.total, space.free)), short_bytes(space.free));
     const std::string sizes =
         fmt::format("; messages up to {} bytes, up to {} in the slot",

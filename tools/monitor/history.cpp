@@ -497,14 +497,14 @@ void History::add(Snapshot snapshot) {
     Addition addition(*this, snapshot);
     for (Sample& sample : snapshot.channels)
         addition.add(std::move(sample));
-    addition.end(snapshot.left);
+    addition.end(snapshot.unopened);
 }
 
 History::Addition::Addition(History& history, const Snapshot& snapshot)
     : history_(history), known_(std::exchange(history.channels_, {})), next_known_(known_.begin()) {
     history.now_ = seconds(snapshot.sampled_at_ns);
     history.wall_clock_ns_ = snapshot.wall_clock_ns;
-    history.folder_ = snapshot.folder;
+    history.directory_ = snapshot.directory;
     history.space_ = snapshot.space;
     history.channels_.reserve(known_.size());
 }
@@ -522,8 +522,8 @@ void History::Addition::add(Sample sample) {
     history_.update(channel, std::move(sample));
 }
 
-void History::Addition::end(std::size_t left) {
-    history_.left_ = left;
+void History::Addition::end(std::size_t unopened) {
+    history_.unopened_ = unopened;
     history_.groups_ = 0;
     for (const ChannelHistory& channel : history_.channels_)
         history_.groups_ += channel.groups.size();

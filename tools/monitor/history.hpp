@@ -155,8 +155,8 @@ public:
         Addition& operator=(const Addition&) = delete;
         /// In alphabetical order. Channels that are not added are gone.
         void add(Sample sample);
-        /// `left`: as of the snapshot.
-        void end(std::size_t left);
+        /// `unopened`: as of the snapshot.
+        void end(std::size_t unopened);
 
     private:
         History& history_;
@@ -169,10 +169,10 @@ public:
     /// Of the newest snapshot.
     double now() const { return now_; }
     std::int64_t wall_clock_ns() const { return wall_clock_ns_; }
-    const std::string& folder() const { return folder_; }
+    const std::string& directory() const { return directory_; }
     const SharedMemorySpace& space() const { return space_; }
-    /// Channels that are not shown yet.
-    std::size_t left() const { return left_; }
+    /// How many channels are not shown yet.
+    std::size_t unopened() const { return unopened_; }
 
 private:
     void update(ChannelHistory& channel, Sample sample);
@@ -180,9 +180,9 @@ private:
     std::vector<ChannelHistory> channels_;
     double now_ = 0;
     std::int64_t wall_clock_ns_ = 0;
-    std::string folder_;
+    std::string directory_;
     SharedMemorySpace space_;
-    std::size_t left_ = 0;
+    std::size_t unopened_ = 0;
     std::size_t groups_ = 0;  ///< at the snapshot before
 };
 

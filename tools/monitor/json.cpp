@@ -77,7 +77,7 @@ Json to_json(const ChannelHistory& channel, const GroupHistory& history, double 
     return {
         {"name", group.name},
         {"title", history.title},
-        {"state", word_of(history.state)},
+        {"state", name_of(history.state)},
         {"state_for_ns", nanoseconds(now - history.state_since)},
         {"reason", explain(channel, history, now)},
         {"subscriber", group.subscriber},
@@ -135,7 +135,7 @@ Json to_json(const Entry& entry, double now) {
     const ChannelHistory& history = *entry.channel;
     Json result = {{"name", history.name},
                    {"problem", nullptr},
-                   {"state", word_of(history.state)},
+                   {"state", name_of(history.state)},
                    {"state_for_ns", nanoseconds(now - history.state_since)}};
     if (!history.report) {
         result["problem"] = history.problem;

@@ -28,9 +28,9 @@ std::int64_t since_epoch(auto time) {
 }
 
 /// As the library chooses it.
-std::string folder_of_channels() {
+std::string directory_of_channels() {
     const char* const chosen = ::secure_getenv("IPC_DIRECTORY");
-    return chosen != nullptr && *chosen != '\0' ? chosen : Snapshot().folder;
+    return chosen != nullptr && *chosen != '\0' ? chosen : Snapshot().directory;
 }
 
 }  // namespace
@@ -38,7 +38,7 @@ std::string folder_of_channels() {
 LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval,
                        std::chrono::nanoseconds opening)
     : sampler_(std::move(sampler)),
-      folder_(folder_of_channels()),
+      directory_(directory_of_channels()),
       opening_(opening),
       interval_(interval),
       due_(Clock::now()) {}
@@ -48,13 +48,13 @@ Snapshot LiveSource::begin() {
     Snapshot snapshot;
     snapshot.sampled_at_ns = since_epoch(last_);
     snapshot.wall_clock_ns = since_epoch(std::chrono::system_clock::now());
-    snapshot.folder = folder_;
+    snapshot.directory = directory_;
     snapshot.space = shared_memory_space();
     return snapshot;
 }
 
 void LiveSource::end() {
-    const bool soon = first_ || sampler_.left() > 0;
+    const bool soon = first_ || sampler_.unopened() > 0;
     due_ = last_ + (soon ? std::min(first_interval, interval_) : interval_);
     first_ = false;
 }
@@ -63,7 +63,7 @@ void LiveSource::next(History& history) {
     // One channel at a time, while its report is in the processor's caches.
     History::Addition addition(history, begin());
     sampler_.sample([&](Sample sample) { addition.add(std::move(sample)); }, opening_);
-    addition.end(sampler_.left());
+    addition.end(sampler_.unopened());
     end();
 }
 
@@ -71,7 +71,7 @@ Snapshot LiveSource::snapshot() {
     Snapshot snapshot = begin();
     sampler_.sample([&](Sample sample) { snapshot.channels.push_back(std::move(sample)); },
                     opening_);
-    snapshot.left = sampler_.left();
+    snapshot.unopened = sampler_.unopened();
     end();
     return snapshot;
 }

@@ -32,7 +32,7 @@ private:
     void end();
 
     Sampler sampler_;
-    const std::string folder_;
+    const std::string directory_;
     const std::chrono::nanoseconds opening_;
     std::chrono::nanoseconds interval_;
     Clock::time_point last_;

@@ -90,7 +90,7 @@ const Column columns[] = {
     {{"STATE", "worst first: DEAD STOP FULL SLOW ok idle; why is said below the table"},
      0, 6, Show::text,
      [](const Row& row) -> Figure { return -static_cast<double>(row.state()); },
-     [](const Row& row) { return std::string(name_of(row.state())); }},
+     [](const Row& row) { return std::string(label_of(row.state())); }},
     {{"FOR", "how long it has been in that state"},
      9, 4, Show::time,
      [](const Row& row) -> Figure { return row.now - row.state_since(); }, nullptr},
@@ -341,7 +341,7 @@ void draw_summary(Canvas& canvas, const std::vector<Row>& rows, const View& view
         const std::size_t count = counts[static_cast<std::size_t>(state)];
         if (state == State::unreadable && count == 0) continue;
         const Style style = count == 0 ? Style{.hue = Hue::faint} : style_of(state);
-        const std::string text = fmt::format("{} {}", name_of(state), count);
+        const std::string text = fmt::format("{} {}", label_of(state), count);
         if (at + text.size() > width) break;
         at = canvas.text(at, 1, text, style) + 2;
     }

@@ -126,9 +126,10 @@ struct Fields<SharedMemorySpace> {
 template <>
 struct Fields<Snapshot> {
     using S = Snapshot;
-    static constexpr auto list = std::tuple(
-        Field{"sampled_at_ns", &S::sampled_at_ns}, Field{"wall_clock_ns", &S::wall_clock_ns},
-        Field{"folder", &S::folder}, Field{"space", &S::space}, Field{"channels", &S::channels});
+    static constexpr auto list =
+        std::tuple(Field{"sampled_at_ns", &S::sampled_at_ns},
+                   Field{"wall_clock_ns", &S::wall_clock_ns}, Field{"directory", &S::directory},
+                   Field{"space", &S::space}, Field{"channels", &S::channels});
 };
 
 template <class T>

@@ -49,7 +49,7 @@ bool Sampler::selects(const std::string& channel) const {
 
 void Sampler::sample(const std::function<void(Sample)>& take, std::chrono::nanoseconds opening) {
     ProcessStates processes;
-    left_ = 0;
+    unopened_ = 0;
     std::chrono::nanoseconds spent{0};
     auto known = inspectors_.begin();  // as far as the names have come
     for (const std::string& name : list()) {
@@ -59,7 +59,7 @@ void Sampler::sample(const std::function<void(Sample)>& take, std::chrono::nanos
         const bool is_new = known == inspectors_.end() || known->first != name;
         if (is_new) {
             if (spent > opening) {
-                ++left_;
+                ++unopened_;
                 continue;
             }
             known = inspectors_.emplace_hint(known, name, nullptr);

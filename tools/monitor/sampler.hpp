@@ -34,7 +34,7 @@ public:
                 std::chrono::nanoseconds opening = however_long);
 
     /// How many channels were left for the next time.
-    std::size_t left() const { return left_; }
+    std::size_t unopened() const { return unopened_; }
 
 private:
     bool selects(const std::string& channel) const;
@@ -46,7 +46,7 @@ private:
     const bool allow_foreign_owner_;
     // Mapping a channel costs more than reading it.
     std::map<std::string, std::unique_ptr<Inspector>> inspectors_;
-    std::size_t left_ = 0;
+    std::size_t unopened_ = 0;
 };
 
 }  // namespace ipc::tools::monitor

@@ -46,9 +46,9 @@ void draw_first_line(Canvas& canvas, const History& history, const View& view,
                     : Part{pace, {}},
         {fmt::format("{} channel{}, {} group{}{}", channels, channels == 1 ? "" : "s", groups,
                      groups == 1 ? "" : "s",
-                     history.left() > 0 ? fmt::format(", {} to come", history.left()) : ""),
+                     history.unopened() > 0 ? fmt::format(", {} to come", history.unopened()) : ""),
          {}},
-        {fmt::format("{} {} of {}{}", folder_text(history), short_bytes(used),
+        {fmt::format("{} {} of {}{}", directory_text(history), short_bytes(used),
                      short_bytes(space.total), part > 0.9 ? " FULL SOON" : ""),
          {.hue = memory, .bold = memory != Hue::none}},
         {fmt::format("window {}s", static_cast<int>(window_seconds)), {.hue = Hue::faint}},
@@ -77,12 +77,12 @@ Canvas draw(const History& history, const View& view, const std::string& pace, S
     return canvas;
 }
 
-std::string folder_text(const History& history) {
+std::string directory_text(const History& history) {
     constexpr std::size_t longest = 32;
-    return printable(history.folder(), longest);
+    return printable(history.directory(), longest);
 }
 
-std::string_view name_of(State state) {
+std::string_view label_of(State state) {
     switch (state) {
         case State::dead: return "DEAD";
         case State::stop: return "STOP";

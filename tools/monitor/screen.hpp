@@ -34,9 +34,10 @@ bool can_sort_by(std::size_t column);
 SortKey sort_key(std::size_t column, const Row& row);
 
 /// Where the channels are; cut where it would take all of a line.
-std::string folder_text(const History& history);
+std::string directory_text(const History& history);
 
-std::string_view name_of(State state);
+/// As the screen calls it.
+std::string_view label_of(State state);
 Style style_of(State state);
 
 /// At most `most` lines, broken between words so that none is longer than `width`; but the last has

@@ -22,12 +22,12 @@ struct Sample {
 
 /// All selected channels of a host at one time.
 struct Snapshot {
-    std::int64_t sampled_at_ns = 0;   ///< CLOCK_MONOTONIC of that host, as in its reports
-    std::int64_t wall_clock_ns = 0;   ///< CLOCK_REALTIME
-    std::string folder = "/dev/shm";  ///< where the channels are
-    SharedMemorySpace space;          ///< of that
-    std::size_t left = 0;             ///< channels that there was no time to open yet
-    std::vector<Sample> channels;     ///< in alphabetical order
+    std::int64_t sampled_at_ns = 0;      ///< CLOCK_MONOTONIC of that host, as in its reports
+    std::int64_t wall_clock_ns = 0;      ///< CLOCK_REALTIME
+    std::string directory = "/dev/shm";  ///< where the channels are
+    SharedMemorySpace space;             ///< of that
+    std::size_t unopened = 0;            ///< channels that there was no time to open yet
+    std::vector<Sample> channels;        ///< in alphabetical order
 };
 
 /// Where the full screen gets its snapshots from: this host as it is now, or a record of one. The
