@@ -101,16 +101,30 @@ std::optional<ParticipantReport> report_participant(const ChannelMemory& memory,
     return report;
 }
 
+/// Of the message at `position`; -1 where it has no stamp, or is not there.
+std::int64_t age_at(const ChannelMemory& memory, Position position, std::int64_t now) {
+    const Slot& slot = memory.ring().at(position);
+    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    if (!state.is_ready_at(position)) return -1;
+    const auto time = static_cast<std::int64_t>(slot.publish_time.load(relaxed));
+    return time != 0 ? os::elapsed(time, now) : -1;
+}
+
 /// Age of the first stamped message from `from` on: later ones are younger, so the oldest is at
 /// least that old.
 std::int64_t age_from(const ChannelMemory& memory, Position from, Position tail, std::int64_t now) {
     const Position end = earlier_of(tail, from + most_looks_for_age);
     for (Position position = from; before(position, end); ++position) {
-        const Slot& slot = memory.ring().at(position);
-        const SlotState state{slot.state.load(std::memory_order_acquire)};
-        if (!state.is_ready_at(position)) continue;
-        const auto time = static_cast<std::int64_t>(slot.publish_time.load(relaxed));
-        if (time != 0) return os::elapsed(time, now);
+        if (const std::int64_t age = age_at(memory, position, now); age >= 0) return age;
+    }
+    return -1;
+}
+
+/// Age of the last stamped message up to `position`: what comes behind it is younger.
+std::int64_t age_up_to(const ChannelMemory& memory, Position position, std::int64_t now) {
+    const Position looks = std::min<Position>(most_looks_for_age, memory.capacity());
+    for (Position i = 0; i < looks; ++i) {
+        if (const std::int64_t age = age_at(memory, position - i, now); age >= 0) return age;
     }
     return -1;
 }
@@ -265,8 +279,12 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
         report.in_flight = 1;
         report.backlog -= 1;
     }
-    report.oldest_age_ns =
-        before(leases.oldest, tail) ? age_from(memory, leases.oldest, tail, now) : -1;
+    if (before(leases.oldest, tail)) {
+        // What a lossy reader has missed is not there any more.
+        const Position oldest = tail - std::min<Position>(tail - leases.oldest, memory.capacity());
+        report.oldest_age_ns = age_from(memory, oldest, tail, now);
+        report.oldest_age_at_most_ns = age_up_to(memory, oldest, now);
+    }
     report.service_time_sum_ns = group.service_time.sum.load(relaxed);
     report.service_time = counts_of(group.service_time, report.service_time_sum_ns);
     report.response_time_sum_ns = group.response_time.sum.load(relaxed);

@@ -126,6 +126,8 @@ struct GroupReport {
     /// At least this old is the oldest message not settled; -1: none, or none of those near it was
     /// stamped.
     std::int64_t oldest_age_ns = -1;
+    /// And at most this old: what was stamped before it is older; -1: nothing near it was.
+    std::int64_t oldest_age_at_most_ns = -1;
     bool blocks_producers = false;    ///< it is the group a full ring waits for
     std::vector<LeaseReport> leases;  ///< the oldest 64 that are not settled
     /// Sampled durations in the buckets of ipc/format/histogram.hpp: receive to settle (T_p), and

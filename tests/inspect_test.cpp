@@ -505,6 +505,30 @@ TEST(InspectGroup, TheOldestMessagesAgeIsItsOwn) {
     EXPECT_EQ(report_of(name, "workers").oldest_age_ns, -1);
 }
 
+TEST(InspectGroup, TheOldestMessagesAgeIsWithinBoundsWhetherOrNotItIsStamped) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto member = channel.join("workers");
+    auto producer = channel.producer();
+    const std::int64_t before = os::now();
+    for (int i = 0; i < 500; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    const std::int64_t after = os::now();
+    unsigned stamped = 0;
+    for (int i = 0; i < 500; ++i) {
+        const ChannelReport report = inspect(name);
+        const GroupReport& group = report.groups[0];
+        EXPECT_LE(group.oldest_age_ns, report.sampled_at_ns - before);
+        EXPECT_GE(group.oldest_age_at_most_ns, report.sampled_at_ns - after);
+        EXPECT_LE(group.oldest_age_at_most_ns, report.sampled_at_ns - before);
+        if (group.oldest_age_ns == group.oldest_age_at_most_ns) ++stamped;
+        ASSERT_TRUE(member.receive());
+    }
+    EXPECT_GT(stamped, 0U);
+    EXPECT_LT(stamped, 500U);
+    EXPECT_EQ(report_of(name, "workers").oldest_age_at_most_ns, -1);
+}
+
 // A producer stamps few messages of a burst. The slow ones after it must not wait as long for one.
 TEST(InspectGroup, SlowMessagesAfterABurstAreStampedAgain) {
     const ChannelName name;

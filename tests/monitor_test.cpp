@@ -192,6 +192,33 @@ TEST(Title, OfASubscriptionIsItsOwnForAsLongAsItIsThere) {
     EXPECT_EQ(host.group(0, 2).title, "archiver (4711) 3");
 }
 
+// --- the oldest message -------------------------------------------------------------------------
+
+TEST(OldestMessage, IsAsOldAsTheLooksThatSawItWithoutAStamp) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = Host::add_group(channel, "workers", "w");
+    Host::publish(channel, 3);
+    const auto oldest = [&]() -> const GroupReport& {
+        return host.history.channels()[0].report_of(host.group());
+    };
+    host.run(1);
+    EXPECT_EQ(oldest().oldest_age_ns, -1);
+    host.run(5);
+    EXPECT_EQ(oldest().oldest_age_ns, 5 * second);
+    // The next one was there at the look before, and nobody knows for how long by then.
+    host.run(1, [&] { Host::process(channel, group, 1); });
+    EXPECT_EQ(oldest().oldest_age_ns, second);
+    EXPECT_EQ(oldest().oldest_age_at_most_ns, -1);
+    // What came since the look before is younger than that.
+    host.run(1, [&] {
+        Host::publish(channel, 1);
+        Host::process(channel, group, 2);
+    });
+    EXPECT_EQ(oldest().oldest_age_ns, -1);
+    EXPECT_EQ(oldest().oldest_age_at_most_ns, second);
+}
+
 // --- states -------------------------------------------------------------------------------------
 
 TEST(State, IsIdleWhileNothingMovesAndNothingWaits) {

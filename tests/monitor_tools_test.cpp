@@ -763,6 +763,28 @@ TEST_F(MonitorToolsTest, CheckJudgesByLimits) {
     EXPECT_EQ(result.out, "0 OK\n0 OK\n2 CRITICAL\n0 OK\n0 OK\n") << result;
 }
 
+TEST_F(MonitorToolsTest, CheckDoesNotTakeAnAgeForZeroThatNoStampTells) {
+    // Few messages of a burst are stamped. The member that got its last ones writes to a full pipe.
+    const auto result =
+        run("ipc-send jobs < /dev/null; ipc-recv jobs --group workers --timeout 0\n"
+            "seq 100 | ipc-send jobs; ipc-recv jobs --group workers --count 96 > /dev/null\n"
+            "mkfifo full; exec 9<> full; head -c 65536 /dev/zero >&9\n"
+            "ipc-recv jobs --group workers > full & member=$!\n"
+            "until [ \"$(ipc-monitor --csv --once --interval 0.02 | cut -d, -f12 | tail -n 1)\""
+            " != 0 ]; do :; done; sleep 0.4\n"
+            "check() { ipc-monitor check --interval 0.1 \"$@\" > line; "
+            "echo $? $(grep -o \"age'=[^;.]*\" line); }\n"
+            "check --max-age 0.01; check --warn-age 0.01; check --max-age 1000; check\n"
+            "check --max-age 0.3; cat line; kill $member; wait 2> /dev/null; true");
+    const std::vector<std::string> lines = lines_of(result.out);
+    ASSERT_EQ(lines.size(), 6U) << result;
+    EXPECT_THAT(std::vector(lines.begin(), lines.begin() + 5),
+                ElementsAre("2 age'=0", "1 age'=0", "0 age'=0", "0 age'=0", "3 age'=0"));
+    EXPECT_THAT(lines[5], HasSubstr("UNKNOWN - jobs/workers: oldest message has no time stamp: it "
+                                    "is at least 1"));
+    EXPECT_THAT(lines[5], HasSubstr("ms and at most "));
+}
+
 TEST_F(MonitorToolsTest, CheckMissesAGroupThatIsGone) {
     const auto expect = [&](const std::string& arguments, int exit_code, const std::string& text) {
         const auto result = run("ipc-monitor check --interval 0.02 " + arguments);

@@ -129,6 +129,32 @@ private:
     std::string figures_;
 };
 
+// "U" is the value of a figure that is not known.
+constexpr const char* not_known = "U";
+
+/// Few messages of a burst are stamped: of the age of another, only bounds are known.
+void check_age(Findings& findings, const Limit& limit, const std::string& name,
+               const GroupReport& group) {
+    const bool unsettled = has_unsettled(group);
+    const bool known = !unsettled || group.oldest_age_ns >= 0;
+    const double least = std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9);
+    const Verdict verdict = limit.judge(least);
+    findings.add(verdict,
+                 fmt::format("{}: oldest message {}", name, short_duration_of_seconds(least)));
+    if (unsettled && limit.given() && verdict != Verdict::critical) {
+        const bool bounded = group.oldest_age_at_most_ns >= 0;
+        const double most = static_cast<double>(group.oldest_age_at_most_ns) / 1e9;
+        if (!bounded || limit.judge(most) != verdict) {
+            findings.add(
+                Verdict::unknown,
+                fmt::format("{}: oldest message has no time stamp: it is at least {}{} old", name,
+                            short_duration_of_seconds(least),
+                            bounded ? " and at most " + short_duration_of_seconds(most) : ""));
+        }
+    }
+    findings.add_figure(name + " age", known ? fmt::format("{:.6f}s", least) : not_known, limit);
+}
+
 void check_group(Findings& findings, const CheckRequest& request, const Row& row) {
     const ChannelHistory& channel = *row.channel;
     const GroupReport& group = *row.report();
@@ -157,11 +183,7 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
     if (request.fill.given()) {
         findings.add_figure(name + " fill", fmt::format("{:.1f}%", fill), request.fill, 100);
     }
-    // "U" is the value of a figure that is not known.
-    const double age = std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9);
-    findings.add(request.age.judge(age),
-                 fmt::format("{}: oldest message {}", name, short_duration_of_seconds(age)));
-    findings.add_figure(name + " age", fmt::format("{:.6f}s", age), request.age);
+    check_age(findings, request.age, name, group);
     if (const auto& response = estimate.response_next) {
         findings.add(
             request.response.judge(*response),
@@ -169,7 +191,7 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
         findings.add_figure(name + " response", fmt::format("{:.6f}s", *response),
                             request.response);
     } else {
-        findings.add_figure(name + " response", "U", request.response);
+        findings.add_figure(name + " response", not_known, request.response);
     }
 }
 
@@ -347,7 +369,8 @@ Command add_check(CLI::App& monitor) {
         "Without limits, CRITICAL: messages wait and no member takes any, or a member died and its "
         "messages\nwere not recovered, or a CHANNEL does not exist. WARNING: producers are held "
         "up. "
-        "UNKNOWN: a channel cannot be read,\nor the arguments are wrong.\n\n"
+        "UNKNOWN: a channel cannot be read,\nor the arguments are wrong, or the oldest message "
+        "has no time stamp and may or may not exceed the limit.\n\n"
         "That members live and take nothing is told from work that takes its time when nothing was "
         "taken for 9 s\nand the time between the samples is long enough for ten works. For longer "
         "work add --interval, or --max-age.\n\n"

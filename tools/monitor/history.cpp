@@ -186,6 +186,31 @@ float per_second(std::uint64_t before, std::uint64_t now, double interval) {
                : static_cast<float>(static_cast<double>(now - before) / interval);
 }
 
+/// What two looks tell of the oldest message's age, whether or not it was stamped: it was there at
+/// the look before, or was published since.
+void bound_oldest_age(const ChannelReport* before, const ChannelReport& channel, GroupReport& group,
+                      std::optional<std::int64_t>& seen_ns) {
+    const GroupReport* earlier = before != nullptr ? same_group(*before, group) : nullptr;
+    if (earlier == nullptr || !group.reliable || !has_unsettled(group)) {
+        seen_ns.reset();
+        return;
+    }
+    const std::int64_t interval = channel.sampled_at_ns - before->sampled_at_ns;
+    if (static_cast<std::int64_t>(group.settled_below - before->tail) >= 0) {
+        seen_ns.reset();
+        const bool known = group.oldest_age_at_most_ns >= 0;
+        group.oldest_age_at_most_ns =
+            known ? std::min(group.oldest_age_at_most_ns, interval) : interval;
+        return;
+    }
+    if (!seen_ns || earlier->settled_below != group.settled_below) seen_ns = before->sampled_at_ns;
+    group.oldest_age_ns = std::max(group.oldest_age_ns, channel.sampled_at_ns - *seen_ns);
+    // It may have been published while that look went on.
+    if (group.oldest_age_at_most_ns >= 0) {
+        group.oldest_age_ns = std::min(group.oldest_age_ns, group.oldest_age_at_most_ns);
+    }
+}
+
 /// `answered`: how many response times were counted since the report before.
 Point point_of(const ChannelReport* before, const ChannelReport& channel,
                const GroupReport* earlier, const GroupReport& group, double answered, double now) {
@@ -549,7 +574,7 @@ void History::update(ChannelHistory& channel, Sample sample) {
         enter(channel, State::unreadable, now_);
         return;
     }
-    const ChannelReport& report = *channel.report;
+    ChannelReport& report = *channel.report;
     const ChannelReport* before = same ? &*previous : nullptr;
     if (!channel.window) channel.window.emplace(ChannelStart(report));
     channel.window->follow(report.sampled_at_ns, [&] { return ChannelStart(report); });
@@ -558,10 +583,16 @@ void History::update(ChannelHistory& channel, Sample sample) {
     keep_up(channel.groups, report.groups,
             [&](const GroupReport& now) { return GroupHistory(report, now, now_); });
     name_groups(report, channel.groups);
-    for (GroupHistory& group : channel.groups)
-        update_group(channel, group, before, groups_, now_);
+    for (std::size_t i = 0; i < report.groups.size(); ++i) {
+        bound_oldest_age(before, report, report.groups[i], channel.groups[i].oldest_seen_ns);
+        update_group(channel, channel.groups[i], before, groups_, now_);
+    }
     update_channel_state(channel, before, now_);
     update_presences(channel, now_);
+}
+
+bool has_unsettled(const GroupReport& group) {
+    return group.backlog + group.in_flight + group.dead_pending > 0;
 }
 
 bool is_shown(const std::optional<Death>& death, double now) {

@@ -106,6 +106,8 @@ struct GroupHistory {
     State state_of_living = State::idle;  ///< the state without regard to deaths
 
     double last_taken;  ///< when something was last seen to be handed out, or the first look
+    /// The look at which the oldest message that is not settled was there for certain.
+    std::optional<std::int64_t> oldest_seen_ns;
     std::uint64_t response_samples = 0;  ///< in the histogram
     WindowStart<GroupStart> window;
 };
@@ -185,6 +187,9 @@ private:
     std::size_t unopened_ = 0;
     std::size_t groups_ = 0;  ///< at the snapshot before
 };
+
+/// Whether anything is published and not settled.
+bool has_unsettled(const GroupReport& group);
 
 /// Whether the death is still to be shown.
 bool is_shown(const std::optional<Death>& death, double now);

@@ -96,6 +96,7 @@ Json to_json(const ChannelHistory& channel, const GroupHistory& history, double 
         {"delayed_messages", group.delayed},
         {"dead_letters_pending", group.dead_pending},
         {"oldest_age_ns", nanoseconds_or_null(group.oldest_age_ns, -1)},
+        {"oldest_age_at_most_ns", nanoseconds_or_null(group.oldest_age_at_most_ns, -1)},
         {"blocks_producers", group.blocks_producers},
         {"delivered_total", group.delivered},
         {"settled_total", group.settled},

@@ -190,9 +190,11 @@ void add_group_gauges(Families& families, const ChannelHistory& channel,
     families.gauge("ipc_group_dead_letters_pending_messages",
                    "Messages that wait until their dead-letter channel takes them.", labels,
                    static_cast<double>(group.dead_pending));
-    families.gauge("ipc_group_oldest_message_age_seconds",
-                   "Age of the oldest message that is not settled; 0 if there is none.", labels,
-                   std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9));
+    if (group.oldest_age_ns >= 0 || !has_unsettled(group)) {
+        families.gauge("ipc_group_oldest_message_age_seconds",
+                       "Age of the oldest message that is not settled; 0 if there is none.", labels,
+                       std::max(0.0, static_cast<double>(group.oldest_age_ns) / 1e9));
+    }
     families.gauge("ipc_group_members", "Members that live (c).", labels,
                    static_cast<double>(group.members));
     families.gauge("ipc_group_blocks_producers",

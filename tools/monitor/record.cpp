@@ -87,8 +87,10 @@ struct Fields<GroupReport> {
         Field{"rejected", &S::rejected}, Field{"dead_lettered", &S::dead_lettered},
         Field{"dropped", &S::dropped}, Field{"aborted", &S::aborted}, Field{"skipped", &S::skipped},
         Field{"purged", &S::purged}, Field{"not_understood", &S::not_understood},
-        Field{"oldest_age_ns", &S::oldest_age_ns}, Field{"blocks_producers", &S::blocks_producers},
-        Field{"leases", &S::leases}, Field{"service_time", &S::service_time},
+        Field{"oldest_age_ns", &S::oldest_age_ns},
+        Field{"oldest_age_at_most_ns", &S::oldest_age_at_most_ns},
+        Field{"blocks_producers", &S::blocks_producers}, Field{"leases", &S::leases},
+        Field{"service_time", &S::service_time},
         Field{"service_time_sum_ns", &S::service_time_sum_ns},
         Field{"response_time", &S::response_time},
         Field{"response_time_sum_ns", &S::response_time_sum_ns});
