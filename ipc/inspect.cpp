@@ -375,6 +375,11 @@ std::string describe_blocking_group(const ChannelMemory& memory, const ChannelRe
     }
     if (!group.leases.empty()) {
         const LeaseReport& lease = group.leases.front();
+        if (lease.kind == LeaseKind::dead_rejected || lease.kind == LeaseKind::dead_exhausted) {
+            return sentence + ": " + std::to_string(group.dead_pending) +
+                   (group.dead_pending == 1 ? " dead letter waits" : " dead letters wait") +
+                   " for the channel " + group.dead_letter;
+        }
         if (const ParticipantReport* member = find_participant(report, lease.member)) {
             sentence +=
                 ": member " + member->title() + " holds message " + std::to_string(lease.position);

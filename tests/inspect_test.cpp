@@ -426,6 +426,24 @@ TEST(InspectGroup, ARejectedMessageThatIsPendingIsNotSubtractedFromTheAcked) {
     EXPECT_EQ(report.acked, 3U);
 }
 
+TEST(InspectGroup, DeadLettersThatHoldProducersAreBlamedRatherThanTheGroup) {
+    const ChannelName name;
+    const ChannelName missing("missing");
+    auto channel = Channel<>::create(name, {.capacity = 16});
+    auto member = channel.join("workers", {.ack = Ack::manual, .dead_letter = missing});
+    auto producer = channel.producer();
+    for (int i = 0; i < 16; ++i)
+        ASSERT_TRUE(producer.send("x"));
+    EXPECT_TRUE(member.receive().reject());
+    EXPECT_EQ(
+        inspect(name).blocked_by,
+        "producers wait for group workers: 1 dead letter waits for the channel " + missing.str());
+    EXPECT_TRUE(member.receive().reject());
+    EXPECT_EQ(
+        inspect(name).blocked_by,
+        "producers wait for group workers: 2 dead letters wait for the channel " + missing.str());
+}
+
 TEST(InspectGroup, ALossyReadersSkippedMessagesAreNeitherDeliveredNorAcked) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 16});

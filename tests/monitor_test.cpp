@@ -248,6 +248,24 @@ TEST(State, IsOkWhileTheBacklogIsEmptyNowAndThen) {
     EXPECT_EQ(host.state(), State::stop);
 }
 
+TEST(State, IsSlowWhileDeadLettersWaitAndNoneIsTaken) {
+    Host host;
+    ChannelReport& channel = host.add_channel("jobs");
+    GroupReport& group = host.add_group(channel, "workers", "w");
+    group.dead_letter = "nope";
+    group.dead_pending = 2;
+    host.run(1);
+    EXPECT_EQ(host.state(), State::ok);
+    host.run(1);
+    EXPECT_EQ(host.state(), State::slow);
+    EXPECT_EQ(host.why(), "2 dead letters wait for the dead-letter channel nope");
+    host.run(15);
+    EXPECT_EQ(host.state(), State::slow);
+    // One is taken, another comes.
+    host.run(1, [&] { ++group.dead_lettered; });
+    EXPECT_EQ(host.state(), State::ok);
+}
+
 TEST(State, IsIdleAgainAWindowAfterTheLastMessage) {
     Host host;
     ChannelReport& channel = host.add_channel("jobs");

@@ -165,7 +165,7 @@ void check_group(Findings& findings, const CheckRequest& request, const Row& row
     const std::string reason = name + ": " + explain(channel, *row.group, state, row.now);
     if (state == State::dead || state == State::stop) {
         findings.add(Verdict::critical, reason);
-    } else if (state == State::full) {
+    } else if (state == State::full || (state == State::slow && dead_letters_wait(*row.group))) {
         findings.add(Verdict::warning, reason);
     }
     if (request.min_members && !group.subscriber && group.members < *request.min_members) {
@@ -368,8 +368,9 @@ Command add_check(CLI::App& monitor) {
     arguments.footer(
         "Without limits, CRITICAL: messages wait and no member takes any, or a member died and its "
         "messages\nwere not recovered, or a CHANNEL does not exist. WARNING: producers are held "
-        "up. "
-        "UNKNOWN: a channel cannot be read,\nor the arguments are wrong, or the oldest message "
+        "up, or dead letters wait\nand none is taken. "
+        "UNKNOWN: a channel cannot be read,\nor the arguments are wrong, or the answer cannot be "
+        "printed, or the oldest message "
         "has no time stamp and may or may not exceed the limit.\n\n"
         "That members live and take nothing is told from work that takes its time when nothing was "
         "taken for 9 s\nand the time between the samples is long enough for ten works. For longer "

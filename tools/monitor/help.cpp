@@ -33,7 +33,7 @@ constexpr Line states[] = {
     {"DEAD", "a member or producer died and held something (shown for 60 s)"},
     {"STOP", "messages wait, and nobody takes any"},
     {"FULL", "the ring is full: producers wait for this group, or are refused"},
-    {"SLOW", "the backlog grows, or was never empty; a lossy reader misses messages"},
+    {"SLOW", "messages always wait, or dead letters; a lossy reader misses messages"},
     {"ok", "work goes on without trouble"},
     {"idle", "nothing moves and nothing waits"},
     {"n/a", "cannot be read: damaged, or another user's"},

@@ -224,6 +224,8 @@ Point point_of(const ChannelReport* before, const ChannelReport& channel,
     point.acked = per_second(earlier->acked, group.acked, interval);
     point.taken = group.delivered != earlier->delivered || group.position != earlier->position;
     point.lost = group.skipped != earlier->skipped;
+    point.letters_wait = earlier->dead_pending > 0 && group.dead_pending >= earlier->dead_pending &&
+                         group.dead_lettered == earlier->dead_lettered;
     // What waited at the tail then still waits, or was given back again.
     const auto left = static_cast<std::int64_t>(before->tail - group.position);
     point.never_drained = earlier->backlog > earlier->delayed && group.backlog > group.delayed &&
@@ -255,6 +257,7 @@ struct Window {
     double seconds = 0;
     bool never_drained = true;  ///< between any two of them
     bool none_taken = true;     ///< the same
+    bool letters_wait = true;   ///< the same
     bool lost = false;
     bool quiet = true;
     std::ptrdiff_t full = 0;  ///< how many of them
@@ -269,6 +272,7 @@ Window look_back(const Points& points) {
         if (window.size > 0) {
             window.never_drained &= window.begin->never_drained;
             window.none_taken &= !window.begin->taken;
+            window.letters_wait &= window.begin->letters_wait;
         }
         window.lost |= each.lost;
         window.quiet &= !each.taken && !(each.in > 0) && !(each.backlog > 0);
@@ -337,6 +341,7 @@ State judge(const Points& points, const Window& window, const ChannelReport& cha
     if (whole && stalled) return State::stop;
     if (is_told_stalled(window, channel, group, service, takers)) return State::stop;
     if (points.back().full && 2 * window.full >= window.size) return State::full;
+    if (window.size >= 2 && window.letters_wait) return State::slow;
     if (whole && window.size >= fewest_in_window && window.never_drained) return State::slow;
     if (whole && window.size >= 6 && points.back().backlog > 0) {
         // Growing for sure: the least of the second half is above the most of the first.
@@ -346,7 +351,8 @@ State judge(const Points& points, const Window& window, const ChannelReport& cha
         if (std::min_element(middle, points.end(), less)->backlog > most) return State::slow;
     }
     if (window.lost) return State::slow;
-    return window.quiet && group.in_flight == 0 ? State::idle : State::ok;
+    const bool moves = !window.quiet || group.in_flight > 0 || group.dead_pending > 0;
+    return moves ? State::ok : State::idle;
 }
 
 template <class Remembered>
@@ -493,6 +499,13 @@ std::string explain_outlook(const Estimate& estimate) {
     return {};
 }
 
+std::string explain_dead_letters(const GroupReport& group) {
+    return fmt::format("{} {} for the dead-letter channel {}{}",
+                       text_of(group.dead_pending, "dead letter"),
+                       group.dead_pending == 1 ? "waits" : "wait", printable(group.dead_letter),
+                       group.members == 0 ? ", and the group has no members" : "");
+}
+
 std::string explain_rates(const Estimate& estimate) {
     if (!estimate.rates) return {};
     return fmt::format("{} come, {} are done", text_of_rate(estimate.rates->published),
@@ -595,6 +608,11 @@ bool has_unsettled(const GroupReport& group) {
     return group.backlog + group.in_flight + group.dead_pending > 0;
 }
 
+bool dead_letters_wait(const GroupHistory& group) {
+    const Window window = look_back(group.points);
+    return window.size >= 2 && window.letters_wait;
+}
+
 bool is_shown(const std::optional<Death>& death, double now) {
     return death && (!death->recovered || now - death->at < death_shown_seconds);
 }
@@ -632,6 +650,7 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, St
             return sentence;
         }
         case State::slow: {
+            if (dead_letters_wait(group)) return explain_dead_letters(figures);
             if (const auto rates = channel.estimate_of(group).rates; rates && rates->skipped > 0) {
                 return fmt::format("falls behind: it misses {}", text_of_rate(rates->skipped));
             }
@@ -653,11 +672,7 @@ std::string explain(const ChannelHistory& channel, const GroupHistory& group, St
             if (std::string stopped = explain_stopped(report, figures); !stopped.empty()) {
                 return stopped;
             }
-            if (figures.dead_pending > 0) {
-                return fmt::format("{} wait for the dead-letter channel {}",
-                                   text_of(figures.dead_pending, "dead letter"),
-                                   printable(figures.dead_letter));
-            }
+            if (figures.dead_pending > 0) return explain_dead_letters(figures);
             return report.closed ? "the channel is closed" : "";
         }
     }

@@ -42,6 +42,8 @@ struct Point {
     bool never_drained : 1 = false;
     bool full : 1 = false;  ///< producers wait for this group, or would be refused
     bool lost : 1 = false;  ///< positions were skipped since the snapshot before
+    /// Dead letters waited since the snapshot before, and none was taken.
+    bool letters_wait : 1 = false;
 
     static constexpr float unknown = std::numeric_limits<float>::quiet_NaN();
 };
@@ -61,7 +63,7 @@ enum class State : std::uint8_t {
     dead,        ///< a member or producer died holding something
     stop,        ///< messages wait and nobody takes any
     full,        ///< producers wait, or are refused
-    slow,        ///< the backlog grows, or never drained over the window
+    slow,        ///< the backlog grows, or never drained over the window; or dead letters wait
     unreadable,  ///< damaged, or belongs to somebody else
     ok,
     idle,  ///< nothing was published or taken over the window, and nothing waits
@@ -190,6 +192,9 @@ private:
 
 /// Whether anything is published and not settled.
 bool has_unsettled(const GroupReport& group);
+
+/// Whether dead letters have waited for as long as states are judged over, and none was taken.
+bool dead_letters_wait(const GroupHistory& group);
 
 /// Whether the death is still to be shown.
 bool is_shown(const std::optional<Death>& death, double now);
