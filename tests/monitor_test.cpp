@@ -1063,6 +1063,30 @@ TEST(Screen, ShowsNothingThatATerminalWouldObey) {
     }
 }
 
+TEST(Screen, ShowsNothingBesideTheKeysInTheLastLineHoweverLowItIs) {
+    Example example;
+    example.press(Key::Kind::down);
+    for (const Screen screen : {Screen::overview, Screen::detail}) {
+        example.view.screen = screen;
+        for (const std::size_t height : {8U, 9U, 10U, 12U}) {
+            const std::string keys = example.draw(40, height).characters();
+            const std::string wide = example.draw(40, 40).characters();
+            const auto last = [](const std::string& text) {
+                return text.substr(text.rfind('\n', text.size() - 2) + 1);
+            };
+            EXPECT_EQ(last(keys), last(wide));
+        }
+    }
+}
+
+TEST(Screen, SaysWhereTheTerminalIsTooSmall) {
+    Example example;
+    EXPECT_THAT(example.draw(40, 8).characters(), Not(HasSubstr("small")));
+    EXPECT_EQ(example.draw(39, 8).characters(), "terminal too small" + std::string(8, '\n'));
+    EXPECT_EQ(example.draw(40, 3).characters(), "terminal too small\n\n\n");
+    EXPECT_EQ(example.draw(10, 3).characters(), "terminal\ntoo small\n\n");
+}
+
 TEST(Screen, WithoutChannelsSaysSo) {
     Host host;
     host.run(1);

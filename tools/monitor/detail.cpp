@@ -440,19 +440,8 @@ std::size_t draw_channel(Canvas& canvas, const Row& row, std::size_t line) {
     return line;
 }
 
-}  // namespace
-
-void draw_detail(Canvas& canvas, const History& history, const View& view) {
+void draw_above_keys(Canvas& canvas, const History& history, const View& view) {
     const Row row = selected_row(history, view);
-    if (canvas.height() > 1) {
-        draw_keys(canvas, canvas.height() - 1,
-                  {{"Esc", "back"},
-                   {"< >", "previous, next"},
-                   {view.charset == Charset::unicode ? "↑ ↓" : "up down", "scroll"},
-                   {"p", view.paused ? "go on" : "pause"},
-                   {"+ -", "pace"},
-                   {"?", "help"}});
-    }
     if (row.channel == nullptr) {
         canvas.text(1, 1, printable(view.selected.channel, 60), {.bold = true});
         canvas.text(1, sentence_top, "This channel is gone.", {.hue = Hue::notice});
@@ -480,6 +469,19 @@ void draw_detail(Canvas& canvas, const History& history, const View& view) {
     top = model_end + (chart > 0 ? chart + 2 : 0);
     draw_participants(canvas, row, top, bottom - top - 1, view.scroll);
     draw_memory(canvas, row, history);
+}
+
+}  // namespace
+
+void draw_detail(Canvas& canvas, const History& history, const View& view) {
+    draw_above_keys(canvas, history, view);
+    draw_keys(canvas, canvas.height() - 1,
+              {{"Esc", "back"},
+               {"< >", "previous, next"},
+               {view.charset == Charset::unicode ? "↑ ↓" : "up down", "scroll"},
+               {"p", view.paused ? "go on" : "pause"},
+               {"+ -", "pace"},
+               {"?", "help"}});
 }
 
 }  // namespace ipc::tools::monitor

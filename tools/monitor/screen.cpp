@@ -63,7 +63,12 @@ void draw_first_line(Canvas& canvas, const History& history, const View& view,
 
 Canvas draw(const History& history, const View& view, const std::string& pace, Size size) {
     Canvas canvas(size);
-    if (size.width == 0 || size.height == 0) return canvas;
+    if (size.width < least_size.width || size.height < least_size.height) {
+        std::size_t row = 0;
+        for (const std::string& line : break_lines("terminal too small", size.width, size.height))
+            canvas.text(0, row++, line);
+        return canvas;
+    }
     if (view.screen == Screen::help) {
         draw_help(canvas, view);
         return canvas;
@@ -138,6 +143,8 @@ void draw_sentence(Canvas& canvas, std::size_t top, const std::vector<std::strin
 
 void draw_keys(Canvas& canvas, std::size_t row,
                const std::vector<std::pair<std::string, std::string>>& keys) {
+    // Where the screen is low, something else may stand there.
+    canvas.rest(0, row, std::string(canvas.width(), ' '));
     std::size_t at = 0;
     for (const auto& [key, meaning] : keys) {
         const std::size_t width = display_width(key) + display_width(meaning) + 1;

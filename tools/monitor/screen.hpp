@@ -18,6 +18,9 @@ namespace ipc::tools::monitor {
 /// user has chosen to see. `pace`: how fast snapshots come, in words.
 Canvas draw(const History& history, const View& view, const std::string& pace, Size size);
 
+/// Below this, nothing of use could be told.
+constexpr Size least_size = {.width = 40, .height = 8};
+
 // The screens below the first line, which all have in common; each in a file of its own.
 void draw_overview(Canvas& canvas, const History& history, const View& view);
 void draw_detail(Canvas& canvas, const History& history, const View& view);
