@@ -147,16 +147,17 @@ std::vector<Row> tree_of(const History& history, const std::string& filter = "")
 TEST(MonitorTable, ShowsEachChannelWithItsGroups) {
     const History history = example();
     std::vector<std::string> lines = lines_of(render(tree_of(history), Table::unlimited));
-    ASSERT_EQ(lines.size(), 6U);
+    ASSERT_EQ(lines.size(), 7U);
     // clang-format off
-    EXPECT_EQ(lines[0], "CHANNEL, group      SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   LOST  DEADL  OLDEST  T_r=?  NOTE");
+    EXPECT_EQ(lines[0], "CHANNEL, group     STATE   SIZE  PROD   IN/s  BYTES/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  REDEL   LOST  DEADL  OLDEST  T_r=?  NOTE");
     lines.erase(lines.begin());
     EXPECT_THAT(lines, ::testing::IsSupersetOf({
-              "broken  ! not a channel",
-              "jobs                1.0M     1  12345     977K",
-              "  workers                                          3     1024       3   1200   1199      2      0      1    1.5s  685ms  blocks producers",
-              "  archiver (4711)                                  1        0       0      0      0      0   123M      0       -      -  lossy",
-              "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12"}));
+              "jobs               FULL    1.0M     1  12345     977K",
+              "  workers          FULL                                   3     1024       3   1200   1199      2      0      1    1.5s  685ms  blocks producers",
+              "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12; 12345/s come, 1200/s are done",
+              "  archiver (4711)  SLOW                                   1        0       0      0      0      0   123M      0       -      -  lossy",
+              "  ! falls behind: it misses 61.7M/s",
+              "broken  ! not a channel"}));
     // clang-format on
 }
 
@@ -164,24 +165,53 @@ TEST(MonitorTable, DropsColumnsWhereNarrow) {
     const History history = example();
     // clang-format off
     EXPECT_EQ(render(tree_of(history, "jobs"), 80),
-        "CHANNEL, group     PROD   IN/s  MEMB  BACKLOG  FLIGHT  OUT/s  ACK/s  OLDEST\n"
-        "jobs                  1  12345\n"
-        "  workers                          3     1024       3   1200   1199    1.5s\n"
-        "  archiver (4711)                  1        0       0      0      0       -\n"
-        "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12\n");
+        "CHANNEL, group     STATE  PROD   IN/s  MEMB  BACKLOG  FLIGHT  ACK/s  OLDEST\n"
+        "jobs               FULL      1  12345\n"
+        "  workers          FULL                   3     1024       3   1199    1.5s\n"
+        "  ! producers wait for group workers: member ipc-recv (pid 99) holds message 12;\n"
+        "    12345/s come, 1200/s are done\n"
+        "  archiver (4711)  SLOW                   1        0       0      0       -\n"
+        "  ! falls behind: it misses 61.7M/s\n");
     EXPECT_EQ(render(tree_of(history, "jobs"), 40),
-        "CHANNEL, group     BACKLOG  OLDEST\n"
-        "jobs\n"
-        "  workers             1024    1.5s\n"
-        "  archiver (4711)        0       -\n"
+        "CHANNEL, group    STATE  BACKLOG  OLDEST\n"
+        "jobs              FULL\n"
+        "  workers         FULL      1024    1.5s\n"
         "  ! producers wait for group workers:\n"
         "    member ipc-recv (pid 99) holds\n"
-        "    message 12\n");
+        "    message 12; 12345/s come, 1200/s are\n"
+        "    done\n"
+        "  archiver (471~  SLOW         0       -\n"
+        "  ! falls behind: it misses 61.7M/s\n");
     // clang-format on
     for (std::size_t width = 1; width < 200; ++width) {
         for (const std::string& line : lines_of(render(tree_of(history), width)))
             EXPECT_LE(line.size(), width);
     }
+}
+
+TEST(MonitorTable, SaysOnceWhyEachGroupIsInItsState) {
+    ChannelReport report = report_at(second);
+    report.blocked_by = "producers wait for a group that is being joined";
+    report.groups[0].members = 0;
+    report.groups[0].backlog = 5;
+    report.participants.resize(2);
+    History history;
+    history.add(snapshot_of({sample_of(report)}, second));
+    const auto reasons = [&] {
+        std::string text;
+        for (const std::string& line : lines_of(render(tree_of(history), Table::unlimited)))
+            if (line.starts_with("  !")) text += line + "\n";
+        return text;
+    };
+    EXPECT_EQ(reasons(),
+              "  ! 5 messages wait, and the group has no members\n"
+              "  ! producers wait for a group that is being joined\n");
+    report.blocked_by = "";
+    report.closed = true;
+    report.groups[0].backlog = 0;
+    report.sampled_at_ns = 2 * second;
+    history.add(snapshot_of({sample_of(report)}, 2 * second));
+    EXPECT_EQ(reasons(), "  ! the channel is closed\n");
 }
 
 TEST(MonitorTable, SeldomMessagesHaveARateThatIsNotZero) {
@@ -627,6 +657,11 @@ TEST_F(MonitorToolsTest, ANameThatNoChannelHasIsAnErrorAndAPatternIsNot) {
             "echo ${PIPESTATUS[0]}");
     EXPECT_EQ(result.out, "1\n1\n1\n0\n");
     EXPECT_EQ(result.err, "ipc-monitor: channel nosuch: not found\n");
+    for (const char* format : {"", " --json", " --csv"}) {
+        const auto nothing = run("ipc-monitor nosuch --once --interval 0.01" + std::string(format));
+        expect_error(nothing, 1, "channel nosuch: not found");
+        EXPECT_EQ(nothing.out, "");
+    }
 }
 
 TEST_F(MonitorToolsTest, SurvivesThatAWatchedChannelIsTruncated) {
@@ -1042,7 +1077,7 @@ TEST_F(MonitorToolsTest, ReplayShowsWhatWasRecorded) {
     EXPECT_EQ(json["channels"][0]["published_total"], 5);
     EXPECT_EQ(lines_of(run("ipc-monitor replay r --csv").out).size(), 5U);
     result = run("ipc-monitor replay r --once");
-    EXPECT_EQ(lines_of(result.out).size(), 3U) << result;
+    EXPECT_EQ(lines_of(result.out).size(), 4U) << result;
     EXPECT_THAT(result.out, HasSubstr("\n  workers ")) << result;
     EXPECT_EQ(lines_of(run("ipc-monitor replay r --json --count 2").out).size(), 2U);
 

@@ -22,7 +22,8 @@ constexpr const char* examples =
     "  ipc-monitor --csv --interval 5 >> queues.csv\n";
 
 std::string help() {
-    std::string text = std::string(examples) + "\nColumns of the table:\n";
+    std::string text = std::string(examples) +
+                       "\nColumns of the table; a line below says why, and who is to blame:\n";
     for (const ColumnTitle& column : table_columns())
         text += fmt::format("  {:9}{}\n", column.title, column.meaning);
     return text;

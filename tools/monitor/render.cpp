@@ -16,9 +16,14 @@ struct Figures {
     ColumnTitle column;
     unsigned rank;  ///< what tells least about the health of a queue is left out first
     std::size_t min_width = 0;
+    Table::Align align = Table::Align::right;
 };
 
 constexpr Figures figures[] = {
+    {{"STATE", "worst first: DEAD STOP FULL SLOW n/a ok idle, judged from two looks"},
+     1,
+     0,
+     Table::Align::left},
     {{"SIZE", "shared memory in use, bytes"}, 8, 5},
     {{"PROD", "producers that live"}, 5},
     {column::published, 3, 5},
@@ -39,6 +44,7 @@ std::vector<Table::Column> layout() {
     std::vector<Table::Column> columns = {{.title = "CHANNEL, group", .align = Table::Align::left}};
     for (const Figures& each : figures) {
         columns.push_back({.title = std::string(each.column.title),
+                           .align = each.align,
                            .rank = each.rank,
                            .min_width = each.min_width});
     }
@@ -64,6 +70,7 @@ std::vector<std::string> row(const ChannelHistory& channel) {
     const auto& rates = channel.rates;
     return {
         printable(channel.name),
+        std::string(label_of(channel.state)),
         short_bytes(report.reserved_bytes),
         short_count(report.producers()),
         rates ? short_rate(rates->published) : unknown,
@@ -88,6 +95,7 @@ std::vector<std::string> row(const Row& line) {
     const std::optional<GroupRates>& rates = estimate.rates;
     return {
         "  " + printable(line.group->title),
+        std::string(label_of(line.state())),
         "",
         "",
         "",
@@ -118,19 +126,24 @@ std::vector<ColumnTitle> table_columns() {
 std::string render(const std::vector<Row>& rows, std::size_t width) {
     Table table(layout());
     const ChannelHistory* channel = nullptr;
-    // What holds a channel up stands below its groups.
-    const auto end_channel = [&] {
-        if (channel == nullptr || !channel->report || channel->report->blocked_by.empty()) return;
+    std::string said;  // of the channel
+    const auto say = [&](const std::string& reason) {
+        if (said.find(reason) != std::string::npos) return;
+        said += reason + "\n";
         constexpr std::size_t indent = 4;
         const char* begin = "  ! ";
-        for (const std::string& line : break_lines(printable(channel->report->blocked_by),
-                                                   width - std::min(width, indent), 4)) {
+        for (const std::string& line : break_lines(reason, width - std::min(width, indent), 4)) {
             table.add_line(begin + line);
             begin = "    ";
         }
     };
+    // What holds a channel up stands below its groups, where it is no reason of one of them.
+    const auto end_channel = [&](double now) {
+        if (channel != nullptr && channel->report) say(explain(*channel, now));
+        said.clear();
+    };
     for (const Row& each : rows) {
-        if (each.channel != channel) end_channel();
+        if (each.channel != channel) end_channel(each.now);
         channel = each.channel;
         if (!channel->report) {
             table.add_line(printable(channel->name + "  ! " + channel->problem));
@@ -138,9 +151,10 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
             table.add_row(row(*channel));
         } else {
             table.add_row(row(each));
+            say(explain(*channel, *each.group, each.now));
         }
     }
-    end_channel();
+    if (!rows.empty()) end_channel(rows.back().now);
     if (rows.empty()) table.add_line("no channels");
 
     std::string text;

@@ -55,10 +55,13 @@ int print(LiveSource& source, std::optional<std::uint64_t> count, const WatchReq
         const auto now = Pacer::Clock::now();
         signals.sleep(pacer.next(now) - now);
         source.next(output.history());
+        // What is watched for longer may still come.
+        const bool last = count == 1;
+        const bool nothing = output.history().channels().empty();
+        if (last && nothing) expect_channels(request.channels, output.history());
         output.write();
+        if (last) expect_channels(request.channels, output.history());
     }
-    // What is watched for longer may still come.
-    if (count == 1) expect_channels(request.channels, output.history());
     return 0;
 }
 
