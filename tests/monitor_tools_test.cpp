@@ -1,10 +1,14 @@
 // ipc-monitor for scripts and machines: text, check, export, record, replay, plot.
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <random>
@@ -380,6 +384,25 @@ TEST_F(RecordTest, KeepsAFileThatExists) {
     EXPECT_EQ(read_file(path()), "precious");
     { const RecordWriter writer(path(), true); }
     EXPECT_EQ(read_all(path()), 0U);
+}
+
+TEST_F(RecordTest, LeavesNoNewFileWithoutASnapshot) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    rlimit limit;
+    ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &limit), 0);
+    const auto fill_up = [&](rlim_t size) {
+        const rlimit full = {.rlim_cur = size, .rlim_max = limit.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &full);
+        EXPECT_THROW(RecordWriter(path(), true).add(full_snapshot()), Failure);
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+    };
+    for (const rlim_t size : {rlim_t{0}, rlim_t{100}}) {  // not even the first line, or only that
+        fill_up(size);
+        EXPECT_FALSE(std::filesystem::exists(path()));
+    }
+    write_file(path(), "somebody's");
+    fill_up(0);
+    EXPECT_TRUE(std::filesystem::exists(path()));
 }
 
 TEST_F(RecordTest, IsGoodUpToWhereItWasCut) {
@@ -818,6 +841,58 @@ TEST_F(MonitorToolsTest, CheckDoesNotTakeAnAgeForZeroThatNoStampTells) {
     EXPECT_THAT(lines[5], HasSubstr("UNKNOWN - jobs/workers: oldest message has no time stamp: it "
                                     "is at least 1"));
     EXPECT_THAT(lines[5], HasSubstr("ms and at most "));
+}
+
+TEST_F(MonitorToolsTest, CheckWarnsOfDeadLettersThatNobodyTakes) {
+    const auto result =
+        run("ipc-send jobs < /dev/null; echo x | ipc-send jobs\n"
+            "ipc-recv jobs --group workers --from earliest --max-attempts 1 --dead-letter nope "
+            "--count 1 > /dev/full 2> /dev/null\n"
+            "ipc-recv jobs --group workers --timeout 0.1\n"
+            "ipc-monitor check --interval 0.1; echo $?\n"
+            "ipc-monitor --json --once --interval 0.1 | grep -c '\"state\": \"idle\"'");
+    EXPECT_EQ(result.out.substr(0, result.out.find(" |")),
+              "IPC WARNING - jobs/workers: 1 dead letter waits for the dead-letter channel nope, "
+              "and the group has no members")
+        << result;
+    EXPECT_THAT(result.out, EndsWith("\n1\n0\n"));
+}
+
+TEST_F(MonitorToolsTest, CheckIsUnknownWhereItCannotAnswer) {
+    make_jobs();
+    expect_error(run("ipc-monitor check --interval 0.02 > /dev/full"), 3, "No space left");
+    expect_error(run("ipc-monitor check --interval 0.02 >&-"), 3, "standard output: ");
+}
+
+TEST_F(MonitorToolsTest, ADirectoryThatCannotBeReadIsNamed) {
+    for (const std::string directory : {"/nonexistent", "/dev/null"}) {
+        const std::string set = "export IPC_DIRECTORY=" + directory + "; ipc-monitor ";
+        const std::string begin = directory + ", the directory of channels: No";
+        expect_error(run(set + "--once"), 1, begin);
+        expect_error(run(set + "--once"), 1, "; IPC_DIRECTORY, where it is set, has to name a");
+        EXPECT_THAT(run(set + "check").out, StartsWith("IPC UNKNOWN - " + begin));
+    }
+}
+
+TEST_F(MonitorToolsTest, HelpOfASubCommandHasItsOwnExamples) {
+    for (const std::string command : {"check", "export", "plot", "record", "replay"}) {
+        const std::string help = run("ipc-monitor " + command + " --help").out;
+        EXPECT_THAT(help, HasSubstr("\n  ipc-monitor " + command + " "));
+        EXPECT_THAT(help, Not(HasSubstr("Columns of the table")));
+    }
+}
+
+TEST_F(MonitorToolsTest, ExporterEndsAtOnce) {
+    const auto result =
+        run("ipc-monitor export --listen 127.0.0.1:0 > port & exporter=$!\n"
+            "until grep -q listening port; do sleep 0.01; done\n"
+            "curl -sSf http://127.0.0.1:$(grep -o '[0-9]*$' port)/metrics > metrics\n"
+            "begin=$(date +%s%N); kill $exporter; wait $exporter; echo $?\n"
+            "echo $(( ($(date +%s%N) - begin) / 1000000 ))");
+    const std::vector<std::string> lines = lines_of(result.out);
+    ASSERT_EQ(lines.size(), 2U) << result;
+    EXPECT_EQ(lines[0], "143");
+    EXPECT_LT(std::stoi(lines[1]), 500);
 }
 
 TEST_F(MonitorToolsTest, CheckMissesAGroupThatIsGone) {

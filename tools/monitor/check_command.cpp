@@ -16,6 +16,7 @@
 #include <fmt/core.h>
 
 #include "tools/common/arguments.hpp"
+#include "tools/common/notice.hpp"
 #include "tools/common/stream.hpp"
 #include "tools/common/text.hpp"
 #include "tools/monitor/commands.hpp"
@@ -284,7 +285,17 @@ std::string unknown(const std::string& reason) {
 }
 
 int run(const CheckRequest& request, const Signals& signals) {
-    Output output(signals);
+    const auto answer = [&](const std::string& line, Verdict verdict) {
+        try {
+            Output output(signals);
+            output.write(line);
+            output.flush();
+            return static_cast<int>(verdict);
+        } catch (const std::exception& error) {
+            notice("ipc-monitor", error.what());
+            return static_cast<int>(Verdict::unknown);
+        }
+    };
     try {
         LiveSource source(Sampler(request.channels, request.open.allow_foreign_owner),
                           *request.interval);
@@ -293,13 +304,9 @@ int run(const CheckRequest& request, const Signals& signals) {
         signals.sleep(*request.interval);
         source.next(history);
         const Findings findings = check(request, history);
-        output.write(findings.line(summary(history, request)));
-        output.flush();
-        return static_cast<int>(findings.verdict());
+        return answer(findings.line(summary(history, request)), findings.verdict());
     } catch (const std::exception& error) {
-        output.write(unknown(error.what()));
-        output.flush();
-        return static_cast<int>(Verdict::unknown);
+        return answer(unknown(error.what()), Verdict::unknown);
     }
 }
 

@@ -46,7 +46,8 @@ int serve(const ExportRequest& request, const Signals& signals) {
     const auto metrics = std::make_shared<Metrics>(
         Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only,
         [](const std::string& line) { notice("ipc-monitor", line); });
-    std::unique_ptr<prometheus::Exposer> exposer;
+    // Kept until the process ends, which the signal sees to: to stop the server takes up to 2 s.
+    static std::unique_ptr<prometheus::Exposer> exposer;
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);
     } catch (const std::exception&) {
@@ -80,6 +81,12 @@ Command add_export(CLI::App& monitor) {
     arguments.add_flag("--groups-only", request->groups_only,
                        "Leave out subscribers, which bring a new series with every process");
     add_open_options(arguments, request->open);
+    arguments.footer(
+        "Examples:\n"
+        "  ipc-monitor export                                  at "
+        "http://127.0.0.1:9464/metrics\n"
+        "  ipc-monitor export 'md.*' --listen '[::]:9464'      some channels, for "
+        "other hosts\n");
     return {&arguments, [request](const Signals& signals) { return serve(*request, signals); }};
 }
 

@@ -4,10 +4,13 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 #include <utility>
 
 #include <fmt/core.h>
 
+#include "ipc/base/error.hpp"
+#include "tools/common/failure.hpp"
 #include "tools/common/text.hpp"
 #include "tools/monitor/history.hpp"
 
@@ -33,6 +36,24 @@ std::string directory_of_channels() {
     return chosen != nullptr && *chosen != '\0' ? chosen : Snapshot().directory;
 }
 
+/// What the system says of the directory itself does not name it.
+template <class Look>
+auto look_into(const std::string& directory, Look&& look) {
+    try {
+        return look();
+    } catch (const Error&) {
+        throw;
+    } catch (const std::system_error& error) {
+        const std::error_code& code = error.code();
+        const bool wrong = code == std::errc::no_such_file_or_directory ||
+                           code == std::errc::not_a_directory ||
+                           code == std::errc::permission_denied;
+        throw Failure(fmt::format(
+            "{}, the directory of channels: {}{}", printable(directory), code.message(),
+            wrong ? "; IPC_DIRECTORY, where it is set, has to name a directory you may read" : ""));
+    }
+}
+
 }  // namespace
 
 LiveSource::LiveSource(Sampler sampler, std::chrono::nanoseconds interval,
@@ -49,8 +70,12 @@ Snapshot LiveSource::begin() {
     snapshot.sampled_at_ns = since_epoch(last_);
     snapshot.wall_clock_ns = since_epoch(std::chrono::system_clock::now());
     snapshot.directory = directory_;
-    snapshot.space = shared_memory_space();
+    snapshot.space = look_into(directory_, shared_memory_space);
     return snapshot;
+}
+
+void LiveSource::sample(const std::function<void(Sample)>& take) {
+    look_into(directory_, [&] { sampler_.sample(take, opening_); });
 }
 
 void LiveSource::end() {
@@ -62,15 +87,14 @@ void LiveSource::end() {
 void LiveSource::next(History& history) {
     // One channel at a time, while its report is in the processor's caches.
     History::Addition addition(history, begin());
-    sampler_.sample([&](Sample sample) { addition.add(std::move(sample)); }, opening_);
+    sample([&](Sample sample) { addition.add(std::move(sample)); });
     addition.end(sampler_.unopened());
     end();
 }
 
 Snapshot LiveSource::snapshot() {
     Snapshot snapshot = begin();
-    sampler_.sample([&](Sample sample) { snapshot.channels.push_back(std::move(sample)); },
-                    opening_);
+    sample([&](Sample sample) { snapshot.channels.push_back(std::move(sample)); });
     snapshot.unopened = sampler_.unopened();
     end();
     return snapshot;

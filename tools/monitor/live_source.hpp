@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
 
 #include "tools/monitor/sampler.hpp"
@@ -29,6 +30,7 @@ public:
 private:
     /// Without channels.
     Snapshot begin();
+    void sample(const std::function<void(Sample)>& take);
     void end();
 
     Sampler sampler_;

@@ -303,6 +303,11 @@ Command add_plot(CLI::App& monitor) {
             throw CLI::RequiredError("--minutes or --record");
         }
     });
+    arguments.footer(
+        "Examples:\n"
+        "  ipc-monitor plot jobs --minutes 5 -o jobs.svg       watch, then draw\n"
+        "  ipc-monitor plot jobs --record today -o jobs.svg    draw what was "
+        "recorded\n");
     return {&arguments, [request](const Signals& signals) {
                 expect_writable(request->file);
                 return request->record.empty() ? plot_live(*request, signals)

@@ -353,8 +353,11 @@ Json parse(std::string_view line) {
 
 RecordWriter::RecordWriter(const std::filesystem::path& file, bool overwrite)
     : name_(file),
-      descriptor_(::open(file.c_str(),
-                         O_WRONLY | O_CREAT | O_CLOEXEC | (overwrite ? O_TRUNC : O_EXCL), 0666)) {
+      descriptor_(::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_EXCL, 0666)) {
+    if (descriptor_ < 0 && errno == EEXIST && overwrite) {
+        is_new_ = false;
+        descriptor_ = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_TRUNC, 0666);
+    }
     if (descriptor_ < 0) {
         fail(name_, errno == EEXIST ? "exists already; choose another name or add --overwrite"
                                     : std::strerror(errno));
@@ -373,6 +376,7 @@ RecordWriter::~RecordWriter() {
 
 void RecordWriter::add(const Snapshot& snapshot) {
     write(line_of(to_json(snapshot)));
+    has_snapshots_ = true;
 }
 
 void RecordWriter::write(const std::string& line) {
@@ -385,6 +389,7 @@ void RecordWriter::write(const std::string& line) {
             const int error = errno;
             // No half line stays behind; where that fails, too, readers will notice.
             (void)!::ftruncate(descriptor_, size_);
+            if (is_new_ && !has_snapshots_) ::unlink(name_.c_str());
             fail(name_, std::strerror(error));
         }
     }

@@ -28,13 +28,16 @@ public:
     RecordWriter& operator=(const RecordWriter&) = delete;
     ~RecordWriter();
 
-    /// Throws a Failure when the file does not take it. What was written of it is removed again.
+    /// Throws a Failure when the file does not take it. What was written of it is removed again; so
+    /// is the file, if it is new and has no snapshot.
     void add(const Snapshot& snapshot);
 
 private:
     void write(const std::string& line);
 
     std::string name_;
+    bool is_new_ = true;  ///< the file was not there before
+    bool has_snapshots_ = false;
     int descriptor_;
     std::int64_t size_ = 0;
 };

@@ -108,6 +108,11 @@ Command add_record(CLI::App& monitor) {
     add_count(arguments, request->count, "Write so many samples, and end");
     arguments.add_flag("--overwrite", request->overwrite, "Replace a file that exists");
     add_open_options(arguments, request->open);
+    arguments.footer(
+        "Examples:\n"
+        "  ipc-monitor record today                            all channels, until "
+        "Ctrl-C\n"
+        "  ipc-monitor record minute jobs --interval 0.1 --count 600\n");
     return {&arguments, [request](const Signals& signals) { return record(*request, signals); }};
 }
 
@@ -121,6 +126,11 @@ Command add_replay(CLI::App& monitor) {
     add_text_options(arguments, request->text,
                      "a line for each sample, or with --once for the last one");
     add_screen_options(arguments, request->screen);
+    arguments.footer(
+        "Examples:\n"
+        "  ipc-monitor replay today --speed 60                 an hour in a minute; + "
+        "and - change it\n"
+        "  ipc-monitor replay today --once                     how it ended\n");
     return {&arguments, [request](const Signals& signals) { return replay(*request, signals); }};
 }
 
