@@ -971,10 +971,11 @@ TEST_F(ToolsTest, MonitorPrintsATableOnce) {
          {"ipc-monitor --once --interval 0.05", "ipc-monitor --interval 0.05"}) {
         const Result result = run(command);
         EXPECT_EQ(result.exit_code, 0) << result;
-        EXPECT_EQ(count_lines(result.out), 3U) << result;
+        EXPECT_EQ(count_lines(result.out), 4U) << result;
         EXPECT_NE(result.out.find("BACKLOG"), std::string::npos) << result;
         EXPECT_NE(result.out.find("\njobs "), std::string::npos) << result;
         EXPECT_NE(result.out.find("\n  workers "), std::string::npos) << result;
+        EXPECT_NE(result.out.find("\n  ! 5 messages wait, and "), std::string::npos) << result;
         EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << result;
     }
     EXPECT_NE(run("ipc-monitor 'md.*' --once --interval 0.01").out.find("no channels"),
