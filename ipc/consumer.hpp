@@ -73,8 +73,11 @@ Status receive(Reader& reader, Received& message, bool reserve, MakePatience&& m
 /// Destroyed unsettled, a message of a subscriber is released, one of a group with automatic
 /// acknowledgement is acknowledged, and one with manual acknowledgement goes back to the group.
 /// Move-only; belongs to its consumer's thread; may outlive the consumer's handle. Writing through
-/// the view faults. When a lease ends early (its time limit passed, the group was removed), new
-/// messages may overwrite what the view shows: trust what was read before held() said true.
+/// the view faults.
+///
+/// ack, nack, reject and release end the view: new messages may overwrite what text(), bytes() and
+/// the object show; copy what is needed later before. So may they when a lease ends early (its time
+/// limit passed, the group was removed): trust what was read before held() said true.
 template <Carriable T = std::byte>
 class [[nodiscard]] Message {
 public:
@@ -153,7 +156,8 @@ public:
     }
     /// Starts the lease's time limit anew; lease_lost when it is over, or another has the message.
     Outcome renew() { return reader_ == nullptr ? Status::not_leased : reader_->renew(received_); }
-    /// Whether this consumer still has the right to work on the message.
+    /// Whether this consumer still has the right to work on the message. After its time limit it
+    /// has not, though ack() still succeeds until another member has the message.
     bool held() const { return reader_ != nullptr && reader_->held(received_); }
     /// For a message of try_peek: whether everything read from it so far was whole.
     bool intact() const {

@@ -15,7 +15,8 @@ namespace ipc::inline v1 {
 /// How a channel is made. Everything here is fixed for the channel's life and compared when another
 /// process opens it with `open_or_create`; only `mode` and `group_id` are not compared.
 struct ChannelOptions {
-    /// Messages the ring holds; rounded up to a power of two. 1 to 2^24.
+    /// Messages the ring holds; rounded up to a power of two. 1 to 2^24. Of messages that everybody
+    /// had, all but the oldest sixteenth stay readable, fewer if regions are too small for them.
     std::uint32_t capacity = 1024;
     /// Largest payload, in bytes, that travels inside its slot. A slot takes 24 bytes of its own
     /// and is rounded up to 64 bytes, so that 40, 104, 168, ... use it whole. 8 to 65512.
