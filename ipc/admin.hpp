@@ -23,7 +23,7 @@ IPC_API std::vector<std::string> remove_dead();
 /// Names of all channels in /dev/shm, also of those this user cannot open, sorted.
 IPC_API std::vector<std::string> list();
 
-/// Thrown by redrive once it has begun.
+/// Thrown by redrive, in place of an Error, once it has begun.
 class IPC_API RedriveError : public Error {
 public:
     RedriveError(const Error& cause, std::uint64_t sent) : Error(cause), sent_(sent) {}
@@ -43,8 +43,9 @@ private:
 /// takes them, or `purge` or `remove_group` does.
 ///
 /// Throws Error as Channel::open does, for any channel concerned; bad_options when a message has no
-/// origin and no target is named; timed_out when a target took none for options.wait; type_differs,
-/// after all others went back, when some do not fit their channel. All stays that did not go back.
+/// origin and no target is named; timed_out when a target took none for options.wait, or takes no
+/// more; type_differs, after all others went back, when some do not fit their channel. All stays
+/// that did not go back.
 IPC_API std::uint64_t redrive(const std::string& dead_letter_channel,
                               const RedriveOptions& options = {});
 

@@ -375,7 +375,10 @@ std::string describe_blocking_group(const ChannelMemory& memory, const ChannelRe
     }
     if (!group.leases.empty()) {
         const LeaseReport& lease = group.leases.front();
-        if (lease.kind == LeaseKind::dead_rejected || lease.kind == LeaseKind::dead_exhausted) {
+        const bool is_dead_letter =
+            lease.kind == LeaseKind::dead_rejected || lease.kind == LeaseKind::dead_exhausted;
+        // Nobody's: who has one is about to bury it, and holds it up like any other message.
+        if (is_dead_letter && lease.member < 0) {
             return sentence + ": " + std::to_string(group.dead_pending) +
                    (group.dead_pending == 1 ? " dead letter waits" : " dead letters wait") +
                    " for the channel " + group.dead_letter;

@@ -197,7 +197,12 @@ TEST(MonitorTable, SaysOnceWhyEachGroupIsInItsState) {
     ChannelReport report = report_at(second);
     report.blocked_by = "producers wait for a group that is being joined";
     report.groups[0].members = 0;
-    report.groups[0].backlog = 5;
+    report.groups[0].backlog = 15;
+    report.groups.push_back(report.groups[0]);
+    GroupReport& other = report.groups.back();
+    other.index = 7;
+    other.name = "others";
+    other.backlog = 5;
     report.participants.resize(2);
     History history;
     history.add(snapshot_of({sample_of(report)}, second));
@@ -208,11 +213,12 @@ TEST(MonitorTable, SaysOnceWhyEachGroupIsInItsState) {
         return text;
     };
     EXPECT_EQ(reasons(),
+              "  ! 15 messages wait, and the group has no members\n"
               "  ! 5 messages wait, and the group has no members\n"
               "  ! producers wait for a group that is being joined\n");
     report.blocked_by = "";
     report.closed = true;
-    report.groups[0].backlog = 0;
+    report.groups[0].backlog = report.groups.back().backlog = 0;
     report.sampled_at_ns = 2 * second;
     history.add(snapshot_of({sample_of(report)}, 2 * second));
     EXPECT_EQ(reasons(), "  ! the channel is closed\n");
@@ -400,6 +406,8 @@ TEST_F(RecordTest, LeavesNoNewFileWithoutASnapshot) {
         fill_up(size);
         EXPECT_FALSE(std::filesystem::exists(path()));
     }
+    { const RecordWriter of_nothing(path(), false); }
+    EXPECT_FALSE(std::filesystem::exists(path()));
     write_file(path(), "somebody's");
     fill_up(0);
     EXPECT_TRUE(std::filesystem::exists(path()));
@@ -829,18 +837,18 @@ TEST_F(MonitorToolsTest, CheckDoesNotTakeAnAgeForZeroThatNoStampTells) {
             "mkfifo full; exec 9<> full; head -c 65536 /dev/zero >&9\n"
             "ipc-recv jobs --group workers > full & member=$!\n"
             "until [ \"$(ipc-monitor --csv --once --interval 0.02 | cut -d, -f12 | tail -n 1)\""
-            " != 0 ]; do :; done; sleep 0.4\n"
+            " != 0 ]; do :; done; sleep 2\n"
             "check() { ipc-monitor check --interval 0.1 \"$@\" > line; "
-            "echo $? $(grep -o \"age'=[^;.]*\" line); }\n"
+            "echo $? $(grep -c \"age'=[0-9.]*[1-9]\" line); }\n"
             "check --max-age 0.01; check --warn-age 0.01; check --max-age 1000; check\n"
-            "check --max-age 0.3; cat line; kill $member; wait 2> /dev/null; true");
+            "check --max-age 1.5; cat line; kill $member; wait 2> /dev/null; true");
     const std::vector<std::string> lines = lines_of(result.out);
     ASSERT_EQ(lines.size(), 6U) << result;
     EXPECT_THAT(std::vector(lines.begin(), lines.begin() + 5),
-                ElementsAre("2 age'=0", "1 age'=0", "0 age'=0", "0 age'=0", "3 age'=0"));
+                ElementsAre("2 1", "1 1", "0 1", "0 1", "3 1"));
     EXPECT_THAT(lines[5], HasSubstr("UNKNOWN - jobs/workers: oldest message has no time stamp: it "
-                                    "is at least 1"));
-    EXPECT_THAT(lines[5], HasSubstr("ms and at most "));
+                                    "is at least "));
+    EXPECT_THAT(lines[5], HasSubstr(" and at most "));
 }
 
 TEST_F(MonitorToolsTest, CheckWarnsOfDeadLettersThatNobodyTakes) {
@@ -892,7 +900,7 @@ TEST_F(MonitorToolsTest, ExporterEndsAtOnce) {
     const std::vector<std::string> lines = lines_of(result.out);
     ASSERT_EQ(lines.size(), 2U) << result;
     EXPECT_EQ(lines[0], "143");
-    EXPECT_LT(std::stoi(lines[1]), 500);
+    EXPECT_LT(std::stoi(lines[1]), 1000) << "ms";
 }
 
 TEST_F(MonitorToolsTest, CheckMissesAGroupThatIsGone) {

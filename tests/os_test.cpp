@@ -124,7 +124,7 @@ TEST(Clock, SpinBudgetIsMeasuredQuicklyAndLeavesTheTimerSlackAlone) {
 
 // It would wait for a thread that it does not have. In a child, where nobody measured before.
 TEST(Clock, AChildForkedWhileTheSpinBudgetIsMeasuredHasOne) {
-    Child parent = start([] {
+    const auto forks_meanwhile = [] {
         std::atomic<bool> measuring{false};
         std::jthread first([&] {
             measuring = true;
@@ -137,8 +137,11 @@ TEST(Clock, AChildForkedWhileTheSpinBudgetIsMeasuredHasOne) {
         }
         Child child = start([] { return sleep_and_wake_cost() >= 0 ? 0 : 1; });
         return child.wait_for(5);
-    });
-    EXPECT_EQ(parent.wait(), 0);
+    };
+    for (int i = 0; i < 3; ++i) {  // once it may be too late
+        Child parent = start(forks_meanwhile);
+        EXPECT_EQ(parent.wait(), 0);
+    }
 }
 
 TEST(Clock, ThereIsNoSpinBudgetOnOneProcessor) {

@@ -182,7 +182,7 @@ int send_back(const Request& request, const Signals& signals) {
     } catch (const RedriveError& error) {
         tell(error.sent());
         throw;
-    } catch (...) {
+    } catch (...) {  // before it began, or at a signal
         tell(sent);
         throw;
     }

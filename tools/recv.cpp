@@ -198,6 +198,7 @@ public:
 
     void run(Message<> message) {
         const int end = run_for(message);
+        ++run_;
         const bool succeeded = WIFEXITED(end) && WEXITSTATUS(end) == 0;
         const Status settled =
             succeeded ? message.ack().status() : message.nack(retry_delay).status();
@@ -234,16 +235,18 @@ private:
         const std::string what =
             fmt::format("channel {}: message {} was given back: its command ended with {}",
                         request_.channel, position, describe_end(end));
-        // What /bin/sh tells of a command that it cannot run: no message would fare better.
+        // What /bin/sh tells of a command that it cannot run: no message would fare better. Later
+        // it may be what a part of the command tells of one message.
         const bool cannot_run =
             WIFEXITED(end) && (WEXITSTATUS(end) == 126 || WEXITSTATUS(end) == 127);
-        if (cannot_run) throw Failure(what + "; check --exec");
+        if (cannot_run && run_ == 1) throw Failure(what + "; check --exec");
         tool_.notice(what);
     }
 
     const Request& request_;
     const Tool& tool_;
     const Signals& signals_;
+    std::uint64_t run_ = 0;
     std::uint64_t failed_ = 0;
     std::uint64_t lost_ = 0;
 };

@@ -58,7 +58,8 @@ void expect_room(const std::string& channel, const ChannelOptions& options) {
     if (!is_limited || space.free >= needed) return;
     throw Failure(
         fmt::format("channel {}: it and its producer need {} bytes of shared memory, {} are free; "
-                    "make room, or ask for less (--capacity, --region-size)",
+                    "remove channels (ipc-rm), give the container more (docker run --shm-size=1g), "
+                    "or ask for less (--capacity, --region-size)",
                     channel, needed, space.free));
 }
 

@@ -21,7 +21,7 @@ namespace ipc::inline v1::format {
 
 constexpr std::uint64_t magic = 0x314E'4843'4350'49FFULL;  // bytes FF "IPCCHN1"
 /// Raised when a program of an older version could misread the object.
-constexpr std::uint32_t format_version = 3;
+constexpr std::uint32_t format_version = 4;
 /// Bits a program must know to open the object at all, and bits it may ignore.
 constexpr std::uint64_t known_incompatible_features = 0;
 

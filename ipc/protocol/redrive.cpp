@@ -54,11 +54,13 @@ void Redrive::run() {
     // What becomes a dead letter again meanwhile waits for the next time.
     const Position end = find_tail(*memory_);
     while (sent_ < options_.most && !options_.stop.stop_requested()) {
-        // Room first: what was taken must not be lost for want of memory.
-        held_.reserve(held_.size() + 1);
-        Received letter;
-        if (member_->try_receive(letter) != Status::ok) break;
-        held_.push_back(letter);
+        // Its place first: what was taken must not be lost for want of memory.
+        Received& place = held_.emplace_back();
+        if (member_->try_receive(place) != Status::ok) {
+            held_.pop_back();
+            break;
+        }
+        Received letter = place;
         if (!before(letter.position, end)) break;
         const std::string channel = destination_of(letter);
         const Status status = send(letter, channel);
@@ -74,13 +76,14 @@ void Redrive::run() {
         if (status != Status::ok && status != Status::lease_lost) {
             throw Error(Errc::timed_out, channel,
                         "took no dead letter: " + std::string(to_string(status)),
-                        "make room in it, and redrive again");
+                        status == Status::timed_out ? "make room in it, and redrive again"
+                                                    : "name another target channel");
         }
         held_.pop_back();
         (void)member_->ack(letter);
         if (status == Status::ok) ++sent_;
     }
-    if (misfits_.number == 0) return;
+    if (misfits_.number == 0 || options_.stop.stop_requested()) return;
     throw Error(Errc::type_differs, misfits_.channel,
                 "carries objects of another size than message " + std::to_string(misfits_.first) +
                     " of " + memory_->name() + "; " + std::to_string(misfits_.number) +

@@ -38,8 +38,10 @@ os::Nanoseconds next_due_after(const ChannelMemory& memory, os::Nanoseconds now)
     os::Nanoseconds next = os::Deadline::never().at;
     const unsigned groups = memory.groups_used();
     for (unsigned i = 0; i < groups; ++i) {
-        const os::Nanoseconds due = due_in(memory.group(i));
-        if (due > now) next = std::min(next, due);
+        const format::Group& group = memory.group(i);
+        const GroupStatus status{group.status.load(std::memory_order_acquire)};
+        const os::Nanoseconds due = due_in(group);
+        if (status.is_active() && due > now) next = std::min(next, due);
     }
     return next;
 }
@@ -124,7 +126,11 @@ os::Nanoseconds SentinelDuty::next_tick() {
         fast_until_ = now + fast_grace;
         next_ = now + fast_tick;
     }
-    if (mine_) return next_;
+    if (mine_) {
+        // Who called may have settled by now, and left a delay behind (EDGE due).
+        if (!word_.is_fast()) next_ = std::min(next_, next_due_after(memory_, now));
+        return next_;
+    }
     const Sentinel seen{memory_.header().sentinel.load(std::memory_order_acquire)};
     const bool free = seen.is_vacant() || seen.participant() == participant_ ||
                       is_stale(seen, now) || seen.participant() >= memory_.participants_used();

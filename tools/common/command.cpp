@@ -92,6 +92,7 @@ int wait_for_end(pid_t process, const Signals& signals) {
         const int signal = signals.received();
         if (signal == 0 || passed_on) continue;
         ::kill(-process, signal);
+        ::kill(-process, SIGCONT);  // it may have been stopped for asking the terminal
         passed_on = true;
     }
 }

@@ -73,7 +73,7 @@ Tool::Tool(const std::string& name, const std::string& purpose, const std::strin
     arguments_.footer("Examples:\n" + examples +
                       "\nEnvironment:\n"
                       "  IPC_DIRECTORY                 Where channels live, for all processes that "
-                      "share them: a folder\n"
+                      "share them: a directory\n"
                       "                                in memory (tmpfs) [/dev/shm]\n");
     arguments_.get_formatter()->column_width(32);
     // Programs share a channel when they have the same format.

@@ -43,10 +43,11 @@ std::string check_address(const std::string& text) {
 }
 
 int serve(const ExportRequest& request, const Signals& signals) {
-    const auto metrics = std::make_shared<Metrics>(
+    // Both are kept until the process ends, which the signal sees to: to stop the server takes up
+    // to 2 s, and until then it uses the metrics.
+    static const auto metrics = std::make_shared<Metrics>(
         Sampler(request.channels, request.open.allow_foreign_owner), request.groups_only,
         [](const std::string& line) { notice("ipc-monitor", line); });
-    // Kept until the process ends, which the signal sees to: to stop the server takes up to 2 s.
     static std::unique_ptr<prometheus::Exposer> exposer;
     try {
         exposer = std::make_unique<prometheus::Exposer>(request.listen, threads);

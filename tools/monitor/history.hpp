@@ -193,7 +193,7 @@ private:
 /// Whether anything is published and not settled.
 bool has_unsettled(const GroupReport& group);
 
-/// Whether dead letters have waited for as long as states are judged over, and none was taken.
+/// Whether dead letters waited at each look of the window, two at least, and none was taken.
 bool dead_letters_wait(const GroupHistory& group);
 
 /// Whether the death is still to be shown.

@@ -365,13 +365,18 @@ RecordWriter::RecordWriter(const std::filesystem::path& file, bool overwrite)
     try {
         write(line_of({{"format", format_name}, {"version", format_version}}));
     } catch (...) {
-        ::close(descriptor_);
+        close();
         throw;
     }
 }
 
 RecordWriter::~RecordWriter() {
+    close();
+}
+
+void RecordWriter::close() const {
     ::close(descriptor_);
+    if (is_new_ && !has_snapshots_) ::unlink(name_.c_str());
 }
 
 void RecordWriter::add(const Snapshot& snapshot) {
@@ -389,7 +394,6 @@ void RecordWriter::write(const std::string& line) {
             const int error = errno;
             // No half line stays behind; where that fails, too, readers will notice.
             (void)!::ftruncate(descriptor_, size_);
-            if (is_new_ && !has_snapshots_) ::unlink(name_.c_str());
             fail(name_, std::strerror(error));
         }
     }

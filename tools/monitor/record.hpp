@@ -26,14 +26,15 @@ public:
     RecordWriter(const std::filesystem::path& file, bool overwrite);
     RecordWriter(const RecordWriter&) = delete;
     RecordWriter& operator=(const RecordWriter&) = delete;
+    /// Removes a new file that has no snapshot.
     ~RecordWriter();
 
-    /// Throws a Failure when the file does not take it. What was written of it is removed again; so
-    /// is the file, if it is new and has no snapshot.
+    /// Throws a Failure when the file does not take it. What was written of it is removed again.
     void add(const Snapshot& snapshot);
 
 private:
     void write(const std::string& line);
+    void close() const;
 
     std::string name_;
     bool is_new_ = true;  ///< the file was not there before

@@ -126,10 +126,9 @@ std::vector<ColumnTitle> table_columns() {
 std::string render(const std::vector<Row>& rows, std::size_t width) {
     Table table(layout());
     const ChannelHistory* channel = nullptr;
-    std::string said;  // of the channel
+    std::string said;  // of the channel's groups, each on a line
     const auto say = [&](const std::string& reason) {
-        if (said.find(reason) != std::string::npos) return;
-        said += reason + "\n";
+        said += "\n" + reason;
         constexpr std::size_t indent = 4;
         const char* begin = "  ! ";
         for (const std::string& line : break_lines(reason, width - std::min(width, indent), 4)) {
@@ -139,7 +138,10 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
     };
     // What holds a channel up stands below its groups, where it is no reason of one of them.
     const auto end_channel = [&](double now) {
-        if (channel != nullptr && channel->report) say(explain(*channel, now));
+        if (channel != nullptr && channel->report) {
+            const std::string reason = explain(*channel, now);
+            if (!reason.empty() && said.find("\n" + reason) == std::string::npos) say(reason);
+        }
         said.clear();
     };
     for (const Row& each : rows) {
@@ -151,7 +153,8 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
             table.add_row(row(*channel));
         } else {
             table.add_row(row(each));
-            say(explain(*channel, *each.group, each.now));
+            const std::string reason = explain(*channel, *each.group, each.now);
+            if (!reason.empty() && reason != explain(*channel, each.now)) say(reason);
         }
     }
     if (!rows.empty()) end_channel(rows.back().now);
