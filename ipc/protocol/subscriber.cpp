@@ -77,12 +77,6 @@ bool Subscriber::release_out_of_order(const Received& message) {
     return frees_region;
 }
 
-bool Subscriber::has_news(bool thorough) {
-    // Sweeps look where this one waits, not at what it holds.
-    if (thorough) group_->cursor.store(next_, std::memory_order_relaxed);
-    return slot_has_news(next_, thorough);
-}
-
 void Subscriber::publish_position() {
     if (oldest_ == published_) return;
     const std::uint64_t freed = oldest_ - published_;
