@@ -166,28 +166,28 @@ int peek(const Tool& tool, const Request& request, Output& output) {
 }
 
 int send_back(const Request& request, const Signals& signals) {
-    // In every case, after a signal, too: what was sent back has left the channel.
-    const auto tell = [&](std::uint64_t sent) {
-        try_to_write(STDOUT_FILENO,
-                     fmt::format("{}: {} messages sent back\n", request.channel, sent));
+    std::uint64_t sent = 0;
+    const auto line = [&] {
+        return fmt::format("{}: {} messages sent back\n", request.channel, sent);
     };
     RedriveOptions options = {.target = request.target.value_or(""),
                               .allow_foreign_owner = request.open.allow_foreign_owner,
                               .stop = signals.token()};
     if (request.count) options.most = *request.count;
-    std::uint64_t sent = 0;
+    // In every case, after a signal, too: what was sent back has left the channel.
     try {
         sent = redrive(request.channel, options);
         signals.check();
     } catch (const RedriveError& error) {
-        tell(error.sent());
+        sent = error.sent();
+        try_to_write(STDOUT_FILENO, line());
         throw;
     } catch (...) {  // before it began, or at a signal
-        tell(sent);
+        try_to_write(STDOUT_FILENO, line());
         throw;
     }
     Output output(signals);
-    output.write(fmt::format("{}: {} messages sent back\n", request.channel, sent));
+    output.write(line());
     output.flush();
     return 0;
 }

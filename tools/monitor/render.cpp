@@ -126,7 +126,8 @@ std::vector<ColumnTitle> table_columns() {
 std::string render(const std::vector<Row>& rows, std::size_t width) {
     Table table(layout());
     const ChannelHistory* channel = nullptr;
-    std::string said;  // of the channel's groups, each on a line
+    std::string held_up;  // why the channel is in its state, where it tells
+    std::string said;     // of its groups, each on a line
     const auto say = [&](const std::string& reason) {
         said += "\n" + reason;
         constexpr std::size_t indent = 4;
@@ -137,16 +138,16 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
         }
     };
     // What holds a channel up stands below its groups, where it is no reason of one of them.
-    const auto end_channel = [&](double now) {
-        if (channel != nullptr && channel->report) {
-            const std::string reason = explain(*channel, now);
-            if (!reason.empty() && said.find("\n" + reason) == std::string::npos) say(reason);
-        }
+    const auto end_channel = [&] {
+        if (!held_up.empty() && said.find("\n" + held_up) == std::string::npos) say(held_up);
         said.clear();
     };
     for (const Row& each : rows) {
-        if (each.channel != channel) end_channel(each.now);
-        channel = each.channel;
+        if (each.channel != channel) {
+            end_channel();
+            channel = each.channel;
+            held_up = channel->report ? explain(*channel, each.now) : "";
+        }
         if (!channel->report) {
             table.add_line(printable(channel->name + "  ! " + channel->problem));
         } else if (each.group == nullptr) {
@@ -154,10 +155,10 @@ std::string render(const std::vector<Row>& rows, std::size_t width) {
         } else {
             table.add_row(row(each));
             const std::string reason = explain(*channel, *each.group, each.now);
-            if (!reason.empty() && reason != explain(*channel, each.now)) say(reason);
+            if (!reason.empty() && reason != held_up) say(reason);
         }
     }
-    if (!rows.empty()) end_channel(rows.back().now);
+    end_channel();
     if (rows.empty()) table.add_line("no channels");
 
     std::string text;
