@@ -126,9 +126,12 @@ TEST(Clock, SpinBudgetIsMeasuredQuicklyAndLeavesTheTimerSlackAlone) {
 TEST(Clock, AChildForkedWhileTheSpinBudgetIsMeasuredHasOne) {
     const auto forks_meanwhile = [] {
         std::atomic<bool> measuring{false};
+        std::atomic<bool> forked{false};
         std::jthread first([&] {
             measuring = true;
             (void)sleep_and_wake_cost();
+            // A thread that has ended is one the child never joins: a leak, to the sanitizer.
+            forked.wait(false);
         });
         while (!measuring) {
         }
@@ -136,6 +139,8 @@ TEST(Clock, AChildForkedWhileTheSpinBudgetIsMeasuredHasOne) {
         while (now() < soon) {
         }
         Child child = start([] { return sleep_and_wake_cost() >= 0 ? 0 : 1; });
+        forked = true;
+        forked.notify_one();
         return child.wait_for(5);
     };
     for (int i = 0; i < 3; ++i) {  // once it may be too late
