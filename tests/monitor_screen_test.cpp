@@ -9,8 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cctype>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -360,6 +362,33 @@ TEST_F(MonitorScreen, GivesTheTerminalBackWhileItIsStopped) {
         terminal.enter("clear; fg");
     }
     ASSERT_TRUE(terminal.shows("q quit")) << terminal.screen();
+    terminal.press("q");
+    EXPECT_TRUE(terminal.shows("ready>")) << terminal.screen();
+}
+
+// ncurses would, with its own handlers: a Ctrl-Z that came meanwhile was lost.
+TEST_F(MonitorScreen, DoesNotIgnoreTheWishToStopWhileItDraws) {
+    const Terminal terminal(80, 24);
+    terminal.enter("ipc-monitor --interval 0.1");
+    ASSERT_TRUE(terminal.shows("There are no channels")) << terminal.screen();
+    std::string shell = terminal.variable("pane_pid");
+    shell.pop_back();  // the end of the line
+    std::string monitor = read_file("/proc/" + shell + "/task/" + shell + "/children");
+    ASSERT_FALSE(monitor.empty());
+    monitor.pop_back();
+    std::atomic<bool> done = false;
+    std::jthread hand([&] {
+        for (int i = 0; i < 200; ++i)
+            terminal.press("r");  // sorts the other way, and draws
+        done = true;
+    });
+    while (!done) {
+        const std::string status = read_file("/proc/" + monitor + "/status");
+        const std::size_t at = status.find("SigIgn:");
+        ASSERT_NE(at, std::string::npos) << status;
+        const std::uint64_t ignored = std::stoull(status.substr(at + 7), nullptr, 16);
+        ASSERT_EQ(ignored >> (SIGTSTP - 1) & 1, 0);
+    }
     terminal.press("q");
     EXPECT_TRUE(terminal.shows("ready>")) << terminal.screen();
 }

@@ -110,7 +110,11 @@ void take_screen_signals() {
         struct sigaction action = {};
         action.sa_handler = on_screen_signal;
         action.sa_flags = SA_RESTART;
-        ::sigaction(screen_signals[i], &action, nullptr);
+        ::sigaction(screen_signals[i], &action, &screen_signals_before[i]);
+        // Nobody there who could continue it.
+        if (screen_signals[i] == SIGTSTP && screen_signals_before[i].sa_handler == SIG_IGN) {
+            ::sigaction(SIGTSTP, &screen_signals_before[i], nullptr);
+        }
     }
 }
 
@@ -244,15 +248,18 @@ Terminal::Terminal(bool colours) : state_(std::make_unique<State>()) {
     std::copy_n(text.data(), before.length, before.text.data());
 
     (void)!::pipe2(wake_pipe.data(), O_CLOEXEC | O_NONBLOCK);
-    for (std::size_t i = 0; i < screen_signals.size(); ++i)
-        ::sigaction(screen_signals[i], nullptr, &screen_signals_before[i]);
+    // Before ncurses, which leaves alone what is not the default. Its own act in whatever thread
+    // runs them, and it would ignore SIGTSTP for as long as it draws: a Ctrl-Z would be lost.
+    take_screen_signals();
     ::set_escdelay(25);
     state_->screen = ::newterm(nullptr, stdout, stdin);
-    if (state_->screen == nullptr) return;
+    if (state_->screen == nullptr) {
+        give_back_screen_signals();
+        return;
+    }
     is_ours = true;
     take_deadly_signals();
     Signals::before_sudden_end(restore_at_once);
-    take_screen_signals();  // instead of those of ncurses, which act in whatever thread runs them
 
     ::cbreak();
     ::noecho();
