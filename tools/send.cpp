@@ -12,6 +12,7 @@
 
 #include <fmt/core.h>
 
+#include "ipc/format/layout.hpp"
 #include "ipc/ipc.hpp"
 #include "tools/common/arguments.hpp"
 #include "tools/common/batch_reader.hpp"
@@ -33,8 +34,6 @@ constexpr const char* examples =
     "                                                   a file, once somebody listens (ipc-recv "
     "disk --raw)\n"
     "  ipc-send samples --size 32 < samples.bin         a message for each 32 bytes\n";
-
-constexpr std::uint64_t largest_message = 4'294'967'296;  // no region is larger
 
 struct Request {
     std::string channel;
@@ -220,7 +219,7 @@ int run(int argc, char** argv) {
                      .add_option("--size", request.block_size,
                                  "Messages of that many bytes instead of lines; K, M or G after "
                                  "the number are units of 1024")
-                     ->transform(number_of_bytes(1, largest_message))
+                     ->transform(number_of_bytes(1, format::largest_options.region_size))
                      ->type_name("BYTES");
     arguments
         .add_flag("--raw", request.raw,
@@ -229,7 +228,7 @@ int run(int argc, char** argv) {
     arguments
         .add_option("--wait-for-readers", request.readers,
                     "Publish once there are that many subscribers and groups with members")
-        ->transform(whole_number(0, most_groups))
+        ->transform(whole_number(0, format::largest_options.max_groups))
         ->type_name("COUNT");
     add_seconds(arguments, "--timeout", request.timeout,
                 "Fail when readers are missing, or there is no room, for that long");

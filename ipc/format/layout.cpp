@@ -10,25 +10,14 @@ namespace ipc::inline v1 {
 namespace format {
 namespace {
 
-// Lengths have 32 bits.
-constexpr std::uint64_t max_region_size = (std::uint64_t{1} << 32) - page - region_allowance;
-
-constexpr ChannelOptions largest{.capacity = 1U << 24,
-                                 .inline_size = 65512,
-                                 .region_size = max_region_size,
-                                 .max_participants = max_participants,
-                                 .max_groups = 1024};
-constexpr ChannelOptions smallest{
-    .capacity = 1, .inline_size = 8, .region_size = 0, .max_participants = 1, .max_groups = 1};
-
 /// Throws unless `option`, a member of the options, is within its range.
 template <class Value>
 void require_in_range(const std::string& channel, const ChannelOptions& options,
                       Value ChannelOptions::*option, const std::string& name,
                       const std::string& unit = {}) {
     const Value value = options.*option;
-    const Value least = smallest.*option;
-    const Value most = largest.*option;
+    const Value least = smallest_options.*option;
+    const Value most = largest_options.*option;
     if (value >= least && value <= most) return;
     throw Error(Errc::bad_options, channel,
                 name + " is " + std::to_string(value) + ", must be " + std::to_string(least) +
@@ -59,7 +48,7 @@ constexpr Layout lay_out(const ChannelOptions& options) {
 }
 
 // The ranges leave no sum out of range: sizes of files, and offsets in them, are signed.
-static_assert(lay_out(largest).object_size <= std::numeric_limits<std::int64_t>::max() / 4);
+static_assert(lay_out(largest_options).object_size <= std::numeric_limits<std::int64_t>::max() / 4);
 
 }  // namespace
 
@@ -79,8 +68,8 @@ namespace {
 std::optional<Layout> recomputed(const std::string& channel, const Preamble& preamble) {
     const Layout& layout = preamble.layout;
     // What the options have no room for would pass as something smaller.
-    if (layout.capacity > largest.capacity ||
-        layout.region_size > largest.region_size + region_allowance) {
+    if (layout.capacity > largest_options.capacity ||
+        layout.region_size > largest_options.region_size + region_allowance) {
         return std::nullopt;
     }
     ChannelOptions options;

@@ -100,6 +100,16 @@ static_assert(sizeof(Header) == 1152 && sizeof(Header) <= page);
 /// it comes with extension headers, as a dead letter does.
 constexpr std::uint64_t region_allowance = page;
 
+/// The ranges of a channel's options, both ends included. Lengths in a region have 32 bits.
+constexpr ChannelOptions smallest_options{
+    .capacity = 1, .inline_size = 8, .region_size = 0, .max_participants = 1, .max_groups = 1};
+constexpr ChannelOptions largest_options{
+    .capacity = 1U << 24,
+    .inline_size = 65512,
+    .region_size = (std::uint64_t{1} << 32) - page - region_allowance,
+    .max_participants = max_participants,
+    .max_groups = 1024};
+
 /// The longest message without extension headers, in bytes.
 constexpr std::uint64_t largest_message(const Layout& layout) {
     const std::uint64_t in_slot = layout.slot_size - slot_header_size;

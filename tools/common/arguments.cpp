@@ -7,6 +7,7 @@
 
 #include <fmt/core.h>
 
+#include "ipc/format/layout.hpp"
 #include "tools/common/text.hpp"
 
 namespace ipc::tools {
@@ -19,12 +20,8 @@ std::optional<Start> parse_start(const std::string& text) {
     return std::nullopt;
 }
 
-// The ranges of ChannelOptions.
-constexpr std::uint64_t largest_capacity = 1U << 24;
-constexpr std::uint64_t smallest_inline_size = 8;
-constexpr std::uint64_t largest_inline_size = 65512;
-constexpr std::uint64_t largest_region = (std::uint64_t{4} << 30) - (8 << 10);
-constexpr std::uint64_t most_participants = 4000;
+constexpr const ChannelOptions& smallest = format::smallest_options;
+constexpr const ChannelOptions& largest = format::largest_options;
 
 std::optional<std::uint64_t> parse_bytes(std::string_view text) {
     constexpr std::string_view suffixes = "KMG";
@@ -139,25 +136,25 @@ ChannelArguments::ChannelArguments(CLI::App& arguments)
     // It is the tool's; here it would be one more option to ask for.
     group_->set_help_flag();
     group_->add_option("--capacity", options_.capacity, "Messages the ring holds")
-        ->transform(whole_number(1, largest_capacity))
+        ->transform(whole_number(smallest.capacity, largest.capacity))
         ->type_name("COUNT")
         ->capture_default_str();
     group_->add_option("--inline-size", options_.inline_size, "Longest message kept in its slot")
-        ->transform(number_of_bytes(smallest_inline_size, largest_inline_size))
+        ->transform(number_of_bytes(smallest.inline_size, largest.inline_size))
         ->type_name("BYTES")
         ->capture_default_str();
     group_
         ->add_option("--region-size", options_.region_size,
                      "Payload memory of each producer; the longest message of all")
-        ->transform(number_of_bytes(0, largest_region))
+        ->transform(number_of_bytes(smallest.region_size, largest.region_size))
         ->type_name("BYTES")
         ->capture_default_str();
     group_->add_option("--max-participants", options_.max_participants, "Attached at one time")
-        ->transform(whole_number(1, most_participants))
+        ->transform(whole_number(smallest.max_participants, largest.max_participants))
         ->type_name("COUNT")
         ->capture_default_str();
     group_->add_option("--max-groups", options_.max_groups, "Groups and subscribers at one time")
-        ->transform(whole_number(1, most_groups))
+        ->transform(whole_number(smallest.max_groups, largest.max_groups))
         ->type_name("COUNT")
         ->capture_default_str();
     group_

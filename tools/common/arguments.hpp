@@ -39,9 +39,6 @@ CLI::Validator number_of_bytes(std::uint64_t least, std::uint64_t most);
 /// More than anybody counts.
 constexpr std::uint64_t largest_count = 1'000'000'000'000'000;
 
-/// Of a channel, at one time.
-constexpr std::uint64_t most_groups = 1024;
-
 /// The library measures in 64-bit nanoseconds; a longer wait is as good as an endless one.
 constexpr double longest_seconds = 1e9;
 

@@ -15,6 +15,7 @@
 
 #include <fmt/core.h>
 
+#include "ipc/format/layout.hpp"
 #include "tools/common/arguments.hpp"
 #include "tools/common/notice.hpp"
 #include "tools/common/stream.hpp"
@@ -352,6 +353,7 @@ Command add_check(CLI::App& monitor) {
     arguments
         .add_option("--min-members", request->min_members,
                     "CRITICAL if fewer members of a group live, or a channel has no group")
+        ->transform(whole_number(0, format::largest_options.max_participants))
         ->type_name("COUNT");
     arguments
         .add_option("--group", request->groups,

@@ -33,7 +33,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t most_points = 1200;  // more than there are pixels
-constexpr std::size_t most_groups = 5;
+constexpr std::size_t most_drawn = 5;      // lines of a panel that can be told apart
 
 struct PlotRequest {
     std::string channel;
@@ -133,7 +133,7 @@ public:
         add(1, "published", grey, in_);
         unsigned colour = 0;
         for (auto& [name, group] : groups_) {
-            if (colour == most_groups) break;
+            if (colour == most_drawn) break;
             add(0, one ? "" : name, colour, group.backlog).filled = true;
             add(1, one ? "processed" : name, colour, group.acked);
             std::stable_sort(group.measured.begin(), group.measured.end(),
@@ -201,9 +201,9 @@ private:
         std::string text = groups_.size() == 1 ? "group " + groups_.begin()->first + ", " : "";
         text += fmt::format("{} to {}, capacity {}", local_time_text(plot.from),
                             local_time_text(plot.to), capacity_);
-        if (groups_.size() > most_groups) {
+        if (groups_.size() > most_drawn) {
             text +=
-                fmt::format(", {} of {} groups; --group chooses one", most_groups, groups_.size());
+                fmt::format(", {} of {} groups; --group chooses one", most_drawn, groups_.size());
         }
         return text;
     }

@@ -16,7 +16,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ipc/format/histogram.hpp"
-#include "ipc/format/words.hpp"
+#include "ipc/format/layout.hpp"
 #include "tools/common/failure.hpp"
 #include "tools/common/text.hpp"
 #include "tools/monitor/names.hpp"
@@ -288,19 +288,17 @@ void from_json(const Json& json, std::vector<std::uint64_t>& histogram) {
 // No report of ours breaks these, whatever is in the shared memory it was read from: figures that
 // count what a channel has a limit for, and times of our own clock. Those who show a record divide
 // by them, take differences, and loop that often.
-constexpr unsigned most_groups = 1024;
-
 template <class T>
 void require_sense(const T&) {}
 
 void require_sense(const GroupReport& group) {
-    require(group.members <= format::max_participants);
+    require(group.members <= format::largest_options.max_participants);
 }
 
 void require_sense(const ChannelReport& channel) {
     require(channel.capacity > 0 && channel.sampled_at_ns >= 0);
-    require(channel.participants.size() <= format::max_participants);
-    require(channel.groups.size() <= most_groups);
+    require(channel.participants.size() <= format::largest_options.max_participants);
+    require(channel.groups.size() <= format::largest_options.max_groups);
 }
 
 void require_sense(const Snapshot& snapshot) {

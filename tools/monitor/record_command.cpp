@@ -121,7 +121,7 @@ Command add_replay(CLI::App& monitor) {
     const auto request = std::make_shared<ReplayRequest>();
     arguments.add_option("FILE", request->file, "File that `record` wrote")->required();
     arguments.add_option("--speed", request->speed, "Of the screen, times that of the record [1]")
-        ->check(in_range(1.0 / 16, 1024))
+        ->check(in_range(RecordSource::slowest, RecordSource::fastest))
         ->type_name("FACTOR");
     add_text_options(arguments, request->text,
                      "a line for each sample, or with --once for the last one");

@@ -10,8 +10,6 @@
 namespace ipc::tools::monitor {
 namespace {
 
-constexpr double slowest = 1.0 / 16;
-constexpr double fastest = 1024;
 // A record may have been made on another day than its next snapshot.
 constexpr double longest_wait_seconds = 1e6;
 

@@ -10,6 +10,9 @@ namespace ipc::tools::monitor {
 /// A record, played at some multiple of the speed it was made with.
 class RecordSource : public Source {
 public:
+    static constexpr double slowest = 1.0 / 16;
+    static constexpr double fastest = 1024;
+
     RecordSource(RecordReader reader, double speed);
 
     std::optional<Clock::time_point> due() const override;
