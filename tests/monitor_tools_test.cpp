@@ -520,6 +520,8 @@ TEST(Continuation, CountersGoOnWhenWhatTheyCountIsMadeAgain) {
     continuation.forget_before(2);
     EXPECT_THAT(continuation.add("jobs", "third", {101, 7}, 4), ElementsAre(119, 8));
     EXPECT_THAT(continuation.add("other", "third", {1, 1}, 4), ElementsAre(1, 1));
+    // Only the counts tell that this is another one.
+    EXPECT_THAT(continuation.add("jobs", "third", {5, 7}, 5), ElementsAre(124, 15));
 }
 
 // --- plots --------------------------------------------------------------------------------------
@@ -729,9 +731,11 @@ TEST_F(MonitorToolsTest, FiltersAndSorts) {
     EXPECT_THAT(names("--filter nothing"), ElementsAre());
     expect_error(run("ipc-monitor --sort nonsense"), 2, "nonsense is none of state, ");
     expect_error(run("ipc-monitor --json --csv"), 2, "--csv");
+    EXPECT_EQ(lines_of(run("ipc-monitor --csv --interval 0.01 --count 012").out).size(),
+              1 + 2 * 12U);
     for (const char* command : {"", " record r", " replay r"}) {
         expect_error(run("ipc-monitor" + std::string(command) + " --count 0"), 2,
-                     "--count: 0 is not a number from 1 to 1000000000");
+                     "--count: 0 is not a whole number from 1 to 1000000000");
     }
     expect_error(run("ipc-monitor --interval -1"), 2, "-1 is not a number from 0.01 to 3600");
     for (const char* wrong : {"127.0.0.1", "[::1]", ":9464", "localhost:", "localhost:65536"}) {

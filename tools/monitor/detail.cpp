@@ -104,9 +104,11 @@ std::string service_capacity_text(const Estimate& estimate, unsigned members) {
         fmt::format("= c / T_p = {} member{}{}", members, members == 1 ? "" : "s",
                     estimate.service ? " / " + duration_text(estimate.service->mean) : "");
     if (estimate.utilisation) {
-        text += fmt::format("; {}/s come: utilisation {}",
-                            short_rate(estimate.rates ? estimate.rates->published : 0),
-                            percent(*estimate.utilisation));
+        text += fmt::format("; {}/s come", short_rate(estimate.rates->published));
+        if (estimate.rates->returned > 0) {
+            text += fmt::format(", {}/s come back", short_rate(estimate.rates->returned));
+        }
+        text += ": utilisation " + percent(*estimate.utilisation);
     }
     return text;
 }
@@ -305,7 +307,7 @@ std::string holds(const ChannelHistory& channel, const ParticipantReport& partic
     if (participant.role == ParticipantRole::subscriber) {
         for (const GroupReport& group : channel.report->groups) {
             if (static_cast<int>(group.index) == participant.group_index) {
-                return short_count(group.backlog) + " L_q";
+                return short_count(group.backlog);
             }
         }
     }

@@ -443,7 +443,7 @@ std::string explain(const Death& death, double now) {
                        text_of(death.held, "message"));
 }
 
-/// Members that hold messages and are stopped: the first of them, and how many there are.
+/// The first member that is stopped, and what it holds; empty: none is.
 std::string explain_stopped(const ChannelReport& channel, const GroupReport& group) {
     for (const ParticipantReport& each : channel.participants) {
         if (!is_member(each, group) || !each.alive || !each.is_stopped()) continue;

@@ -210,7 +210,7 @@ void add_group_gauges(Families& families, const ChannelHistory& channel,
                    "Messages that the members can settle in a second (C = c / T_p).", labels,
                    estimate.service_capacity);
     families.gauge("ipc_group_utilisation_ratio",
-                   "Work that arrives, of what the members can do (lambda T_p / c).", labels,
+                   "Work that arrives or is given back, of what the members can do.", labels,
                    estimate.utilisation);
     const auto predicted = [&](const char* model, const std::optional<double>& seconds) {
         families.gauge("ipc_group_predicted_response_time_seconds",
@@ -256,9 +256,12 @@ Continuation::Counts Continuation::add(const std::string& name, const std::strin
     known.last.resize(counts.size());
     known.before.resize(counts.size());
     known.seen_at = now;
+    // A group that is made again within the lap may look the same but for its counts.
+    const bool fell =
+        !std::equal(known.last.begin(), known.last.end(), counts.begin(), std::less_equal<>());
     Counts result;
     for (std::size_t i = 0; i < counts.size(); ++i) {
-        if (known.identity != identity) known.before[i] += known.last[i];
+        if (known.identity != identity || fell) known.before[i] += known.last[i];
         result.push_back(known.before[i] + counts[i]);
     }
     known.identity = identity;

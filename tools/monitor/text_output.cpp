@@ -48,8 +48,10 @@ std::string all_columns() {
 
 void add_count(CLI::App& arguments, std::optional<std::uint64_t>& count,
                const std::string& description) {
-    constexpr double most = 1e9;  // years
-    arguments.add_option("--count", count, description)->check(in_range(1, most))->type_name("N");
+    constexpr std::uint64_t most = 1'000'000'000;  // years
+    arguments.add_option("--count", count, description)
+        ->transform(whole_number(1, most))
+        ->type_name("N");
 }
 
 void add_text_options(CLI::App& arguments, TextOptions& options, const std::string& json) {
