@@ -105,6 +105,17 @@ CLI::Validator is_regex() {
             ""};
 }
 
+CLI::Validator is_usable_cpu() {
+    return {
+        [](const std::string& number) -> std::string {
+            const std::vector<int> usable = usable_cpus();
+            const bool is_one = std::any_of(usable.begin(), usable.end(),
+                                            [&](int cpu) { return std::to_string(cpu) == number; });
+            return is_one ? "" : fmt::format("{} is none of {}", number, fmt::join(usable, ", "));
+        },
+        ""};
+}
+
 /// Keeps the candidates whose name matches, and what they are compared with.
 void select(std::vector<Experiment>& experiments, const std::string& only) {
     const std::regex wanted(only, std::regex::icase);
@@ -216,14 +227,15 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     }
     select(experiments, request.only);
     if (!request.output.empty()) tools::expect_writable(request.output);
+    if (!request.cpus.empty()) use_only(request.cpus);
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,
                             .cpus = effort.cpus,
                             .revision = request.revision,
                             .load_average = request.load_average});
-    const auto text = [&] { return document.dump(1) + "\n"; };
-    const auto save = [&] {
-        if (!request.output.empty()) tools::replace_file(request.output, text());
+    // What a peer complained of, or a revision, may be in any encoding.
+    const auto text = [&] {
+        return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
     };
     tools::Output output(signals);
     ProgressLine progress(experiments.size(), signals);
@@ -238,15 +250,10 @@ int measure(const Request& request, std::vector<Experiment> experiments,
         complete = complete && is_complete(report);
         hangs.note(report);
         document["experiments"].push_back(json(report));
-        if (request.json) continue;
-        try {
-            print(report, request.explain, output);
-        } catch (...) {
-            save();  // nobody reads the tables any more; what took minutes to measure is kept
-            throw;
-        }
+        // Each time, so that what took minutes to measure is kept, whatever ends the next.
+        if (!request.output.empty()) tools::replace_file(request.output, text());
+        if (!request.json) print(report, request.explain, output);
     }
-    save();
     if (request.json) output.write(text());
     output.flush();
     return complete ? 0 : 1;
@@ -294,7 +301,7 @@ int run_tool(int argc, char** argv) {
     arguments.fallthrough();
     arguments.add_option("--rounds", request.rounds, "How often everything is measured")
         ->capture_default_str()
-        ->check(tools::in_range(1, 1000))
+        ->transform(tools::whole_number(1, 1000))
         ->type_name("COUNT");
     arguments.add_option("--seconds", request.seconds, "How long one measurement takes")
         ->capture_default_str()
@@ -302,6 +309,8 @@ int run_tool(int argc, char** argv) {
         ->type_name("SECONDS");
     arguments.add_option("--cpus", request.cpus, "Processors to run on, for example 2,3 [all]")
         ->delimiter(',')
+        ->check(is_usable_cpu())
+        ->transform(tools::whole_number(0, CPU_SETSIZE - 1))
         ->type_name("LIST");
     arguments
         .add_option("--only", request.only,

@@ -191,6 +191,46 @@ TEST(BenchExperiment, AFloorThatIsBeatenIsReported) {
     }
 }
 
+TEST(BenchExperiment, NobodyAlwaysComesAfterTheSame) {
+    // A measurement finds the machine as the one before left it.
+    std::string order;
+    Experiment experiment;
+    for (const char name : {'a', 'b', 'c', 'd'}) {
+        experiment.candidates.push_back(
+            {std::string(1, name), Role::ours, [&, name](const Effort&) {
+                 order += name;
+                 return Measurement{.value = 1};
+             }});
+    }
+    (void)run(experiment, {}, 20);
+    ASSERT_EQ(order.size(), 80U);
+    for (const char name : {'a', 'b', 'c', 'd'}) {
+        EXPECT_EQ(std::count(order.begin(), order.end(), name), 20);
+        std::set<char> before;
+        for (std::size_t i = 1; i < order.size(); ++i) {
+            if (order[i] == name) before.insert(order[i - 1]);
+        }
+        EXPECT_GE(before.size(), 3U) << name << " in " << order;
+    }
+}
+
+TEST(BenchExperiment, AFifthOfAMeasurementGoesBeforeItThoughItIsMadeLonger) {
+    std::vector<Effort> efforts;
+    Experiment experiment;
+    experiment.least_time = 500ms;
+    experiment.candidates = {{"ours", Role::ours, [&](const Effort& effort) {
+                                  efforts.push_back(effort);
+                                  return Measurement{.value = 1};
+                              }}};
+    (void)run(experiment, {.warm_up = 20ms, .measure = 100ms, .cpus = {}}, 1);
+    (void)run(experiment, {.warm_up = 200ms, .measure = 1s, .cpus = {}}, 1);
+    ASSERT_EQ(efforts.size(), 2U);
+    EXPECT_EQ(efforts[0].measure, 500ms);
+    EXPECT_EQ(efforts[0].warm_up, 100ms);
+    EXPECT_EQ(efforts[1].measure, 1s);
+    EXPECT_EQ(efforts[1].warm_up, 200ms);
+}
+
 TEST(BenchExperiment, TheBestFloorOfEachRoundIsTheReference) {
     // Processors near each other, distant, and near again: another floor is the best in between.
     const auto in_turn = [](const char* name, Role role, double near, double distant) {
@@ -217,6 +257,9 @@ TEST(BenchTable, QuantitiesHaveThreeSignificantDigits) {
     EXPECT_EQ(quantity(12'345'678, "ns"), "12.3 ms");
     EXPECT_EQ(quantity(311.4e6, "1/s"), "311 M/s");
     EXPECT_EQ(quantity(9.96e3, "1/s"), "9.96 k/s");
+    EXPECT_EQ(quantity(999.7e3, "1/s"), "1.00 M/s");
+    EXPECT_EQ(quantity(0.00794, "%"), "0.00794 %");
+    EXPECT_EQ(quantity(0, "%"), "0.00 %");
 }
 
 TEST(BenchTable, APercentileThatHardlyAnyEventExceededIsLeftOut) {
@@ -436,6 +479,22 @@ TEST(BenchProgram, ResultsAreSavedWhereTheTablesCannotBeWritten) {
     }
 }
 
+TEST(BenchProgram, AnInterruptedRunKeepsWhatItHasMeasured) {
+    const Shell shell("bench");
+    const auto result =
+        shell.run(use_bench +
+                      "ipc-bench fan-out --rounds 60 --seconds 0.01 --only '^1 group' "
+                      "--output results.json > /dev/null & bench=$!\n"
+                      "until [ -e results.json ]; do sleep 0.02; done\n"
+                      "kill -TERM $bench; wait $bench",
+                  110);
+    const auto document =
+        nlohmann::json::parse(test::read_file(shell.file("results.json")), nullptr, false);
+    ASSERT_FALSE(document.is_discarded()) << result;
+    EXPECT_GE(document.at("experiments").size(), 1U);
+    EXPECT_LT(document.at("experiments").size(), 3U) << result;
+}
+
 TEST(BenchProgram, AnInterruptedRunLeavesNoEmptyResults) {
     const Shell shell("bench");
     const auto result = shell.run(
@@ -475,6 +534,10 @@ TEST(BenchProgram, RefusesWhatItCannotDo) {
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --rounds 0").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --only '('").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --output ''").exit_code, 2);
+    for (const char* list : {"-1", "9999", "0,9999", "zero"}) {
+        const auto result = shell.run(use_bench + "ipc-bench ping-pong --cpus=" + list);
+        EXPECT_EQ(result.exit_code, 2) << list << result;
+    }
     for (const char* content : {"", "{}", "[]", "{\"schema_version\": 99}",
                                 "{\"schema_version\": 1, \"experiments\": [{}]}"}) {
         test::write_file(shell.file("results.json"), content);

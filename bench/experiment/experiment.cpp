@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <exception>
+#include <numeric>
+#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -127,7 +129,10 @@ void measure(Result& result, Details& details, const Effort& effort) {
 Report run(const Experiment& experiment, const Effort& wanted, std::size_t rounds,
            const Progress& progress) {
     Effort effort = wanted;
-    effort.measure = std::max(effort.measure, experiment.least_time);
+    if (effort.measure < experiment.least_time) {
+        effort.warm_up = effort.warm_up * experiment.least_time.count() / effort.measure.count();
+        effort.measure = experiment.least_time;
+    }
     rounds = std::min(rounds, experiment.most_rounds);
     Report report{&experiment, {}, {}, {}};
     for (const Candidate& candidate : experiment.candidates) {
@@ -137,9 +142,13 @@ Report run(const Experiment& experiment, const Effort& wanted, std::size_t round
         result.reason = candidate.absent;
     }
     std::vector<Details> details(report.results.size());
+    std::vector<std::size_t> order(report.results.size());
+    std::iota(order.begin(), order.end(), 0);
+    std::minstd_rand random;
     for (std::size_t round = 0; round < rounds; ++round) {
-        for (std::size_t i = 0; i < report.results.size(); ++i) {
-            const std::size_t index = (i + round) % report.results.size();
+        // Each finds the machine as the one before left it, which is another one each time.
+        std::shuffle(order.begin(), order.end(), random);
+        for (const std::size_t index : order) {
             Result& result = report.results[index];
             if (result.state != Result::State::measured) continue;
             if (progress) progress(experiment, *result.candidate, round, rounds);

@@ -48,7 +48,7 @@ struct Candidate {
 
 /// One question, put to several candidates.
 struct Experiment {
-    std::string id;           ///< stable, for programs: "ping_pong.32"
+    std::string id;           ///< stable, for programs: "ping_pong.busy.32"
     std::string title;        ///< for people
     std::string explanation;  ///< what the figure means, in plain words
     std::string unit;
@@ -58,7 +58,7 @@ struct Experiment {
     std::vector<Candidate> candidates = {};
     /// For figures that take long and vary little.
     std::size_t most_rounds = std::numeric_limits<std::size_t>::max();
-    /// For those that mean nothing when measured for a shorter time.
+    /// For those that mean nothing when measured for a shorter time; the warm-up grows with it.
     std::chrono::nanoseconds least_time = {};
 };
 
@@ -79,8 +79,8 @@ struct Result {
 
 struct Report {
     const Experiment* experiment;
-    /// The candidate the others were divided by, or the floor that was so in most cases, the one
-    /// with the best median; empty: none.
+    /// The candidate the others were divided by; where that was the best floor of each round, the
+    /// floor with the best median; empty: none.
     std::string reference;
     std::vector<Result> results;
     /// What a reader must know: a floor that was beaten, for example.
@@ -92,8 +92,8 @@ using Progress =
     std::function<void(const Experiment&, const Candidate&, std::size_t round, std::size_t rounds)>;
 
 /// Measures all candidates in every round, so that whatever else happens on the machine meets all
-/// of them; the order is another one each time. Ratios are taken within a round. A candidate that
-/// fails or hangs is not measured again.
+/// of them; the order is another one each time, the same ones in each run. Ratios are taken within
+/// a round. A candidate that fails or hangs is not measured again.
 Report run(const Experiment& experiment, const Effort& effort, std::size_t rounds,
            const Progress& progress = {});
 

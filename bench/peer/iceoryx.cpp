@@ -151,7 +151,6 @@ Peer iceoryx() {
     return {.name = "iceoryx",
             .absent = IceoryxDaemon::is_installed() ? "" : "iox-roudi is not in PATH",
             .longest = std::size_t{4} << 20,  // of what the daemon provides by default
-            .lends = true,
             .connect = [](const auto& options) { return std::make_unique<Topic>(options); }};
 }
 

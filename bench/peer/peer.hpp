@@ -64,7 +64,6 @@ struct Peer {
     std::string name;
     std::string absent = {};  ///< why it cannot be used here; empty: it can
     std::size_t longest = std::numeric_limits<std::size_t>::max();  ///< message, in bytes
-    bool lends = false;      ///< messages can be written and read in place
     bool shareable = false;  ///< takes several senders, and several receivers that compete
     /// Has threads of its own that do the work: polling would only take their processor away, so
     /// it waits in its own way where others poll.

@@ -14,12 +14,6 @@ namespace {
 
 using tools::Table;
 
-std::string significant(double value) {
-    if (value >= 99.95) return fmt::format("{:.0f}", value);
-    if (value >= 9.995) return fmt::format("{:.1f}", value);
-    return fmt::format("{:.2f}", value);
-}
-
 std::string ratio(const Report& report, const Result& result) {
     if (result.ratio == 0) return "";
     if (result.ratio == 1 && result.candidate->name == report.reference) return "1";
@@ -61,6 +55,13 @@ std::string upper_case(std::string text) {
 
 }  // namespace
 
+std::string significant(double value) {
+    if (value >= 99.95) return fmt::format("{:.0f}", value);
+    if (value >= 9.995) return fmt::format("{:.1f}", value);
+    if (value >= 0.9995 || value == 0) return fmt::format("{:.2f}", value);
+    return fmt::format("{:.3g}", value);
+}
+
 std::string quantity(double value, const std::string& unit) {
     if (unit == "ns") {
         if (value < 10'000) return significant(value) + " ns";
@@ -68,7 +69,7 @@ std::string quantity(double value, const std::string& unit) {
         return significant(value / 1e6) + " ms";
     }
     if (unit == "1/s") {
-        if (value >= 1e6) return significant(value / 1e6) + " M/s";
+        if (value >= 999.5e3) return significant(value / 1e6) + " M/s";
         if (value >= 1e3) return significant(value / 1e3) + " k/s";
         return significant(value) + " /s";
     }

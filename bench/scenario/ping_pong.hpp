@@ -30,7 +30,7 @@ public:
 
     Ping(There& there, Back& back) : there_(there), back_(back) {}
 
-    /// Rounds for that long. Reading the clock takes as long as a tenth of a fast round trip;
+    /// Rounds for that long. Reading the clock takes as long as a fifth of a fast round trip;
     /// therefore batches, some 50 us long.
     void warm_up(std::chrono::nanoseconds span) {
         round_trip();  // may include making a connection

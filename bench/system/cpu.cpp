@@ -2,9 +2,9 @@
 
 #include <sched.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <fstream>
+#include <set>
 #include <string>
 #include <system_error>
 
@@ -27,13 +27,13 @@ cpu_set_t affinity() {
     return set;
 }
 
-/// Before anything was pinned.
-const cpu_set_t at_start = affinity();
+/// Those that this program may use: at first, all that it found.
+cpu_set_t allowed = affinity();
 
 }  // namespace
 
 Unpinned::Unpinned() : before_(affinity()) {
-    ::sched_setaffinity(0, sizeof at_start, &at_start);
+    ::sched_setaffinity(0, sizeof allowed, &allowed);
 }
 
 Unpinned::~Unpinned() {
@@ -41,14 +41,24 @@ Unpinned::~Unpinned() {
 }
 
 std::vector<int> usable_cpus() {
-    const cpu_set_t set = at_start;
     std::vector<int> cpus;
+    std::vector<int> siblings;
+    std::set<int> cores;
     for (int cpu = 0; cpu < CPU_SETSIZE; ++cpu) {
-        if (CPU_ISSET(cpu, &set)) cpus.push_back(cpu);
+        if (!CPU_ISSET(cpu, &allowed)) continue;
+        (cores.insert(first_sibling(cpu)).second ? cpus : siblings).push_back(cpu);
     }
-    std::stable_partition(cpus.begin(), cpus.end(),
-                          [](int cpu) { return first_sibling(cpu) == cpu; });
+    cpus.insert(cpus.end(), siblings.begin(), siblings.end());
     return cpus;
+}
+
+void use_only(const std::vector<int>& cpus) {
+    CPU_ZERO(&allowed);
+    for (const int cpu : cpus)
+        CPU_SET(cpu, &allowed);
+    if (::sched_setaffinity(0, sizeof allowed, &allowed) != 0) {
+        throw std::system_error(errno, std::system_category(), "cannot use these processors");
+    }
 }
 
 void pin_to(int cpu) {

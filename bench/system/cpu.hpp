@@ -10,8 +10,11 @@ namespace ipc::bench {
 /// of each core first, so that two roles share a core only when there are more roles than cores.
 std::vector<int> usable_cpus();
 
-/// While it exists, the threads that this one starts may run on any of the processors that the
-/// program could use when it started.
+/// From now on those are the ones, also for every process that is started without being pinned.
+/// Throws std::system_error.
+void use_only(const std::vector<int>& cpus);
+
+/// While it exists, the threads that this one starts may run on any of them.
 class Unpinned {
 public:
     Unpinned();

@@ -41,8 +41,8 @@ public:
 
     /// Announces one more process; nothing runs yet. Returns its number.
     std::size_t add(std::string role, int cpu, std::function<void()> body);
-    /// The same for a process that does not matter by itself: it may end in any way, and is killed
-    /// when the others are done.
+    /// The same for a process that does not matter by itself: what ends it does not matter unless
+    /// it throws, and it is killed when the others are done.
     std::size_t add_background(std::string role, int cpu, std::function<void()> body);
 
     /// Runs all of them until those that matter have ended. Throws TeamFailure, TeamHangs after

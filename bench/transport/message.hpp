@@ -77,10 +77,10 @@ void keep(const T& object) {
     asm volatile("" : : "r"(&object) : "memory");
 }
 
-/// How many messages every transport holds before its sender has to wait: `most`, fewer of long
-/// ones, so that the ring stays below 8 MiB, but 4 at least.
-constexpr std::size_t capacity_for(std::size_t size, std::size_t most = 1024) {
-    std::size_t capacity = most;
+/// How many messages every transport holds before its sender has to wait: 1024, fewer of long ones,
+/// so that they take 8 MiB at most, but 4 at least.
+constexpr std::size_t capacity_for(std::size_t size) {
+    std::size_t capacity = 1024;
     while (capacity > 4 && capacity * size > (std::size_t{8} << 20))
         capacity /= 2;
     return capacity;
