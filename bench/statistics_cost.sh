@@ -16,23 +16,31 @@ for statistics in ON OFF; do
     } >/dev/null
 done
 
-# A line for each of our candidates: its name, and messages per second.
+# A line for each of our candidates: ON or OFF, its name, and messages per second.
 measure() {
     "build/statistics-$1/bin/ipc-bench" throughput --experiments '^throughput\.32$' \
-        --only '^ipc (exclusive, subscriber|shared)' --rounds 1 --seconds 0.3 2>/dev/null |
-        awk -F '  +' '$3 ~ /^ipc/ { split($4, rate, " ")
-            print $3 ":" rate[1] * (rate[2] == "M/s" ? 1e6 : 1e3) }'
+        --only '^ipc (exclusive, subscriber|shared)' --rounds 1 --seconds 0.3 --json |
+        awk -v statistics="$1" -F '"' '
+            $2 == "name" { name = $4 }
+            $2 == "median" && name ~ /^ipc/ {
+                sub(/^: /, "", $3); print statistics ":" name ":" $3 + 0 }'
 }
 
 for ((round = 0; round < rounds; ++round)); do
     # Which one is first changes: the other finds the machine as the first left it.
     if ((round % 2)); then
-        without=$(measure OFF) with=$(measure ON)
+        measure OFF
+        measure ON
     else
-        with=$(measure ON) without=$(measure OFF)
+        measure ON
+        measure OFF
     fi
-    paste -d : <(echo "$with") <(echo "$without")
-done | awk -F : '{ ratio[$1] = ratio[$1] " " $4 / $2 }
+done | awk -F : '
+    { rate[$1, $2] = $3 }
+    ("ON", $2) in rate && ("OFF", $2) in rate {
+        ratio[$2] = ratio[$2] " " rate["OFF", $2] / rate["ON", $2]
+        delete rate["ON", $2]; delete rate["OFF", $2]
+    }
     END { for (name in ratio) {
         count = split(ratio[name], values, " ")
         for (i = 2; i <= count; ++i)

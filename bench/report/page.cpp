@@ -37,10 +37,30 @@ std::string text_of(const Json& object, const char* key) {
     return object.at(key).get<std::string>();
 }
 
-/// Of the floors, only the best is of interest: the others show that it is the best.
-bool is_beaten_floor(const Json& experiment, const Json& candidate) {
-    return candidate.at("role") == "floor" && experiment.at("reference").is_string() &&
-           candidate.at("name") != experiment.at("reference");
+/// Of the floors, only the best is of interest: the others show that it is the best. Null: none.
+const Json* best_floor(const Json& experiment) {
+    const bool higher = experiment.at("higher_is_better");
+    const Json* best = nullptr;
+    for (const Json& candidate : experiment.at("candidates")) {
+        if (candidate.at("role") != "floor" || !can_be_plotted(candidate)) continue;
+        const double median = candidate.at("median");
+        if (best == nullptr || (higher ? median > best->at("median").get<double>()
+                                       : median < best->at("median").get<double>())) {
+            best = &candidate;
+        }
+    }
+    return best;
+}
+
+/// The candidates that plots show.
+std::vector<const Json*> shown_candidates(const Json& experiment) {
+    const Json* floor = best_floor(experiment);
+    std::vector<const Json*> shown;
+    for (const Json& candidate : experiment.at("candidates")) {
+        if (!can_be_plotted(candidate)) continue;
+        if (candidate.at("role") != "floor" || &candidate == floor) shown.push_back(&candidate);
+    }
+    return shown;
 }
 
 /// What plots show: the ratio, times the median of the reference. Processors may be near each other
@@ -132,16 +152,15 @@ struct Range {
 std::string bars(const Json& experiment, const std::string& title) {
     BarChart chart = {.title = title, .logarithmic = true};
     const auto unit = text_of(experiment, "unit");
-    for (const Json& candidate : experiment.at("candidates")) {
-        if (!can_be_plotted(candidate) || is_beaten_floor(experiment, candidate)) continue;
-        const auto name = text_of(candidate, "name");
-        const double value = shown_value(experiment, candidate);
+    for (const Json* candidate : shown_candidates(experiment)) {
+        const auto name = text_of(*candidate, "name");
+        const auto role = text_of(*candidate, "role");
+        const double value = shown_value(experiment, *candidate);
         std::string label = quantity(value, unit);
-        if (candidate.contains("ratio") && candidate.at("name") != experiment.at("reference")) {
-            label += fmt::format("   × {:.2f}", candidate.at("ratio").get<double>());
+        if (candidate->contains("ratio") && candidate->at("name") != experiment.at("reference")) {
+            label += fmt::format("   × {:.2f}", candidate->at("ratio").get<double>());
         }
-        chart.bars.push_back({shown_name(name, candidate.at("role")),
-                              style_of(name, candidate.at("role")), value, label});
+        chart.bars.push_back({shown_name(name, role), style_of(name, role), value, label});
     }
     const bool higher = experiment.at("higher_is_better");
     std::stable_sort(chart.bars.begin(), chart.bars.end(), [higher](const Bar& a, const Bar& b) {
@@ -154,13 +173,12 @@ std::string percentile_curves(const Json& experiment, const std::string& title) 
     LineChart chart = {.title = title};
     Range values;
     double rarest = 0.1;
-    for (const Json& candidate : experiment.at("candidates")) {
-        if (!candidate.contains("latency_curve") || is_beaten_floor(experiment, candidate))
-            continue;
-        const auto name = text_of(candidate, "name");
-        Series series = {shown_name(name, candidate.at("role")),
-                         style_of(name, candidate.at("role"))};
-        for (const Json& point : candidate.at("latency_curve")) {
+    for (const Json* candidate : shown_candidates(experiment)) {
+        if (!candidate->contains("latency_curve")) continue;
+        const auto name = text_of(*candidate, "name");
+        const auto role = text_of(*candidate, "role");
+        Series series = {shown_name(name, role), style_of(name, role)};
+        for (const Json& point : candidate->at("latency_curve")) {
             const double rest = 1 - point.at(0).get<double>();
             const double value = std::max(1.0, point.at(1).get<double>());
             series.points.emplace_back(1 / rest, value);
@@ -196,28 +214,12 @@ std::string over_size(const Json& results, const std::string& prefix, const std:
     const auto experiments = by_size(results, prefix);
     if (experiments.size() < 2) return "";
     for (const auto& [size, experiment] : experiments) {
-        // Where the reference is no floor, the best floor.
-        const Json* best = nullptr;
-        for (const Json& candidate : experiment->at("candidates")) {
-            if (!can_be_plotted(candidate)) continue;
-            const auto role = text_of(candidate, "role");
-            if (role == "floor") {
-                const bool higher = experiment->at("higher_is_better");
-                const double median = candidate.at("median");
-                if (best == nullptr || (higher ? median > best->at("median").get<double>()
-                                               : median < best->at("median").get<double>())) {
-                    best = &candidate;
-                }
-            }
-        }
-        for (const Json& candidate : experiment->at("candidates")) {
-            if (!can_be_plotted(candidate)) continue;
-            const auto role = text_of(candidate, "role");
-            if (role == "floor" && &candidate != best) continue;
-            const auto name = shown_name(text_of(candidate, "name"), role);
+        for (const Json* candidate : shown_candidates(*experiment)) {
+            const auto role = text_of(*candidate, "role");
+            const auto name = shown_name(text_of(*candidate, "name"), role);
             const auto [line, is_new] = lines.try_emplace(name, Series{name, style_of(name, role)});
             if (is_new) order.push_back(name);
-            const double y = value(shown_value(*experiment, candidate), size);
+            const double y = value(shown_value(*experiment, *candidate), size);
             line->second.points.emplace_back(size, y);
             values.add(y);
         }
@@ -251,7 +253,7 @@ std::string fan_out(const Json& results) {
         for (const Json& candidate : experiment->at("candidates")) {
             if (!can_be_plotted(candidate)) continue;
             series.points.emplace_back(candidate.at("details").at("groups").get<double>(),
-                                       candidate.at("median").get<double>());
+                                       shown_value(*experiment, candidate));
             groups.add(series.points.back().first);
             values.add(series.points.back().second);
         }
@@ -328,9 +330,8 @@ std::string table_of(const Json& experiment) {
         }
         for (const std::string& name_of_detail : details) {
             const Json own = candidate.value("details", Json::object());
-            cells.push_back(own.contains(name_of_detail)
-                                ? fmt::format("{:.3g}", own.at(name_of_detail).get<double>())
-                                : "");
+            cells.push_back(own.contains(name_of_detail) ? significant(own.at(name_of_detail))
+                                                         : "");
         }
         cells.push_back(spread_of(candidate));
         result += row(cells, "td");
