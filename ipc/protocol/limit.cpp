@@ -66,8 +66,8 @@ bool install(ChannelMemory& memory, Limit seen, Position goal) {
 
 }  // namespace
 
-Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known) {
-    bool may_move = thorough;
+Position refresh_limit(ChannelMemory& memory, Position tail, Look look, KnownGate& known) {
+    bool may_move = look == Look::thorough;
     for (;;) {
         // The word is read before the groups are scanned: a join since then changes its epoch, and
         // the exchange below fails. EDGE gate: who reads the new epoch sees the entry.

@@ -20,6 +20,7 @@
 // raised limit.
 
 #include "ipc/protocol/channel_memory.hpp"
+#include "ipc/protocol/look.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -37,10 +38,10 @@ struct KnownGate {
     }
 };
 
-/// Raises the limit as far as gates and retention allow; returns it. `thorough`: if that is not
-/// beyond the tail, moves low-water marks first, so that a blocked producer depends on nobody
+/// Raises the limit as far as gates and retention allow; returns it. A thorough look: if that is
+/// not beyond the tail, moves low-water marks first, so that a blocked producer depends on nobody
 /// else's diligence.
-Position refresh_limit(ChannelMemory& memory, Position tail, bool thorough, KnownGate& known);
+Position refresh_limit(ChannelMemory& memory, Position tail, Look look, KnownGate& known);
 
 /// Raises the limit to `target` at least, giving up retention; false while a gate forbids it. Moves
 /// low-water marks itself as soon as that helps, so that each call finds what there is; meant to be

@@ -159,9 +159,9 @@ Status LossyReader::ack(Received& message) {
     return Status::ok;
 }
 
-bool LossyReader::has_news(bool thorough) {
+bool LossyReader::has_news(Look look) {
     if (shared_cursor_) next_ = group_->cursor.load(std::memory_order_acquire);
-    return slot_has_news(next_, thorough);
+    return slot_has_news(next_, look);
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -37,7 +37,7 @@ public:
     bool intact(const Received& message) const { return was_whole(*memory_, message.position); }
 
 protected:
-    bool has_news(bool thorough) override;
+    bool has_news(Look look) override;
 
 private:
     /// Bounds each call, whatever the slots say, and however fast producers are: a wait looks

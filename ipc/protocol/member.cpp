@@ -365,19 +365,19 @@ void Member::look_around() {
     if (is_sweep_due(*memory_, now)) sweep(*memory_, index_, nullptr);
 }
 
-bool Member::has_news(bool thorough) {
+bool Member::has_news(Look look) {
     if (group_->returned.load(std::memory_order_relaxed) != 0) return true;
     const std::uint64_t due = group_->next_due.load(std::memory_order_relaxed);
     if (due != ~std::uint64_t{0} && os::now_ms() >= due) return true;
-    if (thorough && group_->dead_pending.load(std::memory_order_relaxed) != 0 &&
+    if (look == Look::thorough && group_->dead_pending.load(std::memory_order_relaxed) != 0 &&
         os::now() >= bury_again_) {
         return true;
     }
     const Position next = next_to_take();
-    if (!slot_has_news(next, thorough)) return false;
+    if (!slot_has_news(next, look)) return false;
     const SlotState state{ring_.at(next).state.load(std::memory_order_acquire)};
     if (!state.is_at(next) || state.phase() != Phase::closed) return true;
-    return thorough && is_finished(*memory_, group_index_, next, index_);
+    return look == Look::thorough && is_finished(*memory_, group_index_, next, index_);
 }
 
 }  // namespace ipc::inline v1::protocol

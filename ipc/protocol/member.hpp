@@ -48,12 +48,13 @@ public:
         const Position position = next_to_take();
         const SlotState state{
             ring_.at(position).state.load(std::memory_order_acquire)};  // EDGE ready
-        if (!state.is_ready_at(position) && !has_news(false) && !is_gone()) return Status::empty;
+        if (!state.is_ready_at(position) && !has_news(Look::quick) && !is_gone())
+            return Status::empty;
         return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
     }
 
 protected:
-    bool has_news(bool thorough) override;
+    bool has_news(Look look) override;
 
 private:
     std::atomic<std::uint64_t>& lease_of(Position position) const {

@@ -15,6 +15,11 @@ constexpr os::Nanoseconds claim_pause = 2'000'000;
 constexpr os::Nanoseconds ask_again = 20'000;
 constexpr int looks_per_thorough_one = 256;  // about 10 us
 
+/// Of one that may wait, if `why_not` is ok, or of one that may not.
+Look first_look(Status why_not) {
+    return why_not == Status::ok ? Look::quick : Look::thorough;
+}
+
 }  // namespace
 
 ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
@@ -90,7 +95,7 @@ void ProducerCore::close_as_asked() {
     (void)close(Patience::none());
 }
 
-bool ProducerCore::look_for_room(bool thorough) {
+bool ProducerCore::look_for_room(Look look) {
     if (closed_ || memory_->is_removed()) return false;
     const Position position = next();
     if (exclusive_) {
@@ -100,7 +105,7 @@ bool ProducerCore::look_for_room(bool thorough) {
             return false;
         }
     }
-    limit_ = refresh_limit(*memory_, position, thorough, gate_);
+    limit_ = refresh_limit(*memory_, position, look, gate_);
     return before(position, limit_) && !close_in_its_place();
 }
 
@@ -138,14 +143,14 @@ void ProducerCore::ask_for_slot() {
     if (exclusive_ && before(next(), limit_)) ring_.at(next()).touch();
 }
 
-Slot* ProducerCore::claim_shared(Phase install, bool thorough) {
+Slot* ProducerCore::claim_shared(Phase install, Look look) {
     const bool timed = touching_.wants_claim_timed() && sampler_.is_due(next());
     const os::Nanoseconds began = timed ? os::now() : 0;
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
     // say: a wait tries again.
     for (std::uint64_t turns = 0; turns < 4 * ring_.capacity() + 64; ++turns) {
         const Position position = next();
-        if (!before(position, limit_) && !look_for_room(thorough)) return nullptr;
+        if (!before(position, limit_) && !look_for_room(look)) return nullptr;
         Slot& slot = ring_.at(position);
         SlotState seen{slot.state.load(std::memory_order_acquire)};
         const Position at = seen.position(position);
@@ -207,14 +212,14 @@ bool ProducerCore::ask_for_room() {
 }
 
 Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
-    const auto look = [&](bool thorough) {
+    const auto attempt = [&](Look look) {
         blocked_by_claim_ = false;
-        slot = claim_now(install, thorough);
+        slot = claim_now(install, look);
         return slot != nullptr || closed_;
     };
     const auto found = [&] { return closed_ ? Status::closed : Status::ok; };
     Status status = why_not(patience);
-    if (look(status != Status::ok)) return found();
+    if (attempt(first_look(status))) return found();
     os::Nanoseconds pause = claim_pause;
     while (status == Status::ok) {
         // Who publishes a claim wakes readers, not producers that came around to it: look soon.
@@ -223,7 +228,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        status = wait(look, deadline, patience.stop, false);
+        status = wait(attempt, deadline, patience.stop, false);
         if (status == Status::timed_out && !patience.deadline.passed()) {
             status = Status::ok;
             continue;
@@ -232,25 +237,25 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
         if (status == Status::ok || closed_) return found();
         if (status == Status::timed_out) status = patience.when_over;
     }
-    if (ask_for_room() && look(true)) return found();
+    if (ask_for_room() && attempt(Look::thorough)) return found();
     return status;
 }
 
-/// Until `look` returns true. Who cannot wait looks thoroughly at once. Who can leaves it to the
+/// Until `attempt` returns true. Who cannot wait looks thoroughly at once. Who can leaves it to the
 /// readers at first, which make room for many messages together: a look at what they are writing
 /// costs them more than the one slot that it may find, and so does asking them. One that spins for
 /// long does both, and none times out without a thorough look.
-Status ProducerCore::wait(FunctionRef<bool(bool)> look, os::Deadline deadline,
+Status ProducerCore::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline,
                           const std::stop_token& stop, bool for_region) {
     int looks = 0;
-    const auto ready = [&](bool thorough) {
-        const bool is_turn = !thorough && ++looks % looks_per_thorough_one == 0;
-        if (look(thorough || is_turn)) return true;
-        return is_turn && ask_for_room() && look(true);
+    const auto ready = [&](Look look) {
+        const bool is_turn = look == Look::quick && ++looks % looks_per_thorough_one == 0;
+        if (attempt(is_turn ? Look::thorough : look)) return true;
+        return is_turn && ask_for_room() && attempt(Look::thorough);
     };
-    if (waiter_->is_soon([&] { return ready(false); })) return Status::ok;
+    if (waiter_->is_soon([&] { return ready(Look::quick); })) return Status::ok;
     const Status status = waiter_->wait(ready, deadline, stop, for_region);
-    return status == Status::timed_out && look(true) ? Status::ok : status;
+    return status == Status::timed_out && attempt(Look::thorough) ? Status::ok : status;
 }
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
@@ -262,11 +267,11 @@ void ProducerCore::pass_on_wake() {
 
 /// Why no slot can be had: ok when there is one, or when there is time to wait for it.
 Status ProducerCore::why_refused_already(const Patience& patience) {
-    const bool is_over = why_not(patience) != Status::ok;
-    if (before(next(), limit_) || look_for_room(is_over)) return Status::ok;
+    const Look look = first_look(why_not(patience));
+    if (before(next(), limit_) || look_for_room(look)) return Status::ok;
     if (why_not(patience) == Status::ok) return Status::ok;
     (void)ask_for_room();
-    return look_for_room(true) ? Status::ok : why_not(patience);
+    return look_for_room(Look::thorough) ? Status::ok : why_not(patience);
 }
 
 Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
@@ -332,11 +337,12 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     // Without a region not even an empty block has a place.
     if (most == 0 || size > most) return Status::too_large;
     Status status = Status::full;
-    const auto look = [&](bool thorough) {
+    const auto attempt = [&](Look look) {
         status = region().allocate(size, block);
         // The end is the stronger reason: no space of its own would help. Told by a search for the
         // tail.
-        const bool ends = status == Status::own_loan || (thorough && status == Status::full);
+        const bool ends =
+            status == Status::own_loan || (look == Look::thorough && status == Status::full);
         if (ends && is_closed()) status = Status::closed;
         return status != Status::full;
     };
@@ -345,14 +351,14 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
         return status;
     };
     Status why = why_not(patience);
-    if (look(why != Status::ok)) return finish();
+    if (attempt(first_look(why))) return finish();
     if (why == Status::ok) {
-        why = wait(look, patience.deadline, patience.stop, true);
+        why = wait(attempt, patience.deadline, patience.stop, true);
         pass_on_wake();
         if (why == Status::ok) return finish();
         if (why == Status::timed_out) why = patience.when_over;
     }
-    if (ask_for_room() && look(true)) return finish();
+    if (ask_for_room() && attempt(Look::thorough)) return finish();
     return why;
 }
 

@@ -23,6 +23,7 @@
 #include "ipc/format/copy.hpp"
 #include "ipc/protocol/copier.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/look.hpp"
 #include "ipc/protocol/patience.hpp"
 #include "ipc/protocol/payload.hpp"
 #include "ipc/protocol/region.hpp"
@@ -151,14 +152,15 @@ private:
         words.copy_in(payload);
     }
 
-    /// The slot of the next position, claimed; null when there is no room now, for all that a look
-    /// shows: a thorough one, or one that leaves the words alone that readers are writing.
-    [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed, bool thorough = false) {
+    /// The slot of the next position, claimed; null when there is no room now, for all that `look`
+    /// shows.
+    [[gnu::always_inline]] Slot* claim_now(Phase install = Phase::claimed,
+                                           Look look = Look::quick) {
         const Position position = next();
         if (!before(position, limit_)) [[unlikely]] {
-            if (!look_for_room(thorough)) return nullptr;
+            if (!look_for_room(look)) return nullptr;
         }
-        return exclusive_ ? &ring_.at(position) : claim_shared(install, thorough);
+        return exclusive_ ? &ring_.at(position) : claim_shared(install, look);
     }
 
     // The slot's line has to come from the readers' caches. A processor fetches several such lines
@@ -215,7 +217,7 @@ private:
     std::size_t try_send_together(std::size_t first, std::size_t most, BodyOf&& body_of) {
         memory_->check_fork();
         const Position start = next();
-        if (!before(start, limit_) && !look_for_room(false)) return 0;
+        if (!before(start, limit_) && !look_for_room(Look::quick)) return 0;
         most = std::min<std::size_t>(most, limit_ - start);
         std::size_t bytes = 0;
         std::size_t written = 0;
@@ -234,13 +236,13 @@ private:
     std::int64_t stamp(Position position);
     void heed(std::uint64_t announcement, int published);
     void close_as_asked();
-    bool look_for_room(bool thorough);
+    bool look_for_room(Look look);
     bool close_in_its_place();
     void install_closed(Slot& slot);
     bool is_closed();
-    Slot* claim_shared(Phase install, bool thorough);
+    Slot* claim_shared(Phase install, Look look);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
-    Status wait(FunctionRef<bool(bool)> look, os::Deadline deadline, const std::stop_token& stop,
+    Status wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline, const std::stop_token& stop,
                 bool for_region);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);

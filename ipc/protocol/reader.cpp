@@ -28,8 +28,8 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
     Status status = Status::empty;
     // As long as this spins, a look takes what it finds: every step between READY and the hand-out
     // counts. A sleeper gives up its sentinel's duty first.
-    const auto ready = [&](bool thorough) {
-        if (thorough) return has_news(true) || is_gone();
+    const auto ready = [&](Look look) {
+        if (look == Look::thorough) return has_news(look) || is_gone();
         status = poll(out, reserve);
         return status != Status::empty;
     };

@@ -12,6 +12,7 @@
 
 #include "ipc/protocol/group.hpp"
 #include "ipc/protocol/limit.hpp"
+#include "ipc/protocol/look.hpp"
 #include "ipc/protocol/patience.hpp"
 #include "ipc/protocol/payload.hpp"
 #include "ipc/protocol/recovery.hpp"
@@ -69,7 +70,7 @@ public:
     /// A look of one that spins, after a try_receive that found nothing. Overridden where a shorter
     /// way to READY has been measured to count.
     virtual Status poll(Received& out, bool reserve) {
-        return has_news(false) || is_gone() ? take_next(out, reserve) : Status::empty;
+        return has_news(Look::quick) || is_gone() ? take_next(out, reserve) : Status::empty;
     }
     /// Looks of one that spins, for a short while, inlined where the message is used: between READY
     /// and its user every instruction counts. `self` is this reader, as what it is.
@@ -95,8 +96,8 @@ public:
     }
 
 protected:
-    /// Whether try_receive has something to do. `thorough` may make system calls.
-    virtual bool has_news(bool thorough) = 0;
+    /// Whether try_receive has something to do.
+    virtual bool has_news(Look look) = 0;
     Status take_next(Received& out, bool reserve) {
         return reserve ? try_reserve(out) : try_receive(out);
     }
@@ -132,14 +133,16 @@ protected:
         format::add_alone(self_->received, messages);
         format::add_alone(self_->received_bytes, bytes);
     }
-    /// READY, ABORTED or CLOSED at `position`, or later; with `thorough`, an abandoned claim, too.
-    bool slot_has_news(Position position, bool thorough) const {
+    /// READY, ABORTED or CLOSED at `position`, or later. For a thorough look an abandoned claim
+    /// counts as well.
+    bool slot_has_news(Position position, Look look) const {
         const Slot& slot = ring_.at(position);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (state.is_ready_at(position)) return true;
         if (before(state.position(position), position)) return false;
         if (state.phase() != Phase::claimed) return true;
-        return !state.is_at(position) || (thorough && is_abandoned(*memory_, slot, state));
+        return !state.is_at(position) ||
+               (look == Look::thorough && is_abandoned(*memory_, slot, state));
     }
     /// The group ended under this reader. That the channel is removed is ChannelMemory's to tell.
     bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }

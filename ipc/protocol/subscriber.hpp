@@ -88,7 +88,7 @@ public:
         const Slot& slot = ring_.at(next_);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(next_)) {
-            if (has_news(false) || is_gone()) return try_receive(out);
+            if (has_news(Look::quick) || is_gone()) return try_receive(out);
             ++empty_polls_;
             return Status::empty;
         }
@@ -98,10 +98,10 @@ public:
 
 protected:
     /// Inlined into poll, which counts for a round trip.
-    bool has_news(bool thorough) override {
+    bool has_news(Look look) override {
         // Sweeps look where this one waits, not at what it holds.
-        if (thorough) group_->cursor.store(next_, std::memory_order_relaxed);
-        return slot_has_news(next_, thorough);
+        if (look == Look::thorough) group_->cursor.store(next_, std::memory_order_relaxed);
+        return slot_has_news(next_, look);
     }
 
 private:

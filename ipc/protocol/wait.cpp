@@ -124,7 +124,7 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
       spin_(policy.spin.count() < 0 ? os::sleep_and_wake_cost() : policy.spin.count()),
       writable_(writable) {}
 
-Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+Status Waiter::wait(FunctionRef<bool(Look)> ready, os::Deadline deadline,
                     const std::stop_token& stop, bool for_region) {
     wanted_ = for_region ? Announcement::region_wanted : 0;
     Participant& self = memory_.participant(participant_);
@@ -142,7 +142,7 @@ Status Waiter::wait(FunctionRef<bool(bool)> ready, os::Deadline deadline,
 }
 
 /// ok, or what ends the wait; empty when the budget is used up.
-Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+Status Waiter::spin(FunctionRef<bool(Look)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
     if (spin_ <= 0) return Status::empty;
     const os::Nanoseconds start = os::now();
@@ -153,7 +153,7 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
     constexpr os::Nanoseconds between_close_looks = fast_tick / 4;
     os::Nanoseconds look_closer = start + between_close_looks;
     for (;;) {
-        if (is_soon([&] { return ready(false); })) return Status::ok;
+        if (is_soon([&] { return ready(Look::quick); })) return Status::ok;
         const os::Nanoseconds now = os::now();
         if (stop.stop_requested()) return Status::interrupted;
         if (now >= look_for_removal_) {
@@ -166,7 +166,7 @@ Status Waiter::spin(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         // Who spins for ever never parks: it looks after the dead itself.
         if (now >= look_closer) {
             if (is_sweep_due(memory_, now)) sweep(memory_, participant_, writable_);
-            if (ready(true)) return Status::ok;
+            if (ready(Look::thorough)) return Status::ok;
             look_closer = os::now() + between_close_looks;
         }
     }
@@ -190,7 +190,7 @@ bool Waiter::is_announced() const {
            whole;
 }
 
-Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
+Status Waiter::park(FunctionRef<bool(Look)> ready, os::Deadline deadline,
                     const std::stop_token& stop) {
     format::Parking& parking = parking_at(memory_, place_);
     const auto wake_self = [&parking] { wake_all_at(parking, news_bit); };
@@ -209,7 +209,7 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
         do {
             const os::Nanoseconds looked_at = os::now();
             const os::Nanoseconds due_then = due();
-            if (ready(true)) return Status::ok;
+            if (ready(Look::thorough)) return Status::ok;
             if (memory_.is_removed()) return Status::removed;
             if (stop.stop_requested()) return Status::interrupted;
             if (deadline.passed()) return Status::timed_out;
@@ -224,11 +224,11 @@ Status Waiter::park(FunctionRef<bool(bool)> ready, os::Deadline deadline,
             const auto result = os::futex_wait(parking.futex, expected, os::Deadline{wake_at},
                                                duty.is_mine() ? news_bit | duty_bit : news_bit);
             if (result == os::FutexResult::signalled && policy_.return_on_signal) {
-                return ready(true) ? Status::ok : Status::interrupted;
+                return ready(Look::thorough) ? Status::ok : Status::interrupted;
             }
             const bool ticked = result == os::FutexResult::timed_out;
             // First what it was woken for: a sweep takes longer than the wake-up itself.
-            if (!ticked && ready(true)) return Status::ok;
+            if (!ticked && ready(Look::thorough)) return Status::ok;
             duty.tick(ticked);
             if (ticked) notice_removal(memory_);
             // Its own sweep, or a call for the sentinel, may have woken others here.

@@ -35,6 +35,7 @@
 #include "ipc/os/processor.hpp"
 #include "ipc/protocol/channel_memory.hpp"
 #include "ipc/protocol/function_ref.hpp"
+#include "ipc/protocol/look.hpp"
 
 namespace ipc::inline v1::protocol {
 
@@ -92,26 +93,26 @@ public:
     Waiter(ChannelMemory& memory, unsigned participant, unsigned place, const WaitPolicy& policy,
            const Ring* writable);
 
-    /// Some looks of one that spins: whether `look` returned true. To come before `wait`: what
+    /// Some looks of one that spins: whether `ready` returned true. To come before `wait`: what
     /// comes this soon is not worth telling, nor asking the clock.
-    template <class Look>
-    bool is_soon(Look&& look) const {
+    template <class Ready>
+    bool is_soon(Ready&& ready) const {
         if (spin_ <= 0) return false;
         for (int i = 0; i < looks_per_reading; ++i) {
-            if (look()) return true;
+            if (ready()) return true;
             os::cpu_relax();
         }
         return false;
     }
     /// After that, waits until `ready` returns true (ok), or the deadline, an interruption or the
-    /// removal of the channel. `ready(thorough)` is called often with false, which must be cheap,
-    /// and with true after each sleep, when it may make system calls.
-    Status wait(FunctionRef<bool(bool thorough)> ready, os::Deadline deadline,
-                const std::stop_token& stop, bool for_region = false);
+    /// removal of the channel. `ready` takes a quick look often, and a thorough one now and then,
+    /// before each sleep and after it.
+    Status wait(FunctionRef<bool(Look)> ready, os::Deadline deadline, const std::stop_token& stop,
+                bool for_region = false);
 
 private:
-    Status spin(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
-    Status park(FunctionRef<bool(bool)> ready, os::Deadline deadline, const std::stop_token& stop);
+    Status spin(FunctionRef<bool(Look)> ready, os::Deadline deadline, const std::stop_token& stop);
+    Status park(FunctionRef<bool(Look)> ready, os::Deadline deadline, const std::stop_token& stop);
     void announce();
     bool is_announced() const;
     os::Nanoseconds due() const;
