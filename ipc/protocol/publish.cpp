@@ -228,7 +228,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        status = wait(attempt, deadline, patience.stop, false);
+        status = wait(attempt, deadline, patience.stop, Room::slot);
         if (status == Status::timed_out && !patience.deadline.passed()) {
             status = Status::ok;
             continue;
@@ -246,7 +246,7 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
 /// costs them more than the one slot that it may find, and so does asking them. One that spins for
 /// long does both, and none times out without a thorough look.
 Status ProducerCore::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline,
-                          const std::stop_token& stop, bool for_region) {
+                          const std::stop_token& stop, Room room) {
     int looks = 0;
     const auto ready = [&](Look look) {
         const bool is_turn = look == Look::quick && ++looks % looks_per_thorough_one == 0;
@@ -254,7 +254,7 @@ Status ProducerCore::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline
         return is_turn && ask_for_room() && attempt(Look::thorough);
     };
     if (waiter_->is_soon([&] { return ready(Look::quick); })) return Status::ok;
-    const Status status = waiter_->wait(ready, deadline, stop, for_region);
+    const Status status = waiter_->wait(ready, deadline, stop, room);
     return status == Status::timed_out && attempt(Look::thorough) ? Status::ok : status;
 }
 
@@ -353,7 +353,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     Status why = why_not(patience);
     if (attempt(first_look(why))) return finish();
     if (why == Status::ok) {
-        why = wait(attempt, patience.deadline, patience.stop, true);
+        why = wait(attempt, patience.deadline, patience.stop, Room::region);
         pass_on_wake();
         if (why == Status::ok) return finish();
         if (why == Status::timed_out) why = patience.when_over;

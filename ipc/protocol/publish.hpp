@@ -243,7 +243,7 @@ private:
     Slot* claim_shared(Phase install, Look look);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
     Status wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline, const std::stop_token& stop,
-                bool for_region);
+                Room room);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
     Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,

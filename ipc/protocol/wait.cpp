@@ -125,8 +125,8 @@ Waiter::Waiter(ChannelMemory& memory, unsigned participant, unsigned place,
       writable_(writable) {}
 
 Status Waiter::wait(FunctionRef<bool(Look)> ready, os::Deadline deadline,
-                    const std::stop_token& stop, bool for_region) {
-    wanted_ = for_region ? Announcement::region_wanted : 0;
+                    const std::stop_token& stop, Room room) {
+    wanted_ = room == Room::region ? Announcement::region_wanted : 0;
     Participant& self = memory_.participant(participant_);
     self.activity_since.store(os::now(), std::memory_order_relaxed);
     self.activity.store(

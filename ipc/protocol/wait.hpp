@@ -87,6 +87,10 @@ inline bool producers_announced(const ChannelMemory& memory, bool fence) {
             (format::Announcement::pending | format::Announcement::refused)) != 0;
 }
 
+/// What a producer waits for: a slot, or space in its own region. It sleeps at the same place, so
+/// one that waits for its region says so: else a wake meant for a slot would be lost on it.
+enum class Room : std::uint8_t { slot, region };
+
 /// One participant's way to wait.
 class IPC_API Waiter {
 public:
@@ -106,9 +110,9 @@ public:
     }
     /// After that, waits until `ready` returns true (ok), or the deadline, an interruption or the
     /// removal of the channel. `ready` takes a quick look often, and a thorough one now and then,
-    /// before each sleep and after it.
+    /// before each sleep and after it. `room` counts for producers only.
     Status wait(FunctionRef<bool(Look)> ready, os::Deadline deadline, const std::stop_token& stop,
-                bool for_region = false);
+                Room room = Room::slot);
 
 private:
     Status spin(FunctionRef<bool(Look)> ready, os::Deadline deadline, const std::stop_token& stop);
