@@ -173,7 +173,7 @@ TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms
         Child receiver = start_receiver(name, "workers", received);
         ASSERT_TRUE(eventually([&] { return is_parked(name, receiver.pid()); }));
         // Published without waking anybody, so that the one that polls gets it.
-        protocol::ProducerCore producer(memory_of(name), false, {});
+        protocol::ProducerCore producer(memory_of(name), protocol::ProducerKind::shared, {});
         const Sent sent = producer.try_send_inline(format::Bytes{"job", 3});
         ASSERT_TRUE(sent);
         // Before it takes the lease, it calls the other one for the duty; which then may be
@@ -718,7 +718,7 @@ TEST(DeathOfAProducer, BetweenReadyAndTheWakeSleepersStillGetTheMessage) {
         ASSERT_TRUE(eventually([&] { return is_parked(name, child->pid()); }));
     }
     Child producer([&] {
-        protocol::ProducerCore core(memory_of(name), false, {});
+        protocol::ProducerCore core(memory_of(name), protocol::ProducerKind::shared, {});
         require(static_cast<bool>(core.try_send_inline(format::Bytes{"visible", 7})), "published");
         die();
     });
@@ -979,7 +979,8 @@ TEST(EntriesOfTheDead, AreWholeAgainAfterADeathWhileOneWasFilledIn) {
     auto channel = Channel<>::create(name);
     Child child([&] {
         auto memory = memory_of(name);
-        auto attachment = protocol::attach_producer(*memory, false, "half", true);
+        auto attachment = protocol::attach_producer(*memory, protocol::ProducerKind::shared, "half",
+                                                    protocol::OwnRegion::reserved);
         // As killed inside the rewriting of an entry that is not visible yet.
         memory->participant(attachment.index).state = 0;
         memory->participant(attachment.index).version += 1;

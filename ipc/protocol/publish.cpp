@@ -22,17 +22,19 @@ Look first_look(Status why_not) {
 
 }  // namespace
 
-ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
-                           const ParticipantOptions& options, bool with_region)
-    : memory_(std::move(memory)), exclusive_(exclusive), with_region_(with_region) {
+ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
+                           const ParticipantOptions& options, OwnRegion region)
+    : memory_(std::move(memory)),
+      exclusive_(kind == ProducerKind::exclusive),
+      with_region_(region == OwnRegion::reserved) {
     data_ = memory_->map_data_writable();
     ring_ = memory_->ring_of(data_);
-    attachment_ = attach_producer(*memory_, exclusive, options.name, with_region);
+    attachment_ = attach_producer(*memory_, kind, options.name, region);
     index_ = attachment_.index;
     try {
         about(memory_->name(), "preparing a producer's memory", [&] {
             memory_->make_resident(data_.data(), memory_->layout().regions_offset, true);
-            if (with_region) {
+            if (with_region_) {
                 memory_->make_resident(data_.data() + memory_->region_offset(index_),
                                        memory_->layout().region_size, true);
             }
@@ -398,7 +400,7 @@ Status close_channel(const std::shared_ptr<ChannelMemory>& memory, const Patienc
     memory->check_fork();
     for (;;) {
         try {
-            ProducerCore closer(memory, false, {.name = "close"}, false);
+            ProducerCore closer(memory, ProducerKind::shared, {.name = "close"}, OwnRegion::none);
             return closer.close(patience);
         } catch (const Error& error) {
             if (error.code() != Errc::producer_lives) throw;

@@ -42,9 +42,8 @@ struct Extension {
 
 class IPC_API ProducerCore {
 public:
-    /// Without a region it sends nothing that does not fit into a slot.
-    ProducerCore(std::shared_ptr<ChannelMemory> memory, bool exclusive,
-                 const ParticipantOptions& options, bool with_region = true);
+    ProducerCore(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
+                 const ParticipantOptions& options, OwnRegion region = OwnRegion::reserved);
     ~ProducerCore();
     ProducerCore(const ProducerCore&) = delete;
     ProducerCore& operator=(const ProducerCore&) = delete;

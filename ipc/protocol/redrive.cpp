@@ -101,8 +101,9 @@ std::string Redrive::destination_of(const Received& letter) const {
 ProducerCore& Redrive::producer_for(const std::string& channel) {
     auto& producer = producers_[channel];
     if (!producer) {
-        producer = std::make_unique<ProducerCore>(open_channel(channel, {}, how_), false,
-                                                  ParticipantOptions{.name = group_name});
+        producer =
+            std::make_unique<ProducerCore>(open_channel(channel, {}, how_), ProducerKind::shared,
+                                           ParticipantOptions{.name = group_name});
     }
     return *producer;
 }

@@ -108,9 +108,10 @@ Attachment fill_entry(ChannelMemory& memory, Role role, unsigned group, std::uin
     return attachment;
 }
 
-Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name,
-                           bool with_region) {
+Attachment attach_producer(ChannelMemory& memory, ProducerKind kind, const std::string& name,
+                           OwnRegion region) {
     memory.check_fork();
+    const bool exclusive = kind == ProducerKind::exclusive;
     const RegistryLock lock = RegistryLock::take(memory);
     tidy_completely(memory);
     const unsigned used = memory.participants_used();
@@ -127,7 +128,7 @@ Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::str
     }
     Attachment attachment = fill_entry(
         memory, exclusive ? Role::exclusive_producer : Role::shared_producer, 0, 0, name);
-    if (with_region && memory.layout().region_size != 0) {
+    if (region == OwnRegion::reserved && memory.layout().region_size != 0) {
         try {
             memory.reserve(memory.layout().data_offset + memory.region_offset(attachment.index),
                            memory.layout().region_size, "reserving a producer's payload region");

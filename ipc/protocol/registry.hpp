@@ -7,6 +7,7 @@
 //
 // EDGE registry: the lock is the kernel's, so its holder sees all that former holders did.
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -41,10 +42,15 @@ struct Attachment {
     bool needs_fence = false;  ///< the process could not register for the asymmetric barrier
 };
 
-/// Takes an entry for a producer. Throws Error(limit_reached), or Error(producer_lives) when this
-/// or another producer is exclusive. `with_region`: reserves its payload region.
-Attachment attach_producer(ChannelMemory& memory, bool exclusive, const std::string& name,
-                           bool with_region);
+enum class ProducerKind : std::uint8_t { shared, exclusive };
+
+/// The payload region of a producer: one without sends nothing that does not fit into a slot.
+enum class OwnRegion : std::uint8_t { none, reserved };
+
+/// Takes an entry for a producer, and reserves its region if it has one. Throws
+/// Error(limit_reached), or Error(producer_lives) when this or another producer is exclusive.
+Attachment attach_producer(ChannelMemory& memory, ProducerKind kind, const std::string& name,
+                           OwnRegion region);
 
 /// Frees the entry, ends the group if it was ephemeral and this its last member, removes the
 /// channel if it was temporary and this its last participant. Never throws: what it cannot do,

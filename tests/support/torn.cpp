@@ -19,7 +19,8 @@ TornProducer::TornProducer(const std::string& channel)
     : memory_(memory_of(channel)),
       data_(memory_->map_data_writable()),
       ring_(memory_->ring_of(data_)),
-      attachment_(protocol::attach_producer(*memory_, false, "torn", true)) {}
+      attachment_(protocol::attach_producer(*memory_, protocol::ProducerKind::shared, "torn",
+                                            protocol::OwnRegion::reserved)) {}
 
 Position TornProducer::claim() {
     for (int attempt = 0; attempt < 1000; ++attempt) {
