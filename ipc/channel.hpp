@@ -96,13 +96,13 @@ public:
     /// lives; limit_reached when max_participants take part; no_space when there is none for its
     /// region.
     Producer<T> producer(const ParticipantOptions& options = {}) const {
-        return Producer<T>(std::make_unique<protocol::ProducerCore>(
-            memory_, protocol::ProducerKind::shared, options));
+        return Producer<T>(
+            std::make_unique<protocol::Producer>(memory_, protocol::ProducerKind::shared, options));
     }
     /// The only producer. Error(producer_lives), naming it, while any other lives; else as
     /// producer.
     Producer<T> exclusive_producer(const ParticipantOptions& options = {}) const {
-        return Producer<T>(std::make_unique<protocol::ProducerCore>(
+        return Producer<T>(std::make_unique<protocol::Producer>(
             memory_, protocol::ProducerKind::exclusive, options));
     }
 

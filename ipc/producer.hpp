@@ -83,7 +83,7 @@ private:
     template <Carriable U>
     friend class Producer;
 
-    Loan(protocol::ProducerCore& producer, std::size_t size, const protocol::Patience& patience)
+    Loan(protocol::Producer& producer, std::size_t size, const protocol::Patience& patience)
         : status_(producer.loan(size, patience, block_, data_)) {
         if (status_ != Status::ok) return;
         producer_ = &producer;
@@ -96,7 +96,7 @@ private:
         return sent;
     }
 
-    protocol::ProducerCore* producer_ = nullptr;
+    protocol::Producer* producer_ = nullptr;
     std::uint64_t block_ = 0;
     std::byte* data_ = nullptr;
     std::size_t size_ = 0;
@@ -203,7 +203,7 @@ private:
     template <Carriable U>
     friend class Channel;
 
-    explicit Producer(std::unique_ptr<protocol::ProducerCore> core) : core_(std::move(core)) {}
+    explicit Producer(std::unique_ptr<protocol::Producer> core) : core_(std::move(core)) {}
 
     static const void* data(const Item& item) {
         if constexpr (is_bytes<T>) {
@@ -256,7 +256,7 @@ private:
         return {Status::ok, sent};
     }
 
-    std::unique_ptr<protocol::ProducerCore> core_;
+    std::unique_ptr<protocol::Producer> core_;
 };
 
 }  // namespace ipc::inline v1

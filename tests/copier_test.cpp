@@ -225,7 +225,7 @@ std::size_t length_of(std::size_t i, std::size_t longest) {
 /// Enough messages for trials of both ways: some laps.
 constexpr std::size_t count = 6000;
 
-void send_all(Producer<>& producer, std::size_t longest) {
+void send_all(ipc::Producer<>& producer, std::size_t longest) {
     // Should the reader have gone, there is no room any more.
     for (std::size_t i = 0; i < count; ++i) {
         if (!producer.send_for(test::pattern(length_of(i, longest), i), 10s)) return;

@@ -173,7 +173,7 @@ TEST(DeathOfAMember, ItsLeaseReachesAMemberThatParkedBeforeItWasTakenWithin100Ms
         Child receiver = start_receiver(name, "workers", received);
         ASSERT_TRUE(eventually([&] { return is_parked(name, receiver.pid()); }));
         // Published without waking anybody, so that the one that polls gets it.
-        protocol::ProducerCore producer(memory_of(name), protocol::ProducerKind::shared, {});
+        protocol::Producer producer(memory_of(name), protocol::ProducerKind::shared, {});
         const Sent sent = producer.try_send_inline(format::Bytes{"job", 3});
         ASSERT_TRUE(sent);
         // Before it takes the lease, it calls the other one for the duty; which then may be
@@ -718,7 +718,7 @@ TEST(DeathOfAProducer, BetweenReadyAndTheWakeSleepersStillGetTheMessage) {
         ASSERT_TRUE(eventually([&] { return is_parked(name, child->pid()); }));
     }
     Child producer([&] {
-        protocol::ProducerCore core(memory_of(name), protocol::ProducerKind::shared, {});
+        protocol::Producer core(memory_of(name), protocol::ProducerKind::shared, {});
         require(static_cast<bool>(core.try_send_inline(format::Bytes{"visible", 7})), "published");
         die();
     });

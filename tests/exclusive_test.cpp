@@ -146,7 +146,8 @@ TEST(ExclusiveProducer, FillsTheRingExactlyAndIsThenToldFull) {
     }
 }
 
-// See ProducerCore::touch_ahead. What is always zero is made something else, to see it stored.
+// See protocol::Producer::touch_ahead. What is always zero is made something else, to see it
+// stored.
 TEST(ExclusiveProducer, TouchesTheSlotAfterTheNextOneWhenMessagesAreSlowAndTheSlotIsFree) {
     constexpr std::uint64_t zero = format::Descriptor::always_zero;
     const ChannelName name;

@@ -44,7 +44,7 @@ inline void copy_bytes(void* target, const void* source, std::size_t size) {
 constexpr std::size_t longest_in_registers = 64;
 
 /// The shared side must be 8-byte aligned and padded to a multiple of 8. The first words are stored
-/// last, next to a slot's header: see ProducerCore::publish.
+/// last, next to a slot's header: see protocol::Producer::publish.
 inline void copy_in(std::byte* shared, const void* source, std::size_t size) {
     if (size > longest_copy_in_words) return copy_bytes(shared, source, size);
     auto* words = reinterpret_cast<std::uint64_t*>(shared);

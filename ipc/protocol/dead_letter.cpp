@@ -58,8 +58,8 @@ bool DeadLetterSink::open() {
                                    {.allow_foreign_owner = allow_foreign_owner_, .any_type = true});
         // Never wait here: the worker goes on.
         if (target->registry_is_locked()) return false;
-        producer_ = std::make_unique<ProducerCore>(std::move(target), ProducerKind::shared,
-                                                   ParticipantOptions{.name = "dead letters"});
+        producer_ = std::make_unique<Producer>(std::move(target), ProducerKind::shared,
+                                               ParticipantOptions{.name = "dead letters"});
         return true;
     } catch (const std::exception&) {
         return false;

@@ -40,7 +40,7 @@ private:
     bool allow_foreign_owner_;
     std::string group_;
     std::string target_;
-    std::unique_ptr<ProducerCore> producer_;
+    std::unique_ptr<Producer> producer_;
 };
 
 /// Throws Error(bad_options) when dead letters sent from `channel` to `target` could come back to

@@ -22,8 +22,8 @@ Look first_look(Status why_not) {
 
 }  // namespace
 
-ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
-                           const ParticipantOptions& options, OwnRegion region)
+Producer::Producer(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
+                   const ParticipantOptions& options, OwnRegion region)
     : memory_(std::move(memory)),
       exclusive_(kind == ProducerKind::exclusive),
       with_region_(region == OwnRegion::reserved) {
@@ -61,14 +61,14 @@ ProducerCore::ProducerCore(std::shared_ptr<ChannelMemory> memory, ProducerKind k
     }
 }
 
-ProducerCore::~ProducerCore() {
+Producer::~Producer() {
     if (!attachment_.life) return;
     // The tail hint of an exclusive producer lags; leave it right.
     if (exclusive_) memory_->header().tail.store(next(), std::memory_order_relaxed);
     detach(*memory_, attachment_);
 }
 
-std::int64_t ProducerCore::stamp(Position position) {
+std::int64_t Producer::stamp(Position position) {
     const std::int64_t time = os::now();
     sampler_.taken(position, time);
     if (exclusive_) {
@@ -82,7 +82,7 @@ std::int64_t ProducerCore::stamp(Position position) {
 }
 
 /// Readers sleep, or the channel is to be closed: neither happens to a producer in a hurry.
-void ProducerCore::heed(std::uint64_t announcement, int published) {
+void Producer::heed(std::uint64_t announcement, int published) {
     if ((announcement & format::Announcement::pending) != 0) {
         // An exclusive producer claims nothing, so that nobody was woken for what lies behind.
         wake_readers(*memory_,
@@ -92,12 +92,12 @@ void ProducerCore::heed(std::uint64_t announcement, int published) {
     if ((announcement & format::Announcement::close_requested) != 0) close_as_asked();
 }
 
-void ProducerCore::close_as_asked() {
+void Producer::close_as_asked() {
     // Without room now, the next publish tries again.
     (void)close(Patience::none());
 }
 
-bool ProducerCore::look_for_room(Look look) {
+bool Producer::look_for_room(Look look) {
     if (closed_ || memory_->is_removed()) return false;
     const Position position = next();
     if (exclusive_) {
@@ -113,7 +113,7 @@ bool ProducerCore::look_for_room(Look look) {
 
 /// Gives the room that was found for a message to the mark that ends the channel, when that was
 /// asked for: on a channel that is always full there is no other. Whether it did.
-bool ProducerCore::close_in_its_place() {
+bool Producer::close_in_its_place() {
     const bool asked = (memory_->header().announcement.load(std::memory_order_relaxed) &
                         format::Announcement::close_requested) != 0;
     if (!exclusive_ || !asked) return false;
@@ -121,7 +121,7 @@ bool ProducerCore::close_in_its_place() {
     return true;
 }
 
-void ProducerCore::install_closed(Slot& slot) {
+void Producer::install_closed(Slot& slot) {
     const Position position = next();
     slot.state.store(SlotState::make(position, index_, Phase::closed).bits,
                      std::memory_order_release);
@@ -132,7 +132,7 @@ void ProducerCore::install_closed(Slot& slot) {
 
 /// Called before the message is written, where exclusive producers do not come along: the exchange
 /// of the next one would wait as long if it was called after.
-void ProducerCore::touch_many_ahead(Position position) {
+void Producer::touch_many_ahead(Position position) {
     constexpr std::uint64_t many = 8;
     if (position % many != 0) return;
     for (Position next = position + 1; next != position + many + 1 && before(next, limit_); ++next)
@@ -141,11 +141,11 @@ void ProducerCore::touch_many_ahead(Position position) {
 
 /// The line of an exclusive producer's slot comes from its readers while the limit and the deadline
 /// are looked at. A shared producer's claim waits for it.
-void ProducerCore::ask_for_slot() {
+void Producer::ask_for_slot() {
     if (exclusive_ && before(next(), limit_)) ring_.at(next()).touch();
 }
 
-Slot* ProducerCore::claim_shared(Phase install, Look look) {
+Slot* Producer::claim_shared(Phase install, Look look) {
     const bool timed = touching_.wants_claim_timed() && sampler_.is_due(next());
     const os::Nanoseconds began = timed ? os::now() : 0;
     // Each turn either ends, or moves forward along claims of others. Bounded, whatever the slots
@@ -189,7 +189,7 @@ Slot* ProducerCore::claim_shared(Phase install, Look look) {
     return nullptr;
 }
 
-Status ProducerCore::why_not(const Patience& patience) const {
+Status Producer::why_not(const Patience& patience) const {
     if (closed_) return Status::closed;
     if (memory_->is_removed()) return Status::removed;
     if (patience.stop.stop_requested()) return Status::interrupted;
@@ -197,7 +197,7 @@ Status ProducerCore::why_not(const Patience& patience) const {
 }
 
 /// What a producer does that found no room for a while, or gives up. Whether it should look again.
-bool ProducerCore::ask_for_room() {
+bool Producer::ask_for_room() {
     const os::Nanoseconds now = os::now();
     // Readers publish their positions every step anyway. One that is asked at each of its messages
     // while this producer keeps the ring full would hand over one slot at a time.
@@ -213,7 +213,7 @@ bool ProducerCore::ask_for_room() {
     return true;
 }
 
-Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install) {
+Status Producer::claim(const Patience& patience, Slot*& slot, Phase install) {
     const auto attempt = [&](Look look) {
         blocked_by_claim_ = false;
         slot = claim_now(install, look);
@@ -247,8 +247,8 @@ Status ProducerCore::claim(const Patience& patience, Slot*& slot, Phase install)
 /// readers at first, which make room for many messages together: a look at what they are writing
 /// costs them more than the one slot that it may find, and so does asking them. One that spins for
 /// long does both, and none times out without a thorough look.
-Status ProducerCore::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline,
-                          const std::stop_token& stop, Room room) {
+Status Producer::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline,
+                      const std::stop_token& stop, Room room) {
     int looks = 0;
     const auto ready = [&](Look look) {
         const bool is_turn = look == Look::quick && ++looks % looks_per_thorough_one == 0;
@@ -261,14 +261,14 @@ Status ProducerCore::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline
 }
 
 /// The wake that ended this wait may have been meant for room that others can use as well.
-void ProducerCore::pass_on_wake() {
+void Producer::pass_on_wake() {
     if (producers_announced(*memory_, needs_fence_) && before(next(), gate(*memory_, next()))) {
         wake_producers(*memory_, 1);
     }
 }
 
 /// Why no slot can be had: ok when there is one, or when there is time to wait for it.
-Status ProducerCore::why_refused_already(const Patience& patience) {
+Status Producer::why_refused_already(const Patience& patience) {
     const Look look = first_look(why_not(patience));
     if (before(next(), limit_) || look_for_room(look)) return Status::ok;
     if (why_not(patience) == Status::ok) return Status::ok;
@@ -276,8 +276,8 @@ Status ProducerCore::why_refused_already(const Patience& patience) {
     return look_for_room(Look::thorough) ? Status::ok : why_not(patience);
 }
 
-Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extension& extension,
-                               const Patience& patience) {
+Sent Producer::send_slowly(const void* data, std::size_t size, const Extension& extension,
+                           const Patience& patience) {
     if (!shape_.admits(size)) return Status::wrong_size;
     if (size > largest_) return Status::too_large;
     const std::size_t length = size + extension.size;
@@ -316,24 +316,24 @@ Sent ProducerCore::send_slowly(const void* data, std::size_t size, const Extensi
 }
 
 /// Whether the channel ended, also when this producer did not meet the mark yet.
-bool ProducerCore::is_closed() {
+bool Producer::is_closed() {
     if (!closed_) closed_ = is_closed_at(ring_, find_tail(*memory_));
     return closed_;
 }
 
-Region& ProducerCore::region() {
+Region& Producer::region() {
     if (!region_) region_.emplace(*memory_, index_, data_.data() + memory_->region_offset(index_));
     return *region_;
 }
 
-Status ProducerCore::loan(std::size_t size, const Patience& patience, std::uint64_t& block,
-                          std::byte*& data) {
+Status Producer::loan(std::size_t size, const Patience& patience, std::uint64_t& block,
+                      std::byte*& data) {
     if (size > largest_) return Status::too_large;
     return allocate(size, patience, block, data);
 }
 
-Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
-                              std::byte*& data) {
+Status Producer::allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
+                          std::byte*& data) {
     memory_->check_fork();
     const std::uint64_t most = with_region_ ? memory_->layout().region_size : 0;
     // Without a region not even an empty block has a place.
@@ -364,7 +364,7 @@ Status ProducerCore::allocate(std::size_t size, const Patience& patience, std::u
     return why;
 }
 
-Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
+Sent Producer::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
     memory_->check_fork();
     if (!shape_.admits(size)) return Status::wrong_size;
     ask_for_slot();
@@ -379,11 +379,11 @@ Sent ProducerCore::publish_loan(std::uint64_t block, std::size_t size, const Pat
     return sent;
 }
 
-void ProducerCore::abandon_loan(std::uint64_t block) {
+void Producer::abandon_loan(std::uint64_t block) {
     if (attachment_.life) region_->abandoned(block);
 }
 
-Status ProducerCore::close(const Patience& patience) {
+Status Producer::close(const Patience& patience) {
     memory_->check_fork();
     Slot* slot = nullptr;
     // The mark needs room like a message. A shared producer installs it by the very CAS that would
@@ -400,7 +400,7 @@ Status close_channel(const std::shared_ptr<ChannelMemory>& memory, const Patienc
     memory->check_fork();
     for (;;) {
         try {
-            ProducerCore closer(memory, ProducerKind::shared, {.name = "close"}, OwnRegion::none);
+            Producer closer(memory, ProducerKind::shared, {.name = "close"}, OwnRegion::none);
             return closer.close(patience);
         } catch (const Error& error) {
             if (error.code() != Errc::producer_lives) throw;

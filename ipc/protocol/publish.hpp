@@ -40,13 +40,14 @@ struct Extension {
     std::uint16_t size = 0;
 };
 
-class IPC_API ProducerCore {
+/// One producer, whatever its messages are; ipc::Producer<T> has one of them.
+class IPC_API Producer {
 public:
-    ProducerCore(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
-                 const ParticipantOptions& options, OwnRegion region = OwnRegion::reserved);
-    ~ProducerCore();
-    ProducerCore(const ProducerCore&) = delete;
-    ProducerCore& operator=(const ProducerCore&) = delete;
+    Producer(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
+             const ParticipantOptions& options, OwnRegion region = OwnRegion::reserved);
+    ~Producer();
+    Producer(const Producer&) = delete;
+    Producer& operator=(const Producer&) = delete;
 
     /// Copies a message (format::Bytes or Words) into the channel. The hot path is here; everything
     /// that may wait is not.

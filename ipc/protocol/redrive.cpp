@@ -98,19 +98,18 @@ std::string Redrive::destination_of(const Received& letter) const {
     return origin->channel;
 }
 
-ProducerCore& Redrive::producer_for(const std::string& channel) {
+Producer& Redrive::producer_for(const std::string& channel) {
     auto& producer = producers_[channel];
     if (!producer) {
-        producer =
-            std::make_unique<ProducerCore>(open_channel(channel, {}, how_), ProducerKind::shared,
-                                           ParticipantOptions{.name = group_name});
+        producer = std::make_unique<Producer>(open_channel(channel, {}, how_), ProducerKind::shared,
+                                              ParticipantOptions{.name = group_name});
     }
     return *producer;
 }
 
 /// As publishing does; lease_lost when the group ended meanwhile.
 Status Redrive::send(const Received& letter, const std::string& channel) {
-    ProducerCore& producer = producer_for(channel);
+    Producer& producer = producer_for(channel);
     // A copy, made while this group kept the message whole.
     const auto body = letter.bytes();
     const std::vector<std::byte> copy(body.begin(), body.end());

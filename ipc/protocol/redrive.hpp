@@ -39,14 +39,14 @@ private:
     };
 
     std::string destination_of(const Received& letter) const;
-    ProducerCore& producer_for(const std::string& channel);
+    Producer& producer_for(const std::string& channel);
     Status send(const Received& letter, const std::string& channel);
 
     const RedriveOptions& options_;
     OpenOptions how_;
     std::shared_ptr<ChannelMemory> memory_;
     std::optional<Member> member_;
-    std::map<std::string, std::unique_ptr<ProducerCore>> producers_;
+    std::map<std::string, std::unique_ptr<Producer>> producers_;
     std::vector<Received> held_;  ///< not settled
     Misfits misfits_;             ///< of these
     std::uint64_t sent_ = 0;
