@@ -300,16 +300,22 @@ Sent Producer::send_slowly(const void* data, std::size_t size, const Extension& 
     }
     format::copy_in(target, extension.data, extension.size);
     region_->copy_in(block, extension.size, data, size);
+    const Sent sent = publish_block(block, size, extension.size, length, patience);
+    if (!sent) abandon_loan(block);
+    return sent;
+}
+
+/// A message that is in the region by now: its extension, then `size` bytes. `copied` as in
+/// publish. Inlined: a call costs a message of 256 bytes 4 %.
+Sent Producer::publish_block(std::uint64_t block, std::size_t size, std::uint16_t extension_size,
+                             std::size_t copied, const Patience& patience) {
     ask_for_slot();
     Slot* slot = nullptr;
-    if (const Status status = claim(patience, slot); status != Status::ok) {
-        abandon_loan(block);
-        return status;
-    }
+    if (const Status status = claim(patience, slot); status != Status::ok) return status;
     format::copy_in(slot->payload(), &block, sizeof block);
-    const Sent sent = publish(
-        *slot, format::Descriptor::make(length, format::Descriptor::in_region, extension.size),
-        size, length);
+    const auto descriptor = format::Descriptor::make(extension_size + size,
+                                                     format::Descriptor::in_region, extension_size);
+    const Sent sent = publish(*slot, descriptor, size, copied);
     region_->published(block, sent.position());
     wake_sleepers(1);
     return sent;
@@ -367,16 +373,7 @@ Status Producer::allocate(std::size_t size, const Patience& patience, std::uint6
 Sent Producer::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {
     memory_->check_fork();
     if (!shape_.admits(size)) return Status::wrong_size;
-    ask_for_slot();
-    Slot* slot = nullptr;
-    if (const Status status = claim(patience, slot); status != Status::ok) return status;
-    format::copy_in(slot->payload(), &block, sizeof block);
-    const Sent sent =
-        publish(*slot, format::Descriptor::make(size, format::Descriptor::in_region, 0), size,
-                sizeof block);
-    region_->published(block, sent.position());
-    wake_sleepers(1);
-    return sent;
+    return publish_block(block, size, 0, sizeof block, patience);
 }
 
 void Producer::abandon_loan(std::uint64_t block) {

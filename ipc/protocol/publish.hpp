@@ -246,6 +246,9 @@ private:
                 Room room);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
+    [[gnu::always_inline]] inline Sent publish_block(std::uint64_t block, std::size_t size,
+                                                     std::uint16_t extension_size,
+                                                     std::size_t copied, const Patience& patience);
     Status allocate(std::size_t size, const Patience& patience, std::uint64_t& block,
                     std::byte*& data);
     Status why_not(const Patience& patience) const;
