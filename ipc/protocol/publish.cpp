@@ -219,36 +219,46 @@ Status Producer::claim(const Patience& patience, Slot*& slot, Phase install) {
         slot = claim_now(install, look);
         return slot != nullptr || closed_;
     };
-    const auto found = [&] { return closed_ ? Status::closed : Status::ok; };
+    const Status status = obtain(Room::slot, attempt, patience);
+    return closed_ ? Status::closed : status;
+}
+
+/// Whether `attempt` returned true, at once or as long as `patience` allows to wait: ok, or why it
+/// did not. A template, so that the first attempt is inlined: long messages come by here each time.
+template <class Attempt>
+Status Producer::obtain(Room room, const Attempt& attempt, const Patience& patience) {
     Status status = why_not(patience);
-    if (attempt(first_look(status))) return found();
+    if (attempt(first_look(status))) return Status::ok;
+    if (status == Status::ok) {
+        status = wait_for_room(room, attempt, patience);
+        pass_on_wake();
+        if (status == Status::ok) return status;
+        if (status == Status::timed_out) status = patience.when_over;
+    }
+    return ask_for_room() && attempt(Look::thorough) ? Status::ok : status;
+}
+
+Status Producer::wait_for_room(Room room, FunctionRef<bool(Look)> attempt,
+                               const Patience& patience) {
     os::Nanoseconds pause = claim_pause;
-    while (status == Status::ok) {
+    for (;;) {
         // Who publishes a claim wakes readers, not producers that came around to it: look soon.
         os::Deadline deadline = patience.deadline;
-        if (blocked_by_claim_) {
+        if (room == Room::slot && blocked_by_claim_) {
             deadline.at = std::min(deadline.at, os::now() + pause);
             pause = std::min(2 * pause, fast_tick);
         }
-        status = wait(attempt, deadline, patience.stop, Room::slot);
-        if (status == Status::timed_out && !patience.deadline.passed()) {
-            status = Status::ok;
-            continue;
-        }
-        pass_on_wake();
-        if (status == Status::ok || closed_) return found();
-        if (status == Status::timed_out) status = patience.when_over;
+        const Status status = wait(room, attempt, deadline, patience.stop);
+        if (status != Status::timed_out || patience.deadline.passed()) return status;
     }
-    if (ask_for_room() && attempt(Look::thorough)) return found();
-    return status;
 }
 
 /// Until `attempt` returns true. Who cannot wait looks thoroughly at once. Who can leaves it to the
 /// readers at first, which make room for many messages together: a look at what they are writing
 /// costs them more than the one slot that it may find, and so does asking them. One that spins for
 /// long does both, and none times out without a thorough look.
-Status Producer::wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline,
-                      const std::stop_token& stop, Room room) {
+Status Producer::wait(Room room, FunctionRef<bool(Look)> attempt, os::Deadline deadline,
+                      const std::stop_token& stop) {
     int looks = 0;
     const auto ready = [&](Look look) {
         const bool is_turn = look == Look::quick && ++looks % looks_per_thorough_one == 0;
@@ -354,20 +364,10 @@ Status Producer::allocate(std::size_t size, const Patience& patience, std::uint6
         if (ends && is_closed()) status = Status::closed;
         return status != Status::full;
     };
-    const auto finish = [&] {
-        if (status == Status::ok) data = region_->at(block);
-        return status;
-    };
-    Status why = why_not(patience);
-    if (attempt(first_look(why))) return finish();
-    if (why == Status::ok) {
-        why = wait(attempt, patience.deadline, patience.stop, Room::region);
-        pass_on_wake();
-        if (why == Status::ok) return finish();
-        if (why == Status::timed_out) why = patience.when_over;
-    }
-    if (ask_for_room() && attempt(Look::thorough)) return finish();
-    return why;
+    const Status why = obtain(Room::region, attempt, patience);
+    if (why != Status::ok) return why;
+    if (status == Status::ok) data = region_->at(block);
+    return status;
 }
 
 Sent Producer::publish_loan(std::uint64_t block, std::size_t size, const Patience& patience) {

@@ -242,8 +242,11 @@ private:
     bool is_closed();
     Slot* claim_shared(Phase install, Look look);
     Status claim(const Patience& patience, Slot*& slot, Phase install = Phase::claimed);
-    Status wait(FunctionRef<bool(Look)> attempt, os::Deadline deadline, const std::stop_token& stop,
-                Room room);
+    template <class Attempt>
+    Status obtain(Room room, const Attempt& attempt, const Patience& patience);
+    Status wait_for_room(Room room, FunctionRef<bool(Look)> attempt, const Patience& patience);
+    Status wait(Room room, FunctionRef<bool(Look)> attempt, os::Deadline deadline,
+                const std::stop_token& stop);
     Sent send_slowly(const void* data, std::size_t size, const Extension& extension,
                      const Patience& patience);
     [[gnu::always_inline]] inline Sent publish_block(std::uint64_t block, std::size_t size,
