@@ -134,7 +134,7 @@ private:
         if (most == 0) return;
         most = make_room(reader, most);
         protocol::Received first;
-        status_ = protocol::receive(reader, first, true, make_patience);
+        status_ = protocol::receive(reader, first, protocol::Taking::reserve, make_patience);
         if (status_ == Status::ok) take(reader, first, most);
     }
     /// Before a message is taken, so that none is lost where there is no memory. Returns `most`, or

@@ -147,7 +147,7 @@ private:
     }
     template <class MakePatience>
     Message(protocol::Reader& reader, MakePatience&& make_patience)
-        : status_(protocol::receive(reader, received_, false, make_patience)) {
+        : status_(protocol::receive(reader, received_, protocol::Taking::hand_out, make_patience)) {
         adopt(reader);
     }
     void adopt(protocol::Reader& reader) noexcept {

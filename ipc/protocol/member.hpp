@@ -44,13 +44,13 @@ public:
         return Status::ok;
     }
 
-    Status poll(Received& out, bool reserve) override {
+    Status poll(Received& out, Taking taking) override {
         const Position position = next_to_take();
         const SlotState state{
             ring_.at(position).state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(position) && !has_news(Look::quick) && !is_gone())
             return Status::empty;
-        return take(out, reserve ? LeaseState::reserved : LeaseState::leased);
+        return take(out, taking == Taking::reserve ? LeaseState::reserved : LeaseState::leased);
     }
 
 protected:

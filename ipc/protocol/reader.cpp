@@ -24,13 +24,13 @@ Reader::~Reader() {
     detach(*memory_, attachment_);
 }
 
-Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
+Status Reader::receive(Received& out, const Patience& patience, Taking taking) {
     Status status = Status::empty;
     // As long as this spins, a look takes what it finds: every step between READY and the hand-out
     // counts. A sleeper gives up its sentinel's duty first.
     const auto ready = [&](Look look) {
         if (look == Look::thorough) return has_news(look) || is_gone();
-        status = poll(out, reserve);
+        status = poll(out, taking);
         return status != Status::empty;
     };
     if (patience.deadline.is_immediate()) {
@@ -40,7 +40,7 @@ Status Reader::receive(Received& out, const Patience& patience, bool reserve) {
         const Status waited = waiter_.wait(ready, patience.deadline, patience.stop);
         if (status != Status::empty) return status;
         if (waited != Status::ok) return waited;
-        status = take_next(out, reserve);
+        status = take_next(out, taking);
         if (status != Status::empty) return status;
         // News that are none after all must not keep this wait beyond its end.
         if (turns % 64 == 0) {

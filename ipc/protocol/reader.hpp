@@ -34,6 +34,12 @@ struct Received : Payload {
 
 enum class ReaderKind : std::uint8_t { subscriber, lossy, member };
 
+/// What a message is taken for. A constant wherever the interface takes one, and gone once inlined.
+enum class Taking : bool {
+    hand_out,  ///< the program gets it at once: delivered
+    reserve,   ///< a batch gets it, and hands it out when the program comes to it
+};
+
 class IPC_API Reader {
 public:
     Reader(std::shared_ptr<ChannelMemory> memory, Membership membership, ReaderKind kind,
@@ -48,7 +54,7 @@ public:
     virtual Status try_receive(Received& out) = 0;
     /// After a try_receive (or try_reserve, for a batch) and a poll_soon that found nothing: waits
     /// for a message as `patience` allows.
-    Status receive(Received& out, const Patience& patience, bool reserve = false);
+    Status receive(Received& out, const Patience& patience, Taking taking);
 
     /// The message's object ends: acknowledged, released or given back, as the kind has it.
     virtual void release(Received& message) = 0;
@@ -69,16 +75,16 @@ public:
 
     /// A look of one that spins, after a try_receive that found nothing. Overridden where a shorter
     /// way to READY has been measured to count.
-    virtual Status poll(Received& out, bool reserve) {
-        return has_news(Look::quick) || is_gone() ? take_next(out, reserve) : Status::empty;
+    virtual Status poll(Received& out, Taking taking) {
+        return has_news(Look::quick) || is_gone() ? take_next(out, taking) : Status::empty;
     }
     /// Looks of one that spins, for a short while, inlined where the message is used: between READY
     /// and its user every instruction counts. `self` is this reader, as what it is.
     template <class Kind>
-    Status poll_soon(Kind& self, Received& out, bool reserve) {
+    Status poll_soon(Kind& self, Received& out, Taking taking) {
         Status status = Status::empty;
         waiter_.is_soon([&] {
-            status = self.poll(out, reserve);
+            status = self.poll(out, taking);
             return status != Status::empty;
         });
         return status;
@@ -98,8 +104,8 @@ public:
 protected:
     /// Whether try_receive has something to do.
     virtual bool has_news(Look look) = 0;
-    Status take_next(Received& out, bool reserve) {
-        return reserve ? try_reserve(out) : try_receive(out);
+    Status take_next(Received& out, Taking taking) {
+        return taking == Taking::reserve ? try_reserve(out) : try_receive(out);
     }
 
     /// Finds the payload of the READY slot; false when the message is damaged or not for this

@@ -38,15 +38,16 @@ inline Status try_reserve(Reader& reader, Received& message) {
 /// Takes a message that is there, or comes within a few looks, all of it inlined; else waits.
 /// `make_patience` makes the Patience of a wait, should there be one.
 template <class MakePatience>
-Status receive(Reader& reader, Received& message, bool reserve, MakePatience&& make_patience) {
-    Status status = reserve ? try_reserve(reader, message) : try_receive(reader, message);
+Status receive(Reader& reader, Received& message, Taking taking, MakePatience&& make_patience) {
+    Status status =
+        taking == Taking::reserve ? try_reserve(reader, message) : try_receive(reader, message);
     if (status != Status::empty) return status;
     const Patience patience = make_patience();
     if (!patience.deadline.is_immediate()) {
         status = as_its_kind(reader,
-                             [&](auto& kind) { return reader.poll_soon(kind, message, reserve); });
+                             [&](auto& kind) { return reader.poll_soon(kind, message, taking); });
     }
-    return status == Status::empty ? reader.receive(message, patience, reserve) : status;
+    return status == Status::empty ? reader.receive(message, patience, taking) : status;
 }
 
 }  // namespace ipc::inline v1::protocol

@@ -84,7 +84,7 @@ public:
         return Status::ok;
     }
     Position position() const override { return next_; }
-    Status poll(Received& out, bool /*reserve*/) override {
+    Status poll(Received& out, Taking /*taking*/) override {
         const Slot& slot = ring_.at(next_);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(next_)) {
