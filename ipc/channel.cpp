@@ -1,5 +1,7 @@
 #include "ipc/channel.hpp"
 
+#include <utility>
+
 #include "ipc/protocol/group.hpp"
 #include "ipc/protocol/peek.hpp"
 
@@ -29,8 +31,8 @@ std::uint64_t ChannelBase::max_message_size() const {
     return format::largest_message(memory_->layout());
 }
 
-Outcome ChannelBase::close(std::chrono::nanoseconds wait) {
-    return protocol::close_channel(memory_, protocol::Patience::within(wait, {}));
+Outcome ChannelBase::close(std::chrono::nanoseconds wait, std::stop_token stop) {
+    return protocol::close_channel(memory_, protocol::Patience::within(wait, std::move(stop)));
 }
 
 std::uint64_t ChannelBase::purge(const std::string& group) {

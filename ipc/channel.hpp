@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -34,12 +35,14 @@ public:
     /// Longest message in bytes.
     std::uint64_t max_message_size() const;
 
-    /// Ends the channel after everything published so far, waiting at most `wait` for a free slot.
-    /// While an exclusive producer lives this asks it to close, which it does when it publishes
-    /// next, and returns timed_out if that took longer than `wait`; it stays asked. Who has that
-    /// producer calls Producer::close: waiting here for oneself does not end. Takes a table entry
-    /// meanwhile: throws Error(limit_reached) when max_participants take part.
-    Outcome close(std::chrono::nanoseconds wait = std::chrono::nanoseconds::max());
+    /// Ends the channel after everything published so far, waiting at most `wait` for a free slot:
+    /// ok, timed_out, interrupted or removed. While an exclusive producer lives this asks it to
+    /// close, which it does when it publishes next, and waits for that; it stays asked when the
+    /// wait ends before. Who has that producer calls Producer::close: waiting here for oneself does
+    /// not end. Takes a table entry meanwhile: throws Error(limit_reached) when max_participants
+    /// take part.
+    Outcome close(std::chrono::nanoseconds wait = std::chrono::nanoseconds::max(),
+                  std::stop_token stop = {});
     /// Drops what the members of a group were not handed yet; returns how many messages that were.
     /// Throws Error(not_found) when there is no such group.
     std::uint64_t purge(const std::string& group);

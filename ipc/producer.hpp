@@ -73,6 +73,12 @@ public:
     Sent publish(std::stop_token stop = {}) && {
         return publish(protocol::Patience::for_ever(std::move(stop)));
     }
+    /// The same, waiting at most `span`: also timed_out.
+    template <class Rep, class Period>
+    Sent publish_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) && {
+        return publish(protocol::Patience::within(span, std::move(stop)));
+    }
+    /// The same, never waiting: also full.
     Sent try_publish() && { return publish(protocol::Patience::none()); }
 
     void abandon() {
@@ -197,6 +203,11 @@ public:
     /// `closed` once they have seen all; producers at once.
     Outcome close(std::stop_token stop = {}) {
         return core_->close(protocol::Patience::for_ever(std::move(stop)));
+    }
+    /// The same, waiting at most `span`: also timed_out, and the channel goes on.
+    template <class Rep, class Period>
+    Outcome close_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) {
+        return core_->close(protocol::Patience::within(span, std::move(stop)));
     }
 
 private:

@@ -7,8 +7,10 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <set>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -44,6 +46,21 @@ bool is_listed(const std::string& name) {
 
 std::string text_of(const PeekedMessage& message) {
     return {reinterpret_cast<const char*>(message.body.data()), message.body.size()};
+}
+
+/// Closes in another thread, and requests a stop once `is_waiting` says that it cannot go on.
+template <class IsWaiting>
+void expect_a_stop_ends_close(Channel<>& channel, const IsWaiting& is_waiting) {
+    Status status = Status::ok;
+    // Its end requests the stop.
+    std::optional<std::jthread> closing(std::in_place, [&](const std::stop_token& stop) {
+        status = channel.close(20s, stop).status();
+    });
+    EXPECT_TRUE(eventually(is_waiting));
+    const auto start = Clock::now();
+    closing.reset();
+    EXPECT_LT(Clock::now() - start, 2s);
+    EXPECT_EQ(status, Status::interrupted);
 }
 
 struct Pair {
@@ -718,6 +735,32 @@ TEST(Close, OfAFullChannelWaitsForASlotAsLongAsAsked) {
     EXPECT_EQ(member.receive().text(), "1");  // given back at once
     EXPECT_TRUE(member.receive().ack());
     EXPECT_EQ(member.receive().status(), Status::closed);
+}
+
+TEST(Close, OfAFullChannelEndsWhenAStopIsRequested) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    { auto member = channel.join("workers"); }
+    ASSERT_TRUE(channel.producer().send("0"));
+    expect_a_stop_ends_close(channel, [&] {
+        const ChannelReport report = inspect(name);
+        return std::any_of(report.participants.begin(), report.participants.end(),
+                           [](const auto& p) { return p.activity == Activity::waiting_for_room; });
+    });
+    EXPECT_FALSE(inspect(name).closed);
+    EXPECT_TRUE(inspect(name).participants.empty()) << "who waited to close it has left";
+}
+
+TEST(Close, UnderAnExclusiveProducerEndsWhenAStopIsRequestedAndItStaysAsked) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto producer = channel.exclusive_producer();
+    const auto memory = memory_of(name);
+    expect_a_stop_ends_close(channel, [&] {
+        return (memory->header().announcement.load() & format::Announcement::close_requested) != 0;
+    });
+    EXPECT_FALSE(inspect(name).closed);
+    EXPECT_TRUE(eventually([&] { return producer.send("x").status() == Status::closed; }));
 }
 
 TEST(Close, WakesReadersThatSleep) {

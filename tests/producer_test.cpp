@@ -522,6 +522,31 @@ TEST(Loan, ThatFoundNoSlotIsKeptAndCanBePublishedAgain) {
     EXPECT_EQ(member.receive().text(), pattern(100));
 }
 
+TEST(Loan, WaitsForASlotAsLongAsAskedAndCanBePublishedAfterwards) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto producer = channel.producer(parking);
+    auto member = channel.join("workers");
+    ASSERT_TRUE(producer.send("first"));
+    auto loan = producer.loan(6);
+    fill(loan, "second");
+    std::stop_source stop;
+    const auto publish_for = [&](std::chrono::nanoseconds span) {
+        return std::move(loan).publish_for(span, stop.get_token()).status();
+    };
+    const auto start = Clock::now();
+    EXPECT_EQ(publish_for(50ms), Status::timed_out);
+    EXPECT_GE(Clock::now() - start, 50ms);
+    EXPECT_LT(Clock::now() - start, 2s);
+    EXPECT_TRUE(loan) << "a refused loan is kept";
+    stop.request_stop();
+    EXPECT_EQ(publish_for(20s), Status::interrupted);
+    EXPECT_EQ(member.receive().text(), "first");
+    EXPECT_EQ(publish_for(20s), Status::ok) << "nothing has to be waited for";
+    EXPECT_EQ(publish_for(20s), Status::not_leased);
+    EXPECT_EQ(member.receive().text(), "second");
+}
+
 TEST(Loan, MovingOneMovesTheSpace) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.region_size = 4096});
@@ -688,6 +713,41 @@ TEST(ProducerWait, EndsAtItsDeadlineAndNotBefore) {
     EXPECT_EQ(inspect(name).tail, 1U);
 }
 
+TEST(ProducerWait, ToCloseEndsAtItsDeadlineAndTheChannelGoesOn) {
+    for (const bool exclusive : {false, true}) {
+        SCOPED_TRACE(exclusive);
+        const ChannelName name;
+        auto channel = Channel<>::create(name, {.capacity = 1});
+        auto member = channel.join("workers");
+        auto producer = exclusive ? channel.exclusive_producer(parking) : channel.producer(parking);
+        ASSERT_TRUE(producer.send("x"));
+        const auto start = Clock::now();
+        EXPECT_EQ(producer.close_for(60ms).status(), Status::timed_out);
+        EXPECT_GE(Clock::now() - start, 60ms);
+        EXPECT_LT(Clock::now() - start, 2s);
+        EXPECT_EQ(producer.close_for(0s).status(), Status::timed_out);
+        EXPECT_FALSE(inspect(name).closed);
+        EXPECT_EQ(member.receive().text(), "x");
+        EXPECT_TRUE(producer.send("y"));
+        EXPECT_EQ(member.receive().text(), "y");
+        EXPECT_TRUE(producer.close_for(20s));
+        EXPECT_TRUE(inspect(name).closed);
+        EXPECT_EQ(member.receive().status(), Status::closed);
+    }
+}
+
+TEST(ProducerWait, ToCloseEndsWhenAReaderMakesRoom) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name, {.capacity = 1});
+    auto member = channel.join("workers");
+    auto producer = channel.producer(parking);
+    ASSERT_TRUE(producer.send("x"));
+    const std::jthread closing([&] { EXPECT_TRUE(producer.close_for(20s)); });
+    EXPECT_TRUE(eventually([&] { return is_waiting_for_room(name); }));
+    EXPECT_EQ(member.receive().text(), "x");
+    EXPECT_EQ(member.receive_for(20s).status(), Status::closed);
+}
+
 TEST(ProducerWait, ALongSpanIsForEver) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 1});
@@ -718,6 +778,7 @@ TEST(ProducerWait, EndsWhenAStopIsRequested) {
             EXPECT_EQ(producer.send_batch(items, stop.get_token()).status(), Status::interrupted);
             EXPECT_EQ(producer.close(stop.get_token()).status(), Status::interrupted);
             EXPECT_EQ(producer.send_for("y", 1h, stop.get_token()).status(), Status::interrupted);
+            EXPECT_EQ(producer.close_for(1h, stop.get_token()).status(), Status::interrupted);
         });
         EXPECT_TRUE(eventually([&] { return started == 1; }));
         const auto start = Clock::now();

@@ -706,17 +706,21 @@ TEST_F(ToolsTest, ForeignAndDamagedObjects) {
 // --- signals and broken pipes -------------------------------------------------------------------
 
 TEST_F(ToolsTest, SignalsEndAndDetach) {
-    run("mkfifo silence; ipc-send x < /dev/null");
+    run("mkfifo silence; ipc-send x < /dev/null; ipc-send full --capacity 1 < /dev/null\n"
+        "ipc-recv full --group g --timeout 0; echo 1 | ipc-send full");
     for (const auto& [signal, code] : {std::pair("INT", 130), {"TERM", 143}, {"HUP", 129}}) {
-        for (const char* command : {"ipc-recv x", "ipc-recv x --group g", "ipc-send x <> silence",
-                                    "ipc-recv x --timeout 100", "ipc-recv missing"}) {
+        for (const char* command :
+             {"ipc-recv x", "ipc-recv x --group g", "ipc-send x <> silence",
+              "ipc-recv x --timeout 100", "ipc-recv missing", "ipc-send full --close < /dev/null",
+              "ipc-send full --close --timeout 100 < /dev/null"}) {
             const Result result = run(std::string("timeout --preserve-status -s ") + signal +
                                       " 0.2 bash -c 'exec " + command + "'");
             EXPECT_EQ(result.exit_code, code) << signal << " " << command << result;
         }
     }
     const auto json = nlohmann::json::parse(run("ipc-monitor --json --once --interval 0.01").out);
-    EXPECT_TRUE(json["channels"][0]["participants"].empty()) << json;
+    for (const auto& channel : json["channels"])
+        EXPECT_TRUE(channel["participants"].empty()) << json;
 }
 
 // A terminal's users and `timeout` alike may send the same signal twice within a moment.

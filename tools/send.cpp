@@ -176,7 +176,8 @@ void send_input(Producer<>& producer, const Request& request, const Channel<>& c
     if (size > longest) fail(signals, request, Status::too_large);
 
     const bool lines = !request.raw && !request.block_size;
-    // Space that was lent cannot be published within a time.
+    // Space is borrowed before the input is read: within a time, the end of the input would fail
+    // for want of room that nothing needs.
     if (!lines && size >= worth_a_read && !request.timeout) {
         send_in_place(producer, input, size, request, signals);
         return;
@@ -187,24 +188,13 @@ void send_input(Producer<>& producer, const Request& request, const Channel<>& c
     send_batches(producer, reader, request, signals);
 }
 
-// Within a time it is the channel that is closed, not its producer: that one has to be gone, since
-// an exclusive one is waited for.
-Outcome close_within(Channel<>& channel, std::chrono::nanoseconds timeout, const Signals& signals) {
-    constexpr std::chrono::nanoseconds slice = 100ms;  // a signal does not end this wait
-    while (true) {
-        const Outcome closed = channel.close(std::min(timeout, slice));
-        if (closed.status() != Status::timed_out || timeout <= slice) return closed;
-        timeout -= slice;
-        signals.check();
-    }
-}
-
 void send(const Tool& tool, const Request& request, Channel<>& channel, const Signals& signals) {
     auto producer = request.exclusive ? channel.exclusive_producer() : channel.producer();
     if (request.readers > 0) wait_for_readers(tool, signals, request);
     send_input(producer, request, channel, signals);
-    if (!request.close || request.timeout) return;
-    const Outcome closed = producer.close(signals.token());
+    if (!request.close) return;
+    const Outcome closed = request.timeout ? producer.close_for(*request.timeout, signals.token())
+                                           : producer.close(signals.token());
     if (!closed) fail(signals, request, closed.status());
 }
 
@@ -244,10 +234,6 @@ int run(int argc, char** argv) {
     return tool.run(argc, argv, [&](const Signals& signals) {
         auto channel = open_or_create(request, wanted);
         send(tool, request, channel, signals);
-        if (request.close && request.timeout) {
-            const Outcome closed = close_within(channel, *request.timeout, signals);
-            if (!closed) fail(signals, request, closed.status());
-        }
         return 0;
     });
 }
