@@ -712,7 +712,7 @@ TEST_F(ToolsTest, SignalsEndAndDetach) {
         for (const char* command :
              {"ipc-recv x", "ipc-recv x --group g", "ipc-send x <> silence",
               "ipc-recv x --timeout 100", "ipc-recv missing", "ipc-send full --close < /dev/null",
-              "ipc-send full --close --timeout 100 < /dev/null"}) {
+              "ipc-send full --close --timeout 10 < /dev/null"}) {
             const Result result = run(std::string("timeout --preserve-status -s ") + signal +
                                       " 0.2 bash -c 'exec " + command + "'");
             EXPECT_EQ(result.exit_code, code) << signal << " " << command << result;
