@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include "tools/common/text.hpp"
+
 namespace ipc::bench {
 namespace {
 
@@ -42,7 +44,7 @@ std::string text(double x, double y, const std::string& content, const char* anc
     return fmt::format(
         "<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\" fill=\"{}\" font-size=\"{}\"{}>{}"
         "</text>\n",
-        x, y, anchor, color, size, bold ? " font-weight=\"600\"" : "", escape(content));
+        x, y, anchor, color, size, bold ? " font-weight=\"600\"" : "", tools::escaped(content));
 }
 
 std::string line(double x1, double y1, double x2, double y2, const std::string& color,
@@ -58,7 +60,8 @@ std::string frame(const std::string& title, double height, const std::string& co
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" "
         "height=\"{1}\" role=\"img\" aria-label=\"{2}\" {3}>\n"
         "<rect width=\"{0}\" height=\"{1}\" rx=\"8\" fill=\"#ffffff\"/>\n{4}{5}</svg>\n",
-        width, height, escape(title), font, text(20, 30, title, "start", ink, 16, true), content);
+        width, height, tools::escaped(title), font, text(20, 30, title, "start", ink, 16, true),
+        content);
 }
 
 std::string axes(const Box& box, const Axis& x, const Axis& y) {
@@ -105,20 +108,6 @@ std::string dashes(const Style& style) {
 }
 
 }  // namespace
-
-std::string escape(const std::string& text) {
-    std::string result;
-    for (const char c : text) {
-        switch (c) {
-            case '&': result += "&amp;"; break;
-            case '<': result += "&lt;"; break;
-            case '>': result += "&gt;"; break;
-            case '"': result += "&quot;"; break;
-            default: result += c;
-        }
-    }
-    return result;
-}
 
 std::vector<double> decades(double low, double high, bool fine) {
     std::vector<double> result;

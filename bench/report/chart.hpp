@@ -63,7 +63,4 @@ std::string svg(const BarChart& chart);
 /// Ticks at 1, 10, 100, ... within the bounds; with `fine`, also at 2 and 5 times these.
 std::vector<double> decades(double low, double high, bool fine);
 
-/// Text that may stand in SVG and HTML.
-std::string escape(const std::string& text);
-
 }  // namespace ipc::bench

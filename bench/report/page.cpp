@@ -9,11 +9,13 @@
 #include "bench/report/chart.hpp"
 #include "bench/report/table.hpp"
 #include "bench/statistics/histogram.hpp"
+#include "tools/common/text.hpp"
 
 namespace ipc::bench {
 namespace {
 
 using Json = nlohmann::json;
+using tools::escaped;
 
 // ---- what the results say
 
@@ -306,12 +308,12 @@ std::string table_of(const Json& experiment) {
     std::string result = "<table>\n" + row(head, "th");
     std::string missing;
     for (const Json& candidate : candidates) {
-        const auto name = escape(text_of(candidate, "name"));
+        const auto name = escaped(text_of(candidate, "name"));
         const auto role = text_of(candidate, "role");
         if (candidate.contains("reason")) {
             missing += fmt::format("<p class=\"note\">{}: {}, {}</p>\n", name,
-                                   escape(text_of(candidate, "state")),
-                                   escape(text_of(candidate, "reason")));
+                                   escaped(text_of(candidate, "state")),
+                                   escaped(text_of(candidate, "reason")));
         }
         if (!was_measured(candidate)) continue;
         std::vector<std::string> cells;
@@ -422,7 +424,7 @@ std::vector<std::pair<std::string, std::string>> plots(const Json& results) {
 
 std::string page(const Json& results) {
     std::string body = "<h1>ipc beside its peers</h1>\n";
-    body += fmt::format("<p class=\"machine\">{}</p>\n", escape(machine_line(results)));
+    body += fmt::format("<p class=\"machine\">{}</p>\n", escaped(machine_line(results)));
     body +=
         "<p>All candidates of a table were measured once in each round, one after the other, in "
         "processes pinned to processors. <b>ratio</b> is the median of the ratios within the "
@@ -447,10 +449,11 @@ std::string page(const Json& results) {
     body += "<h2>All figures</h2>\n";
     for (const Json& experiment : results.at("experiments")) {
         body += fmt::format("<h3>{}</h3>\n<p>{}</p>\n<div class=\"scroll\">{}</div>\n",
-                            escape(text_of(experiment, "title")),
-                            escape(text_of(experiment, "explanation")), table_of(experiment));
+                            escaped(text_of(experiment, "title")),
+                            escaped(text_of(experiment, "explanation")), table_of(experiment));
         for (const Json& remark : experiment.at("remarks")) {
-            body += fmt::format("<p class=\"warning\">{}</p>\n", escape(remark.get<std::string>()));
+            body +=
+                fmt::format("<p class=\"warning\">{}</p>\n", escaped(remark.get<std::string>()));
         }
     }
     return fmt::format(

@@ -25,7 +25,8 @@ constexpr std::uint64_t burst = capacity / 2;
 
 struct Turns {
     std::atomic<std::uint64_t> published = 0;
-    std::atomic<std::uint64_t> read = 0;
+    std::atomic<std::uint64_t> position = 0;  ///< which all groups have read up to
+    std::atomic<std::uint64_t> received = 0;  ///< messages, by all groups together
     std::atomic<bool> over = false;
     Histogram cost;  ///< ps for one message, each the mean of a burst
 };
@@ -86,7 +87,7 @@ void add_reading(Team& team, const OwnChannel<M>& channel, std::size_t groups, c
     team.add("publisher", effort.cpu(0), [&] {
         team.meet();
         publish(channel, burst, effort, turns, [&](std::uint64_t published) {
-            while (turns.read < published)
+            while (turns.position < published)
                 os::cpu_relax();
         });
     });
@@ -111,7 +112,7 @@ void add_reading(Team& team, const OwnChannel<M>& channel, std::size_t groups, c
                 if (reader.try_receive()) throw std::runtime_error("a message too many");
             }
             position = published;
-            turns.read = position;
+            turns.position = position;
         }
     });
 }
@@ -131,7 +132,7 @@ void add_sleeping(Team& team, const OwnChannel<M>& channel, std::size_t groups,
                                   });
                 return static_cast<std::size_t>(asleep) == groups;
             };
-            while (turns.read < published * groups || !all_asleep())
+            while (turns.received < published * groups || !all_asleep())
                 std::this_thread::sleep_for(std::chrono::microseconds(200));
         });
     });
@@ -144,7 +145,7 @@ void add_sleeping(Team& team, const OwnChannel<M>& channel, std::size_t groups,
             std::uint64_t expected = 1;
             for (auto message = reader.receive(); message && message->is(expected);
                  message = reader.receive()) {
-                turns.read.fetch_add(1);
+                turns.received.fetch_add(1);
                 ++expected;
             }
         });

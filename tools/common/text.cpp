@@ -52,6 +52,20 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
+std::string escaped(std::string_view text) {
+    std::string result;
+    for (const char c : text) {
+        switch (c) {
+            case '<': result += "&lt;"; break;
+            case '>': result += "&gt;"; break;
+            case '&': result += "&amp;"; break;
+            case '"': result += "&quot;"; break;
+            default: result += c;
+        }
+    }
+    return result;
+}
+
 std::string printable(std::string_view text, std::size_t limit) {
     constexpr std::string_view ellipsis = "...";
     const bool plain = std::all_of(text.begin(), text.end(),

@@ -19,6 +19,9 @@ bool is_utf8(std::string_view text);
 /// \x1b. Cut, with a trailing "...", so that at most `limit` characters remain.
 std::string printable(std::string_view text, std::size_t limit = std::string_view::npos);
 
+/// For HTML and SVG, also between quotes.
+std::string escaped(std::string_view text);
+
 /// Columns that UTF-8 text takes, as far as every character takes one.
 std::size_t display_width(std::string_view text);
 

@@ -38,20 +38,6 @@ std::string_view colour_of(const Series& series) {
     return palette[series.colour % palette.size()];
 }
 
-std::string escaped(std::string_view text) {
-    std::string result;
-    for (const char c : printable(text)) {
-        switch (c) {
-            case '<': result += "&lt;"; break;
-            case '>': result += "&gt;"; break;
-            case '&': result += "&amp;"; break;
-            case '"': result += "&quot;"; break;
-            default: result += c;
-        }
-    }
-    return result;
-}
-
 /// A round number of which `most` or fewer fit into the range.
 double step_of(double range, double most) {
     const double rough = range / most;
@@ -134,7 +120,7 @@ public:
             "<text x=\"{2}\" y=\"32\" font-size=\"20\" font-weight=\"600\" "
             "fill=\"#111\">{3}</text>\n"
             "<text x=\"{2}\" y=\"52\" font-size=\"12\" fill=\"#666\">{4}</text>\n",
-            width, height, 20, escaped(plot_.title), escaped(plot_.subtitle));
+            width, height, 20, escaped(printable(plot_.title)), escaped(printable(plot_.subtitle)));
         double y = top;
         for (const Panel& panel : plot_.panels) {
             write_panel(panel, y + panel_head);
@@ -166,7 +152,7 @@ private:
         out_ += fmt::format(
             "<text x=\"{:.0f}\" y=\"{:.1f}\" font-size=\"13\" font-weight=\"600\" "
             "fill=\"#111\">{}</text>\n",
-            left, y - 12, escaped(panel.title));
+            left, y - 12, escaped(printable(panel.title)));
         for (double value = 0; value <= end * 1.001; value += step) {
             const double line = base - value / end * panel.height;
             out_ += fmt::format(
@@ -236,7 +222,8 @@ private:
             out_ += fmt::format(
                 "<text x=\"{:.1f}\" y=\"{:.1f}\" textLength=\"{:.1f}\" "
                 "lengthAdjust=\"spacingAndGlyphs\" fill=\"#444\">{}</text>\n",
-                x, y, narrow_character * static_cast<double>(display_width(name)), escaped(name));
+                x, y, narrow_character * static_cast<double>(display_width(name)),
+                escaped(printable(name)));
             out_ += fmt::format(
                 "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"{}\" "
                 "stroke-width=\"2.4\"{}/>\n",
