@@ -387,8 +387,9 @@ std::string describe_blocking_group(const ChannelMemory& memory, const ChannelRe
             sentence +=
                 ": member " + member->title() + " holds message " + std::to_string(lease.position);
             if (member->last_received_ns == 0) return sentence;
-            return sentence + " for " +
-                   duration(os::elapsed(member->last_received_ns, report.sampled_at_ns));
+            // Of any message, for all that is known.
+            return sentence + " and received last " +
+                   duration(os::elapsed(member->last_received_ns, report.sampled_at_ns)) + " ago";
         }
     }
     for (const ParticipantReport& member : report.participants) {
@@ -531,7 +532,8 @@ ChannelReport inspect(const std::string& channel, bool allow_foreign_owner) {
 }
 
 SharedMemorySpace shared_memory_space() {
-    const os::Space space = os::space();
+    const os::Space space =
+        protocol::about("", "asking for the size of shared memory", [] { return os::space(); });
     return {.total = space.total, .free = space.free};
 }
 

@@ -211,7 +211,7 @@ struct SharedMemorySpace {
     std::uint64_t free = 0;  ///< what this user can still reserve
 };
 
-/// Throws std::system_error when the directory is missing.
+/// Throws Error(system) when the directory is missing.
 IPC_API SharedMemorySpace shared_memory_space();
 
 }  // namespace ipc::inline v1

@@ -645,9 +645,9 @@ TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
     for (int i = 0; i < 3; ++i)
         ASSERT_TRUE(member.receive().ack());
     const ChannelReport report = inspect(name);
-    EXPECT_TRUE(
-        report.blocked_by.starts_with("producers wait for group workers: member sluggard (pid " +
-                                      std::to_string(::getpid()) + ") holds message 0 for "))
+    EXPECT_TRUE(report.blocked_by.starts_with(
+        "producers wait for group workers: member sluggard (pid " + std::to_string(::getpid()) +
+        ") holds message 0 and received last "))
         << report.blocked_by;
     EXPECT_TRUE(report.find_group("workers")->blocks_producers);
     EXPECT_TRUE(held.ack());
@@ -655,7 +655,7 @@ TEST(InspectBlockedBy, NamesTheMemberWhoseMessageHoldsTheRing) {
     EXPECT_TRUE(producer.try_send("room"));
 }
 
-TEST(InspectBlockedBy, SaysForHowLongTheMessageIsHeld) {
+TEST(InspectBlockedBy, SaysWhenTheHolderReceivedLast) {
     const ChannelName name;
     auto channel = Channel<>::create(name, {.capacity = 1});
     auto member = channel.join("workers", {.ack = Ack::manual, .participant = {.name = "w"}});
@@ -671,9 +671,10 @@ TEST(InspectBlockedBy, SaysForHowLongTheMessageIsHeld) {
     EXPECT_LE(report.participants[0].last_received_ns, after);
     std::size_t tenths = 0;
     std::size_t seconds = 0;
-    const auto from = report.blocked_by.rfind(" for ");
+    const auto from = report.blocked_by.rfind(" last ");
     ASSERT_NE(from, std::string::npos) << report.blocked_by;
-    ASSERT_EQ(std::sscanf(report.blocked_by.c_str() + from, " for %zu.%zu s", &seconds, &tenths), 2)
+    ASSERT_EQ(
+        std::sscanf(report.blocked_by.c_str() + from, " last %zu.%zu s ago", &seconds, &tenths), 2)
         << report.blocked_by;
     const auto shown = static_cast<std::int64_t>(10 * seconds + tenths) * 100'000'000;
     EXPECT_GE(shown + 100'000'000, report.sampled_at_ns - after);

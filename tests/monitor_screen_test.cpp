@@ -210,7 +210,8 @@ TEST_F(MonitorScreen, FollowsAScenarioOfRealProcesses) {
     ASSERT_TRUE(terminal.hides("fatal")) << terminal.screen();
     terminal.press("Enter");
     EXPECT_TRUE(terminal.shows("producers wait for group workers: member worker (pid " +
-                               std::to_string(sluggard.pid()) + ") holds message 0 for "))
+                               std::to_string(sluggard.pid()) +
+                               ") holds message 0 and received last "))
         << terminal.screen();
 
     // The detail, with everybody who takes part.

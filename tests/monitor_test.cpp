@@ -377,8 +377,8 @@ TEST(State, IsStopAtOnceWhenAllMembersAreStopped) {
     host.run(1);
     EXPECT_EQ(host.state(), State::stop);
     EXPECT_EQ(host.why(),
-              "3 messages wait: member w (pid 1001) is stopped and holds 2 messages "
-              "for 5.0s");
+              "3 messages wait: member w (pid 1001) is stopped, holds 2 messages "
+              "and received last 5.0s ago");
 }
 
 TEST(State, OfAGroupThatIsStoppedNamesTheMemberThatHoldsWhatItTook) {
@@ -394,7 +394,8 @@ TEST(State, OfAGroupThatIsStoppedNamesTheMemberThatHoldsWhatItTook) {
     channel.participants[1].last_received_ns = host.now_ns;
     host.run(15);
     EXPECT_EQ(host.state(), State::stop);
-    EXPECT_THAT(host.why(), HasSubstr(": member keeper (pid 1001) holds message 8 for 15s"));
+    EXPECT_THAT(host.why(),
+                HasSubstr(": member keeper (pid 1001) holds message 8 and received last 15s ago"));
 }
 
 TEST(State, OfAGroupThatIsStoppedNamesTheProducerItWaitsFor) {

@@ -350,7 +350,7 @@ std::string seen_text(const Row& row, const ParticipantReport& participant,
     return seen < 1 ? "now" : duration_text(seen);
 }
 
-std::string held_for_text(const ParticipantReport& participant, std::int64_t now_ns) {
+std::string since_last_receive_text(const ParticipantReport& participant, std::int64_t now_ns) {
     if (participant.leases_held == 0 || participant.last_received_ns <= 0) return "";
     return short_duration(std::max<std::int64_t>(0, now_ns - participant.last_received_ns));
 }
@@ -376,7 +376,7 @@ ParticipantCells participant_cells(const Row& row, std::size_t index) {
         doing(participant, report.sampled_at_ns),
         {short_rate(presence.rate), {}},
         {holds(*row.channel, participant), {}},
-        {held_for_text(participant, report.sampled_at_ns), {}},
+        {since_last_receive_text(participant, report.sampled_at_ns), {}},
         {seen_text(row, participant, presence), faint},
         {subscribes ? "" : printable(participant.group), faint},
     }};

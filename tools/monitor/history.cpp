@@ -443,18 +443,22 @@ std::string explain(const Death& death, double now) {
                        text_of(death.held, "message"));
 }
 
+/// Of any message, for all that is known.
+std::string received_last(const ChannelReport& channel, const ParticipantReport& member) {
+    if (member.last_received_ns <= 0) return {};
+    return fmt::format(
+        " and received last {} ago",
+        short_duration_of_seconds(seconds(channel.sampled_at_ns - member.last_received_ns)));
+}
+
 /// The first member that is stopped, and what it holds; empty: none is.
 std::string explain_stopped(const ChannelReport& channel, const GroupReport& group) {
     for (const ParticipantReport& each : channel.participants) {
         if (!is_member(each, group) || !each.alive || !each.is_stopped()) continue;
         std::string sentence = fmt::format("member {} is stopped", printable(each.title()));
         if (each.leases_held > 0) {
-            sentence += fmt::format(" and holds {}", text_of(each.leases_held, "message"));
-            if (each.last_received_ns > 0) {
-                sentence += fmt::format(
-                    " for {}", short_duration_of_seconds(
-                                   seconds(channel.sampled_at_ns - each.last_received_ns)));
-            }
+            sentence += fmt::format(", holds {}", text_of(each.leases_held, "message")) +
+                        received_last(channel, each);
         }
         return sentence;
     }
@@ -477,14 +481,8 @@ std::string explain_held(const ChannelReport& channel, const GroupReport& group)
     if (lease == group.leases.end()) return {};
     for (const ParticipantReport& each : channel.participants) {
         if (static_cast<int>(each.index) != lease->member || !each.alive) continue;
-        std::string sentence =
-            fmt::format("member {} holds message {}", printable(each.title()), lease->position);
-        if (each.last_received_ns > 0) {
-            sentence += fmt::format(
-                " for {}",
-                short_duration_of_seconds(seconds(channel.sampled_at_ns - each.last_received_ns)));
-        }
-        return sentence;
+        return fmt::format("member {} holds message {}", printable(each.title()), lease->position) +
+               received_last(channel, each);
     }
     return {};
 }
