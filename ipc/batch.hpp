@@ -19,7 +19,10 @@ class Consumer;
 
 /// Several messages received at once. In a group, each counts as delivered only when the iteration
 /// reaches it: a member that dies is charged an attempt for those alone. Iterate once, front to
-/// back; a message whose lease was lost in the meantime is passed over.
+/// back; a message whose lease was lost in the meantime is passed over. What was not settled ends
+/// with the batch: each message that the iteration reached as a Message does, the others go back to
+/// the group, or, of a subscriber, are released. Move-only; belongs to its consumer's thread; may
+/// outlive the consumer's handle.
 template <Carriable T = std::byte>
 class [[nodiscard]] Batch {
 public:
@@ -31,7 +34,7 @@ public:
         Message<T>* operator->() const { return &**this; }
         iterator& operator++() {
             ++index_;
-            settle();
+            skip_lost();
             return *this;
         }
         void operator++(int) { ++*this; }
@@ -39,8 +42,8 @@ public:
 
     private:
         friend class Batch;
-        explicit iterator(Batch& batch) : batch_(&batch) { settle(); }
-        void settle() {
+        explicit iterator(Batch& batch) : batch_(&batch) { skip_lost(); }
+        void skip_lost() {
             while (index_ < batch_->places_.size() && !batch_->hand_out(index_))
                 ++index_;
         }

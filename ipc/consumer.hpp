@@ -21,6 +21,10 @@ class Channel;
 /// Receives messages: a member of a named group, or a subscriber. Move-only; one thread at a time.
 /// When the process dies, what it held goes to the other members; a subscriber's position ends with
 /// it. Once moved from, it can only be assigned to, or destroyed.
+///
+/// It takes part, and a reliable subscriber holds producers up, until the last of its messages is
+/// gone, too. That may take up to 10 s where another process is stopped while it attaches or
+/// leaves.
 template <Carriable T = std::byte>
 class Consumer {
 public:

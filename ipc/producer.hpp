@@ -113,7 +113,8 @@ private:
 /// alone, and its path holds no atomic read-modify-write. Move-only; one thread at a time; once
 /// moved from, it can only be assigned to, or destroyed. When the process dies, messages it
 /// published stay, and nobody sees one it was writing: its position is skipped, or, after an
-/// exclusive producer, goes to the first message of the next one.
+/// exclusive producer, goes to the first message of the next one. Destroying it may take up to 10 s
+/// where another process is stopped while it attaches or leaves.
 ///
 /// Statuses: ok; full (try_) or timed_out: no room, since a reliable group is behind; closed;
 /// interrupted; removed; too_large: longer than the channel's inline_size and region_size allow;

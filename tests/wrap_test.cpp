@@ -320,7 +320,7 @@ TEST(WrapOfTheEpoch, JoinsBeyondItsLimitKeepGatingProducers) {
     auto memory = protocol::open_channel(name, {}, {});
     const auto epoch = [&] { return format::Limit{memory->header().limit.load()}.epoch(); };
     while (epoch() != format::low_bits(format::Limit::epoch_bits))
-        protocol::announce_gate(*memory);
+        protocol::count_join(*memory);
     auto producer = channel.producer();
     for (int i = 0; i < 10; ++i)
         ASSERT_TRUE(producer.try_send("x"));

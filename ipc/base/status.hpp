@@ -16,10 +16,10 @@ using Position = std::uint64_t;
 /// through fork.
 enum class Status : std::uint8_t {
     ok,
-    full,         ///< try_send, try_loan: no room now; a reader has to release messages first
-    empty,        ///< try_receive: no message now
-    timed_out,    ///< the deadline passed before there was room, or a message
-    closed,       ///< the channel was closed, and everything published before was delivered
+    full,       ///< a producer's try_ function: no room now; a reader has to release messages first
+    empty,      ///< try_receive: no message now
+    timed_out,  ///< the deadline passed before there was room, or a message
+    closed,     ///< the channel was closed, and everything published before was delivered
     interrupted,  ///< a stop was requested, or a signal arrived and the handle asked to be told
     removed,      ///< the channel or the group was removed while this handle used it
     too_large,    ///< the message exceeds what the channel was created for

@@ -100,9 +100,9 @@ struct Group {
     /// lossy group the truth, moved by CAS. Of a subscriber where it waited last, stored by itself
     /// before it sleeps and with the mark.
     alignas(line) std::atomic<std::uint64_t> cursor;
-    std::atomic<std::uint64_t> returned;      ///< Hint: lowest position given back
-    std::atomic<std::uint64_t> next_due;      ///< ms: no delayed message is due before; ~0 = none
-    std::atomic<std::uint64_t> dead_pending;  ///< Hint: lowest position waiting for its dead letter
+    std::atomic<std::uint64_t> returned_hint;  ///< Hint: lowest position given back
+    std::atomic<std::uint64_t> next_due;       ///< ms: no delayed message is due before; ~0 = none
+    std::atomic<std::uint64_t> dead_pending_hint;  ///< Hint: lowest that waits for its dead letter
 
     Position low_water_mark(std::memory_order order) const {
         const LowWater mark{low_water.load(order)};

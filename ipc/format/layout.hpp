@@ -22,7 +22,7 @@ namespace ipc::inline v1::format {
 constexpr std::uint64_t magic = 0x314E'4843'4350'49FFULL;  // bytes FF "IPCCHN1"
 /// Raised when a program of an older version could misread the object.
 constexpr std::uint32_t format_version = 4;
-/// Bits a program must know to open the object at all, and bits it may ignore.
+/// Of the features that a program must know to open an object, those that this library knows.
 constexpr std::uint64_t known_incompatible_features = 0;
 
 constexpr std::uint64_t page = 4096;

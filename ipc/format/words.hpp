@@ -133,8 +133,8 @@ enum class LeaseState : std::uint8_t {
     reserved = 2,        ///< taken in a batch, not yet handed to user code
     leased = 3,          ///< handed to user code
     delayed = 4,         ///< given back, not to be handed out before its deadline
-    dead_rejected = 5,   ///< DEAD_PENDING: to be dead-lettered because it was rejected
-    dead_exhausted = 6,  ///< DEAD_PENDING: to be dead-lettered because its attempts are used up
+    dead_rejected = 5,   ///< dead pending: to be dead-lettered because it was rejected
+    dead_exhausted = 6,  ///< dead pending: to be dead-lettered because its attempts are used up
 };
 
 /// Lease: | lap : 32 | attempt : 8 | generation : 8 | member : 12 | state : 4 |

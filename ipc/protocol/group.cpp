@@ -149,13 +149,13 @@ void form_group(ChannelMemory& memory, unsigned index, const Policies& policies,
         return format::LowWater::make(position, incarnation).bits;
     };
     group.low_water.store(mark(low), std::memory_order_release);  // after the words it guards
-    group.returned.store(format::Hint::none().bits, relaxed);
-    group.dead_pending.store(format::Hint::none().bits, relaxed);
+    group.returned_hint.store(format::Hint::none().bits, relaxed);
+    group.dead_pending_hint.store(format::Hint::none().bits, relaxed);
     group.next_due.store(~std::uint64_t{0}, relaxed);
     // EDGE gate: a producer that sees the gate sees its low-water mark.
     group.status.store(GroupStatus::make(incarnation, policies.flags, GroupState::forming).bits,
                        std::memory_order_release);
-    const Position oldest = announce_gate(memory);
+    const Position oldest = count_join(memory);
 
     Position start = oldest;
     if (from.kind == Start::Kind::latest) {

@@ -40,8 +40,9 @@ void set_hint(std::atomic<std::uint64_t>& word, Position position) {
 bool give_back(ChannelMemory& memory, unsigned group_index, Position position, Lease from,
                Lease next) {
     Group& group = memory.group(group_index);
-    auto& hint = next.is_dead_pending() ? group.dead_pending : group.returned;
+    auto& hint = next.is_dead_pending() ? group.dead_pending_hint : group.returned_hint;
     set_hint(hint, position);
+    // EDGE settle, and EDGE delay: the deadline of a delayed word is set by now.
     if (!memory.lease(group_index, position)
              .compare_exchange_strong(from.bits, next.bits, std::memory_order_acq_rel)) {
         return false;
@@ -91,7 +92,7 @@ std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position
     return end;
 }
 
-os::Nanoseconds due_in(const Group& group) {
+os::Nanoseconds next_due_at(const Group& group) {
     const std::uint64_t due = group.next_due.load(std::memory_order_acquire);
     constexpr std::uint64_t longest = os::Deadline::never().at / 1'000'000;
     return due >= longest ? os::Deadline::never().at

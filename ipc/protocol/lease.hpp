@@ -46,7 +46,8 @@ void set_hint(std::atomic<std::uint64_t>& word, Position position);
 /// sees the word.
 bool give_back(ChannelMemory& memory, unsigned group, Position position, Lease from, Lease next);
 
-/// Due time of a delayed word; 0 when its tag does not belong to the word (not written yet).
+/// Due time of a delayed word; 0 when its tag does not belong to the word, which is so of no
+/// word that was seen delayed (EDGE delay).
 std::uint64_t deadline_of(const ChannelMemory& memory, unsigned group, Position position,
                           Lease word);
 /// Sets the deadline of the word `next`, provided that the lease word is still `owned`: a late
@@ -58,7 +59,7 @@ void set_deadline(const ChannelMemory& memory, unsigned group, Position position
 IPC_API std::uint64_t end_of_lease(const ChannelMemory& memory, unsigned group, Position position,
                                    Lease word, std::uint64_t limit_ms);
 /// No delayed message of the group is due before, CLOCK_MONOTONIC ns; for ever when there is none.
-os::Nanoseconds due_in(const Group& group);
+os::Nanoseconds next_due_at(const Group& group);
 /// Lowers that time.
 void note_due(Group& group, std::uint64_t milliseconds);
 

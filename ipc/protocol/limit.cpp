@@ -108,7 +108,7 @@ bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known) {
     }
 }
 
-Position announce_gate(ChannelMemory& memory) {
+Position count_join(ChannelMemory& memory) {
     const Position near = memory.header().tail.load(std::memory_order_relaxed);
     auto& word = memory.header().limit;
     Limit seen{word.load(std::memory_order_relaxed)};

@@ -50,7 +50,7 @@ bool raise_limit(ChannelMemory& memory, Position target, KnownGate& known);
 
 /// Called by a joiner whose entry gates already: from here on every producer that raises the limit
 /// has seen the entry. Returns the oldest position that is still whole.
-Position announce_gate(ChannelMemory& memory);
+Position count_join(ChannelMemory& memory);
 
 /// The oldest position whose slot and payload are whole at this moment.
 inline Position oldest_whole(const ChannelMemory& memory, Position near) {

@@ -62,7 +62,7 @@ std::optional<Status> LossyReader::look(SlotState& state) {
     state = {slot.state.load(std::memory_order_acquire)};  // EDGE ready
     if (state.is_ready_at(next_)) return Status::ok;
     if (before(state.position(next_), next_)) {
-        if (memory_->is_removed() || is_gone()) return Status::removed;
+        if (memory_->is_removed() || group_ended()) return Status::removed;
         return Status::empty;
     }
     if (!state.is_at(next_)) {
@@ -71,7 +71,7 @@ std::optional<Status> LossyReader::look(SlotState& state) {
     }
     if (state.phase() == Phase::closed) return Status::closed;
     if (state.phase() == Phase::claimed && !is_abandoned(*memory_, slot, state)) {
-        if (memory_->is_removed() || is_gone()) return Status::removed;
+        if (memory_->is_removed() || group_ended()) return Status::removed;
         return Status::empty;
     }
     if (pass_over(next_ + 1)) {
@@ -106,7 +106,7 @@ Status LossyReader::peek(Received& out) {
 
 Status LossyReader::try_receive(Received& out) {
     memory_->check_fork();
-    if (is_gone()) return Status::removed;
+    if (group_ended()) return Status::removed;
     for (std::uint64_t turns = 0; turns < most_turns(); ++turns) {
         Received seen;
         if (const Status status = peek(seen); status != Status::ok) return status;

@@ -35,7 +35,7 @@ Member::Member(const std::shared_ptr<ChannelMemory>& memory, const std::string& 
       sink_(*memory_, group, options.dead_letter) {}
 
 Status Member::walk(Received& out, Position position, LeaseState as) {
-    if (is_gone() || memory_->is_removed()) return Status::removed;
+    if (group_ended() || memory_->is_removed()) return Status::removed;
     bool settled = false;
     for (std::uint64_t turns = 0; turns <= 2 * ring_.capacity(); ++turns) {
         const Slot& slot = ring_.at(position);
@@ -71,13 +71,13 @@ Status Member::walk(Received& out, Position position, LeaseState as) {
 bool Member::take_returned(Received& out, LeaseState as) {
     const std::uint64_t due = group_->next_due.load(std::memory_order_acquire);
     const bool delay_over = due != ~std::uint64_t{0} && os::now_ms() >= due;
-    Hint hint{group_->returned.load(std::memory_order_acquire)};  // EDGE hint
+    Hint hint{group_->returned_hint.load(std::memory_order_acquire)};  // EDGE hint
     bury_pending();
     if (hint.is_none() && !delay_over) return false;
     // Cleared before the words are scanned; who gives something back meanwhile sets it anew.
     if (!hint.is_none()) {
-        group_->returned.compare_exchange_strong(hint.bits, Hint::none().bits,
-                                                 std::memory_order_acq_rel);
+        group_->returned_hint.compare_exchange_strong(hint.bits, Hint::none().bits,
+                                                      std::memory_order_acq_rel);
     }
     if (delay_over) {
         std::uint64_t seen = due;
@@ -91,7 +91,8 @@ bool Member::take_returned(Received& out, LeaseState as) {
         const bool delayed = word.state() == LeaseState::delayed;
         if (word.state() != LeaseState::returned && !delayed) return;
         if (delayed) {
-            const std::uint64_t at = deadline_of(*memory_, group_index_, position, word);
+            const std::uint64_t at =
+                deadline_of(*memory_, group_index_, position, word);  // EDGE delay
             if (now < at) {
                 next_due = std::min(next_due, at);
                 return;
@@ -99,13 +100,13 @@ bool Member::take_returned(Received& out, LeaseState as) {
         }
         if (taken) {
             // More for others, and for the next call.
-            set_hint(group_->returned, position);
+            set_hint(group_->returned_hint, position);
         } else {
             taken = take_again(out, position, word, as);
         }
     });
     if (next_due != ~std::uint64_t{0}) note_due(*group_, next_due);
-    if (taken && group_->returned.load(std::memory_order_relaxed) != 0) {
+    if (taken && group_->returned_hint.load(std::memory_order_relaxed) != 0) {
         wake_group(*memory_, group_index_, 1);
     }
     return taken;
@@ -156,7 +157,7 @@ void Member::start_limit(Position position, Lease mine) {
 
 bool Member::hand_out(Received& message) {
     if (message.handed) return true;
-    if (is_gone()) return false;
+    if (group_ended()) return false;
     Lease expected = message.lease;
     const Lease mine = expected.to(LeaseState::leased, expected.attempt(), index_);
     if (!lease_of(message.position)
@@ -187,6 +188,7 @@ Status Member::give_up(Received& message, Lease next, std::uint64_t delay_ms) {
     }
     const std::uint64_t due = delay_ms == 0 ? 0 : os::now_ms() + delay_ms;
     if (due != 0) {
+        // EDGE delay: before the word says so.
         set_deadline(*memory_, group_index_, message.position, message.lease, next, due);
         note_due(*group_, due);
     }
@@ -306,15 +308,15 @@ void Member::bury(Position position, Lease pending) {
 
 /// Tries again what could not be dead-lettered before; whether anything was tried.
 bool Member::bury_pending() {
-    Hint hint{group_->dead_pending.load(std::memory_order_acquire)};  // EDGE hint
+    Hint hint{group_->dead_pending_hint.load(std::memory_order_acquire)};  // EDGE hint
     if (hint.is_none() || os::now() < bury_again_) return false;
-    group_->dead_pending.compare_exchange_strong(hint.bits, Hint::none().bits,
-                                                 std::memory_order_acq_rel);
+    group_->dead_pending_hint.compare_exchange_strong(hint.bits, Hint::none().bits,
+                                                      std::memory_order_acq_rel);
     bury_again_ = 0;
     for_each_lease(*memory_, group_index_, [&](Position position, Lease word) {
         if (!word.is_dead_pending() || word.member() != no_participant) return;
         if (bury_again_ != 0) {  // the target refused the one before
-            set_hint(group_->dead_pending, position);
+            set_hint(group_->dead_pending_hint, position);
             return;
         }
         const Lease mine = word.to(word.state(), word.attempt(), index_);
@@ -366,10 +368,10 @@ void Member::look_around() {
 }
 
 bool Member::has_news(Look look) {
-    if (group_->returned.load(std::memory_order_relaxed) != 0) return true;
+    if (group_->returned_hint.load(std::memory_order_relaxed) != 0) return true;
     const std::uint64_t due = group_->next_due.load(std::memory_order_relaxed);
     if (due != ~std::uint64_t{0} && os::now_ms() >= due) return true;
-    if (look == Look::thorough && group_->dead_pending.load(std::memory_order_relaxed) != 0 &&
+    if (look == Look::thorough && group_->dead_pending_hint.load(std::memory_order_relaxed) != 0 &&
         os::now() >= bury_again_) {
         return true;
     }

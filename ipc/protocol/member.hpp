@@ -48,7 +48,7 @@ public:
         const Position position = next_to_take();
         const SlotState state{
             ring_.at(position).state.load(std::memory_order_acquire)};  // EDGE ready
-        if (!state.is_ready_at(position) && !has_news(Look::quick) && !is_gone())
+        if (!state.is_ready_at(position) && !has_news(Look::quick) && !group_ended())
             return Status::empty;
         return take(out, taking == Taking::reserve ? LeaseState::reserved : LeaseState::leased);
     }
@@ -72,11 +72,11 @@ private:
         memory_->check_fork();
         if (--until_look_around_ == 0) [[unlikely]]
             look_around();
-        if (is_gone()) [[unlikely]]
+        if (group_ended()) [[unlikely]]
             return Status::removed;
-        if (group_->returned.load(std::memory_order_relaxed) != 0 ||
+        if (group_->returned_hint.load(std::memory_order_relaxed) != 0 ||
             group_->next_due.load(std::memory_order_relaxed) != ~std::uint64_t{0} ||
-            group_->dead_pending.load(std::memory_order_relaxed) != 0) [[unlikely]] {
+            group_->dead_pending_hint.load(std::memory_order_relaxed) != 0) [[unlikely]] {
             if (take_returned(out, as)) return Status::ok;
         }
         const Position position = next_to_take();
@@ -118,7 +118,7 @@ private:
     bool accept(Received& out, Position position, const Slot& slot, SlotState state, Lease mine) {
         // The slot again (EDGE ready), now that the lease keeps it: what was seen READY before may
         // be long gone. And the group: without it nothing does.
-        if (slot.state.load(std::memory_order_acquire) != state.bits || is_gone() ||
+        if (slot.state.load(std::memory_order_acquire) != state.bits || group_ended() ||
             !locate(slot, state, out)) [[unlikely]] {
             refuse(position, mine);
             return false;
@@ -139,7 +139,7 @@ private:
     /// whole. EDGE end.
     bool has_ended() const {
         std::atomic_thread_fence(std::memory_order_acquire);
-        return is_gone();
+        return group_ended();
     }
 
     // `has_leases` is 1 from before the first lease is taken until after the last is settled. The

@@ -52,7 +52,7 @@ Producer::Producer(std::shared_ptr<ChannelMemory> memory, ProducerKind kind,
     limit_ = tail;
     gate_.position = tail;
     sampler_ = Sampler(tail);
-    slot_copier_ = Copier(place_of(tail), place_of(ring_.capacity()));
+    slot_copier_ = Copier(bytes_before(tail), bytes_before(ring_.capacity()));
     waiter_.emplace(*memory_, index_, room_place, options.wait_policy, &ring_);
     // A predecessor may have died before it honoured a request to close.
     if ((memory_->header().announcement.load(std::memory_order_acquire) &
@@ -124,7 +124,7 @@ bool Producer::close_in_its_place() {
 void Producer::install_closed(Slot& slot) {
     const Position position = next();
     slot.state.store(SlotState::make(position, index_, Phase::closed).bits,
-                     std::memory_order_release);
+                     std::memory_order_release);  // EDGE ready
     closed_ = true;
     limit_ = position;
     wake_everyone(*memory_);
@@ -265,7 +265,7 @@ Status Producer::wait(Room room, FunctionRef<bool(Look)> attempt, os::Deadline d
         if (attempt(is_turn ? Look::thorough : look)) return true;
         return is_turn && ask_for_room() && attempt(Look::thorough);
     };
-    if (waiter_->is_soon([&] { return ready(Look::quick); })) return Status::ok;
+    if (waiter_->spin_briefly([&] { return ready(Look::quick); })) return Status::ok;
     const Status status = waiter_->wait(ready, deadline, stop, room);
     return status == Status::timed_out && attempt(Look::thorough) ? Status::ok : status;
 }
@@ -295,7 +295,7 @@ Sent Producer::send_slowly(const void* data, std::size_t size, const Extension& 
         Slot* slot = nullptr;
         if (const Status status = claim(patience, slot); status != Status::ok) return status;
         format::copy_in(slot->payload(), extension.data, extension.size);
-        slot_copier_.copy_in(place_of(next()), slot->payload() + extension.size, data, size);
+        slot_copier_.copy_in(bytes_before(next()), slot->payload() + extension.size, data, size);
         const Sent sent =
             publish(*slot, format::Descriptor::make(length, 0, extension.size), size, length);
         wake_sleepers(1);

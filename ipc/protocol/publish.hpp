@@ -111,7 +111,7 @@ public:
     /// After `count` messages were published by the functions above: wakes readers that announced
     /// themselves.
     [[gnu::always_inline]] void wake_sleepers(int count) {
-        const std::uint64_t word = after_publish(*memory_, needs_fence_);
+        const std::uint64_t word = announcement_after_publish(*memory_, needs_fence_);
         if ((word & (format::Announcement::pending | format::Announcement::close_requested)) != 0)
             [[unlikely]]
             heed(word, count);
@@ -141,10 +141,10 @@ private:
     void go_on_at(Position position) { self_->next.store(position, std::memory_order_relaxed); }
 
     /// Of a slot, for its copier: all slots before that position, in bytes.
-    std::uint64_t place_of(Position position) const { return position * ring_.slot_size; }
+    std::uint64_t bytes_before(Position position) const { return position * ring_.slot_size; }
     void write(Position position, std::byte* payload, const format::Bytes& body) {
         static_assert(format::slot_alignment % format::cache_line == 0);
-        slot_copier_.copy_in(place_of(position), payload, body.data, body.length);
+        slot_copier_.copy_in(bytes_before(position), payload, body.data, body.length);
     }
     template <std::size_t Size>
     [[gnu::always_inline]] static void write(Position /*position*/, std::byte* payload,

@@ -29,7 +29,7 @@ Status Reader::receive(Received& out, const Patience& patience, Taking taking) {
     // As long as this spins, a look takes what it finds: every step between READY and the hand-out
     // counts. A sleeper gives up its sentinel's duty first.
     const auto ready = [&](Look look) {
-        if (look == Look::thorough) return has_news(look) || is_gone();
+        if (look == Look::thorough) return has_news(look) || group_ended();
         status = poll(out, taking);
         return status != Status::empty;
     };

@@ -52,8 +52,8 @@ public:
     const std::shared_ptr<ChannelMemory>& memory() const { return memory_; }
 
     virtual Status try_receive(Received& out) = 0;
-    /// After a try_receive (or try_reserve, for a batch) and a poll_soon that found nothing: waits
-    /// for a message as `patience` allows.
+    /// After a try_receive (or try_reserve, for a batch) and a poll_briefly that found nothing:
+    /// waits for a message as `patience` allows.
     Status receive(Received& out, const Patience& patience, Taking taking);
 
     /// The message's object ends: acknowledged, released or given back, as the kind has it.
@@ -76,14 +76,14 @@ public:
     /// A look of one that spins, after a try_receive that found nothing. Overridden where a shorter
     /// way to READY has been measured to count.
     virtual Status poll(Received& out, Taking taking) {
-        return has_news(Look::quick) || is_gone() ? take_next(out, taking) : Status::empty;
+        return has_news(Look::quick) || group_ended() ? take_next(out, taking) : Status::empty;
     }
     /// Looks of one that spins, for a short while, inlined where the message is used: between READY
     /// and its user every instruction counts. `self` is this reader, as what it is.
     template <class Kind>
-    Status poll_soon(Kind& self, Received& out, Taking taking) {
+    Status poll_briefly(Kind& self, Received& out, Taking taking) {
         Status status = Status::empty;
-        waiter_.is_soon([&] {
+        waiter_.spin_briefly([&] {
             status = self.poll(out, taking);
             return status != Status::empty;
         });
@@ -151,7 +151,9 @@ protected:
                (look == Look::thorough && is_abandoned(*memory_, slot, state));
     }
     /// The group ended under this reader. That the channel is removed is ChannelMemory's to tell.
-    bool is_gone() const { return group_->status.load(std::memory_order_relaxed) != status_.bits; }
+    bool group_ended() const {
+        return group_->status.load(std::memory_order_relaxed) != status_.bits;
+    }
 
     /// For readers that are alone with their mark, or do not gate.
     void store_mark(Position position) {

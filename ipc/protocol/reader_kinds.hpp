@@ -44,8 +44,8 @@ Status receive(Reader& reader, Received& message, Taking taking, MakePatience&& 
     if (status != Status::empty) return status;
     const Patience patience = make_patience();
     if (!patience.deadline.is_immediate()) {
-        status = as_its_kind(reader,
-                             [&](auto& kind) { return reader.poll_soon(kind, message, taking); });
+        status = as_its_kind(
+            reader, [&](auto& kind) { return reader.poll_briefly(kind, message, taking); });
     }
     return status == Status::empty ? reader.receive(message, patience, taking) : status;
 }

@@ -81,16 +81,16 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
             }
         } else if (word.state() == LeaseState::returned) {
             available = true;
-            if (format::Hint{group.returned.load(std::memory_order_acquire)}.is_none()) {
-                set_hint(group.returned, position);
+            if (format::Hint{group.returned_hint.load(std::memory_order_acquire)}.is_none()) {
+                set_hint(group.returned_hint, position);
             }
         } else if (word.state() == LeaseState::delayed) {
-            const std::uint64_t due = deadline_of(memory, index, position, word);
+            const std::uint64_t due = deadline_of(memory, index, position, word);  // EDGE delay
             if (now >= due) available = true;
             next_due = std::min(next_due, due);
         } else if (word.is_dead_pending() && word.member() == no_participant) {
-            if (format::Hint{group.dead_pending.load(std::memory_order_acquire)}.is_none()) {
-                set_hint(group.dead_pending, position);
+            if (format::Hint{group.dead_pending_hint.load(std::memory_order_acquire)}.is_none()) {
+                set_hint(group.dead_pending_hint, position);
             }
         }
     });

@@ -40,7 +40,7 @@ os::Nanoseconds next_due_after(const ChannelMemory& memory, os::Nanoseconds now)
     for (unsigned i = 0; i < groups; ++i) {
         const format::Group& group = memory.group(i);
         const GroupStatus status{group.status.load(std::memory_order_acquire)};
-        const os::Nanoseconds due = due_in(group);
+        const os::Nanoseconds due = next_due_at(group);
         if (status.is_active() && due > now) next = std::min(next, due);
     }
     return next;

@@ -24,7 +24,7 @@ Status Subscriber::look(Received& out) {
         if (before(state.position(next_), next_)) break;
         if (!state.is_at(next_)) {
             // Only the end of the group, or damage, lets producers overtake its gate.
-            if (is_gone()) return Status::removed;
+            if (group_ended()) return Status::removed;
             const Position oldest = later_of(oldest_whole(*memory_, next_), next_ + 1);
             skipped_ += oldest - next_;
             if (oldest_ == next_) oldest_ = oldest;
@@ -45,7 +45,7 @@ Status Subscriber::look(Received& out) {
         }
     }
     publish_position();
-    return memory_->is_removed() || is_gone() ? Status::removed : Status::empty;
+    return memory_->is_removed() || group_ended() ? Status::removed : Status::empty;
 }
 
 /// There is no message for this reader at next_: go on after it.

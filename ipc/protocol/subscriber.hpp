@@ -88,7 +88,7 @@ public:
         const Slot& slot = ring_.at(next_);
         const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(next_)) {
-            if (has_news(Look::quick) || is_gone()) return try_receive(out);
+            if (has_news(Look::quick) || group_ended()) return try_receive(out);
             ++empty_polls_;
             return Status::empty;
         }
@@ -134,7 +134,7 @@ private:
     }
     /// Nothing to read, to publish or to report: what a reader that polls finds nearly always.
     bool is_idle(SlotState state) const {
-        return before(state.position(next_), next_) && oldest_ == published_ && !is_gone() &&
+        return before(state.position(next_), next_) && oldest_ == published_ && !group_ended() &&
                !memory_->is_removed() && !is_inherited();
     }
     Status look(Received& out);

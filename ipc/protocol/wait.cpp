@@ -153,7 +153,7 @@ Status Waiter::spin(FunctionRef<bool(Look)> ready, os::Deadline deadline,
     constexpr os::Nanoseconds between_close_looks = fast_tick / 4;
     os::Nanoseconds look_closer = start + between_close_looks;
     for (;;) {
-        if (is_soon([&] { return ready(Look::quick); })) return Status::ok;
+        if (spin_briefly([&] { return ready(Look::quick); })) return Status::ok;
         const os::Nanoseconds now = os::now();
         if (stop.stop_requested()) return Status::interrupted;
         if (now >= look_for_removal_) {
@@ -180,7 +180,7 @@ void Waiter::announce() {
 /// When a delayed message may be due at this place.
 os::Nanoseconds Waiter::due() const {
     if (place_ == room_place) return os::Deadline::never().at;
-    return due_in(memory_.group(place_ - 1));
+    return next_due_at(memory_.group(place_ - 1));
 }
 
 /// `wanted_` is withdrawn before its waker increments the futex, and that waker may die in between.
@@ -215,8 +215,8 @@ Status Waiter::park(FunctionRef<bool(Look)> ready, os::Deadline deadline,
             if (deadline.passed()) return Status::timed_out;
 
             os::Nanoseconds wake_at = duty.next_tick();
-            // One that had passed when `ready` looked made that of a member true. Who is still here
-            // is none, and would tick without a pause.
+            // Once the time had passed, a member found news and left. Whoever is still here is no
+            // member, and has a time only from a damaged word: one in the past would make it spin.
             const os::Nanoseconds due_now = due();
             if (due_now > looked_at || due_now != due_then) wake_at = std::min(wake_at, due_now);
             if (!barrier) wake_at = std::min(wake_at, os::now() + slice);

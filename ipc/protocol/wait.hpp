@@ -75,7 +75,7 @@ void announce_refusal(ChannelMemory& memory);
 
 /// Steps 2 and 3 of a waker that just published: the announcement word, which also carries a
 /// request to close. `fence` for a process without the barrier.
-inline std::uint64_t after_publish(const ChannelMemory& memory, bool fence) {
+inline std::uint64_t announcement_after_publish(const ChannelMemory& memory, bool fence) {
     os::light_barrier(fence);  // EDGE park
     return memory.header().announcement.load(std::memory_order_relaxed);
 }
@@ -100,7 +100,7 @@ public:
     /// Some looks of one that spins: whether `ready` returned true. To come before `wait`: what
     /// comes this soon is not worth telling, nor asking the clock.
     template <class Ready>
-    bool is_soon(Ready&& ready) const {
+    bool spin_briefly(Ready&& ready) const {
         if (spin_ <= 0) return false;
         for (int i = 0; i < looks_per_reading; ++i) {
             if (ready()) return true;

@@ -169,7 +169,7 @@ proctype Registrar(byte me) {
     store_release(low_water, make_mark(first, 2));
     store_release(status, make_status(2, active));
 #ifdef SUBSCRIBER
-    fence_full();  // announce_gate: it exchanges the limit
+    fence_full();  // count_join: it exchanges the limit
     atomic { holds = true };
     // Read in place, as long as that takes; then its own mark moves.
     atomic {

@@ -253,8 +253,8 @@ inline wake_readers(count, g, channel_seen, awake, seen, before, woken) {
     channel_seen = 0
 }
 
-// after_publish
-inline after_publish(count, g, channel_seen, awake, seen, before, woken) {
+// announcement_after_publish
+inline announcement_after_publish(count, g, channel_seen, awake, seen, before, woken) {
 #if FENCE && !defined(UNREGISTERED_WITHOUT_FENCE)
     if
     :: me == PUBLISHERS - 1 -> fence_full()
@@ -294,18 +294,18 @@ proctype Publisher(byte me) {
         fi;
 #else
 #ifdef WAKE_BEFORE_STORE
-        after_publish(1, g, channel_seen, awake, seen, before, woken);
+        announcement_after_publish(1, g, channel_seen, awake, seen, before, woken);
         store_release(ready(published(position)), 1);
 #else
         store_release(ready(published(position)), 1);
 #if BATCH
         if
         :: position % MESSAGES == MESSAGES - 1 ->
-            after_publish(batch_count, g, channel_seen, awake, seen, before, woken)
+            announcement_after_publish(batch_count, g, channel_seen, awake, seen, before, woken)
         :: else
         fi;
 #else
-        after_publish(1, g, channel_seen, awake, seen, before, woken);
+        announcement_after_publish(1, g, channel_seen, awake, seen, before, woken);
 #endif
 #endif
 #endif
