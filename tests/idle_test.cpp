@@ -263,7 +263,7 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     EXPECT_TRUE(held.ack());
 }
 
-// A sweep of the sentinel wakes a member here each time, which must not look like a call for it.
+// Nobody is told of its end before the delay's: not by a sweep of the sentinel either.
 TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);

@@ -97,23 +97,28 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     if (next_due != ~std::uint64_t{0}) note_due(group, next_due);
 
     const Slot& slot = memory.ring().at(end);
-    const SlotState state{slot.state.load(std::memory_order_acquire)};
+    const SlotState state{slot.state.load(std::memory_order_acquire)};  // EDGE ready
     Position next = end;
+    bool is_end = false;
     if (state.is_at(end)) {
-        const bool claimed = state.phase() == Phase::claimed;
-        in_flight |= claimed;
-        const bool abandoned = claimed && is_abandoned(memory, slot, state);
-        if (abandoned) {
-            settle_aborted(memory, index, end);
-            ++next;
+        switch (state.phase()) {
+            case Phase::claimed:
+                in_flight = true;
+                if (!is_abandoned(memory, slot, state)) break;
+                settle_aborted(memory, index, end);
+                ++next;
+                available = true;
+                break;
+            case Phase::closed:
+                // Not before it is finished: who waits for others to settle would wake each time.
+                is_end = is_finished(memory, index, end, no_participant);
+                available |= is_end;
+                break;
+            default: available = true;
         }
-        available |= !claimed || abandoned;
     }
     if (advance_low_water(memory, index, status)) wake_producers(memory, memory.capacity());
     if (available && status.is_active()) {
-        // Not before it is finished: who waits for others to settle would wake at each sweep.
-        const bool is_end =
-            state.phase() == Phase::closed && is_finished(memory, index, end, no_participant);
         wake_group(memory, index, members_for(memory, next, is_end));
     }
     return in_flight;
