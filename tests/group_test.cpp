@@ -20,6 +20,7 @@
 #include "ipc/ipc.hpp"
 #include "ipc/os/clock.hpp"
 #include "ipc/protocol/lease.hpp"
+#include "ipc/protocol/member.hpp"
 #include "ipc/protocol/recovery.hpp"
 #include "ipc/protocol/wait.hpp"
 #include "tests/support/channel_name.hpp"
@@ -1692,6 +1693,35 @@ TEST(ClosedGroup, IsToldOnlyAfterEverythingIsSettled) {
     EXPECT_TRUE(last.ack());
     EXPECT_EQ(holder.receive().status(), Status::closed);
     EXPECT_EQ(other.receive().status(), Status::closed);
+}
+
+// Who waits counts as done with what it holds. One whose wait has just ended with a message, which
+// it did not get around to say yet, is not done with that.
+TEST(ClosedGroup, IsNotToldWhileAMemberWhoseWaitEndsTakesTheLastMessage) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    const auto drop = [](protocol::Reader* reader) { reader->drop(); };
+    const auto memory = memory_of(name);
+    const std::unique_ptr<protocol::Reader, decltype(drop)> taker(
+        new protocol::Member(memory, "workers", {}), drop);
+    format::Participant& entry = memory->participant(0);
+    ASSERT_EQ(format::role_of(entry), format::Role::member);
+    const auto waits = [&entry] {
+        entry.activity = static_cast<std::uint8_t>(format::Activity::waiting_for_message);
+    };
+    auto other = channel.join("workers");
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 1);
+    EXPECT_TRUE(producer.close());
+
+    waits();
+    protocol::Received taken;
+    ASSERT_EQ(taker->poll(taken, protocol::Taking::hand_out), Status::ok);
+    EXPECT_EQ(other.try_receive().status(), Status::empty);
+    waits();  // for the next
+    EXPECT_EQ(taker->poll(taken, protocol::Taking::hand_out), Status::empty);
+    EXPECT_EQ(other.try_receive().status(), Status::closed);
+    taker->release(taken);
 }
 
 /// Six members sleep beside one that holds the last message of a closed channel, and end soon after

@@ -24,7 +24,7 @@ enum class Role : std::uint8_t {
     subscriber = 4,
 };
 
-/// What a participant waits for, for those who watch.
+/// What a participant waits for: for those who watch, and who ask whether a group is finished.
 enum class Activity : std::uint8_t {
     running = 0,
     waiting_for_message = 1,

@@ -147,7 +147,7 @@ bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsi
     const Position low = memory.group(group).low_water_mark(std::memory_order_acquire);
     const GroupStatus status{memory.group(group).status.load(std::memory_order_acquire)};
     // With automatic acknowledgement a member may hold its last message while it asks for the next:
-    // two of them would wait for each other.
+    // two of them would wait for each other. EDGE busy: its lease was read, with acquire, before.
     const auto is_waiting = [&](unsigned member) {
         return !status.has(GroupStatus::manual_ack) && member < memory.participants_used() &&
                format::activity_of(memory.participant(member)) ==

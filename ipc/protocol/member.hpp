@@ -50,7 +50,15 @@ public:
             ring_.at(position).state.load(std::memory_order_acquire)};  // EDGE ready
         if (!state.is_ready_at(position) && !has_news(Look::quick) && !group_ended())
             return Status::empty;
-        return take(out, taking == Taking::reserve ? LeaseState::reserved : LeaseState::leased);
+        // Within a wait: who waits counts as done with what it holds, which is not so of what it
+        // takes now. EDGE busy: the lease is taken after this.
+        const std::uint8_t before = self_->activity.load(std::memory_order_relaxed);
+        self_->activity.store(static_cast<std::uint8_t>(format::Activity::running),
+                              std::memory_order_relaxed);
+        const Status status =
+            take(out, taking == Taking::reserve ? LeaseState::reserved : LeaseState::leased);
+        if (status == Status::empty) self_->activity.store(before, std::memory_order_relaxed);
+        return status;
     }
 
 protected:
