@@ -263,6 +263,33 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     EXPECT_TRUE(held.ack());
 }
 
+// Who waits for others to settle has nothing to look at meanwhile.
+TEST(Idle, NobodyIsWokenAtTheEndOfAClosedChannelBeforeAllOfItIsSettled) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    auto holder = channel.join("workers", manual_parking);
+    auto producer = channel.producer();
+    ASSERT_TRUE(producer.send("x"));
+    auto held = holder.receive();
+    ASSERT_TRUE(producer.close());
+    const std::jthread waiting([&] {
+        auto member = channel.join("workers", manual_parking);
+        EXPECT_EQ(member.receive_for(60s).status(), Status::closed);
+    });
+    EXPECT_TRUE(all_park(name, 1));
+    const auto memory = memory_of(name);
+    const auto next_tick = [&] {
+        const std::int64_t last = memory->header().swept_at;
+        return eventually([&] { return memory->header().swept_at != last; });
+    };
+    EXPECT_TRUE(next_tick());
+    const std::uint32_t woken = memory->group(0).parking.futex;
+    for (int i = 0; i < 5; ++i)
+        EXPECT_TRUE(next_tick());
+    EXPECT_EQ(memory->group(0).parking.futex, woken);
+    EXPECT_TRUE(held.ack());
+}
+
 // Nobody is told of its end before the delay's: not by a sweep of the sentinel either.
 TEST(Idle, ADelayedMessageOfAClosedChannelIsWaitedForWithSlowTicks) {
     const ChannelName name;
