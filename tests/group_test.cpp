@@ -1763,6 +1763,42 @@ TEST(ClosedGroup, SleepingMembersEndWhenTheLastMessageIsSettled) {
     expect_that_sleepers_end(manual, [](auto& last) { EXPECT_TRUE(last.ack()); });
 }
 
+TEST(ClosedGroup, AHolderThatSleepsEndsThoughWhoSettledTheRestDiedBeforeItTold) {
+    const ChannelName name;
+    auto channel = Channel<>::create(name);
+    GroupOptions options = manual;
+    options.participant.wait_policy = WaitPolicy::parking();
+    auto elsewhere = channel.join("elsewhere", options);
+    auto other = channel.join("workers", options);
+    auto producer = channel.producer();
+    send_numbers(producer, 0, 2);
+    auto held_elsewhere = elsewhere.receive();
+    auto rest = other.receive();
+    EXPECT_TRUE(producer.close());
+    // Has the sentinel's duty, and looks at its own group only when that ticks.
+    const std::jthread sentinel([&] {
+        auto member = channel.join("elsewhere", options);
+        while (auto message = member.receive_for(20s))
+            EXPECT_TRUE(message.ack());
+    });
+    EXPECT_TRUE(all_park(name, 1));
+    std::jthread holder([&] {
+        auto member = channel.join("workers", options);
+        auto held = member.receive();
+        EXPECT_EQ(member.receive_for(20s).status(), Status::closed);
+    });
+    EXPECT_TRUE(all_park(name, 2));
+    const auto memory = memory_of(name);
+    const auto group = static_cast<unsigned>(protocol::find_group(*memory, "workers"));
+    auto& word = memory->lease(group, rest.position());
+    const format::Lease lease{word.load()};
+    const auto start = Clock::now();
+    word = lease.to(format::LeaseState::settled, lease.attempt(), lease.member()).bits;
+    holder.join();
+    EXPECT_LT(Clock::now() - start, 2s);
+    EXPECT_TRUE(held_elsewhere.ack());
+}
+
 TEST(ClosedGroup, SleepingMembersDoNotWaitForADeadLetterThatNobodyTakes) {
     const ChannelName missing("missing");
     GroupOptions options = manual;

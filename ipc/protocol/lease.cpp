@@ -143,23 +143,27 @@ void wake_if_finished(ChannelMemory& memory, unsigned group_index) {
     if (is_closed_at(memory.ring(), end)) wake_group(memory, group_index, all_sleepers);
 }
 
+bool is_waiting(const ChannelMemory& memory, unsigned member) {
+    return member < memory.participants_used() &&
+           format::activity_of(memory.participant(member)) ==
+               format::Activity::waiting_for_message &&
+           memory.is_alive(member);
+}
+
 bool is_finished(const ChannelMemory& memory, unsigned group, Position end, unsigned self) {
     const Position low = memory.group(group).low_water_mark(std::memory_order_acquire);
     const GroupStatus status{memory.group(group).status.load(std::memory_order_acquire)};
     // With automatic acknowledgement a member may hold its last message while it asks for the next:
     // two of them would wait for each other. EDGE busy: its lease was read, with acquire, before.
-    const auto is_waiting = [&](unsigned member) {
-        return !status.has(GroupStatus::manual_ack) && member < memory.participants_used() &&
-               format::activity_of(memory.participant(member)) ==
-                   format::Activity::waiting_for_message &&
-               memory.is_alive(member);
-    };
+    const bool waiting_is_done = !status.has(GroupStatus::manual_ack);
     for (Position position = low; before(position, end) && position - low < memory.capacity();
          ++position) {
         const Lease word{memory.lease(group, position).load(std::memory_order_acquire)};
         if (!is_taken_or_done(memory, word, position)) return false;
-        const bool done = word.state() == LeaseState::settled || word.is_dead_pending() ||
-                          (word.is_held() && (word.member() == self || is_waiting(word.member())));
+        const bool done =
+            word.state() == LeaseState::settled || word.is_dead_pending() ||
+            (word.is_held() &&
+             (word.member() == self || (waiting_is_done && is_waiting(memory, word.member()))));
         if (!done) return false;
     }
     return true;

@@ -66,6 +66,9 @@ void note_due(Group& group, std::uint64_t milliseconds);
 /// Settles a position that has no message (its producer died); whether this call did it.
 bool settle_aborted(ChannelMemory& memory, unsigned group, Position position);
 
+/// Whether a living member waits for its next message.
+bool is_waiting(const ChannelMemory& memory, unsigned member);
+
 /// Whether every position of the group below `end` is settled, or held by `self`, or waits for its
 /// dead letter, or (with automatic acknowledgement) is held by a member that waits itself: then
 /// nothing will be handed to `self` any more.

@@ -71,10 +71,12 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
     const std::uint64_t now = os::now_ms();
     bool in_flight = false;
     bool available = false;
+    unsigned holder = no_participant;
     std::uint64_t next_due = ~std::uint64_t{0};
     const Position end = for_each_lease(memory, index, [&](Position position, Lease word) {
         if (word.is_held()) {
             in_flight = true;
+            holder = word.member();
             if (limit_ms != 0 && now >= end_of_lease(memory, index, position, word, limit_ms) &&
                 give_back(memory, index, position, word, after_loss(word))) {
                 group.counters.expired.fetch_add(1, std::memory_order_relaxed);
@@ -111,7 +113,9 @@ bool sweep_group(ChannelMemory& memory, unsigned index, GroupStatus status) {
                 break;
             case Phase::closed:
                 // Not before it is finished: who waits for others to settle would wake each time.
-                is_end = is_finished(memory, index, end, no_participant);
+                // For one that holds all the rest, and waits itself, it is.
+                is_end = is_finished(memory, index, end,
+                                     is_waiting(memory, holder) ? holder : no_participant);
                 available |= is_end;
                 break;
             default: available = true;
