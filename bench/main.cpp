@@ -227,12 +227,12 @@ int measure(const Request& request, std::vector<Experiment> experiments,
     }
     select(experiments, request.only);
     if (!request.output.empty()) tools::expect_writable(request.output);
-    if (!request.cpus.empty()) use_only(request.cpus);
     Json document = header({.rounds = request.rounds,
                             .seconds = request.seconds,
                             .cpus = effort.cpus,
                             .revision = request.revision,
                             .load_average = request.load_average});
+    if (!request.cpus.empty()) use_only(request.cpus);
     // What a peer complained of, or a revision, may be in any encoding.
     const auto text = [&] {
         return document.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
@@ -310,7 +310,6 @@ int run_tool(int argc, char** argv) {
     arguments.add_option("--cpus", request.cpus, "Processors to run on, for example 2,3 [all]")
         ->delimiter(',')
         ->check(is_usable_cpu())
-        ->transform(tools::whole_number(0, CPU_SETSIZE - 1))
         ->type_name("LIST");
     arguments
         .add_option("--only", request.only,

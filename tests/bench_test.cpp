@@ -8,12 +8,14 @@
 #include <csignal>
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -191,26 +193,34 @@ TEST(BenchExperiment, AFloorThatIsBeatenIsReported) {
     }
 }
 
-TEST(BenchExperiment, NobodyAlwaysComesAfterTheSame) {
+TEST(BenchExperiment, EachComesAtEachPlaceAndAfterEachOtherOneEquallyOften) {
     // A measurement finds the machine as the one before left it.
-    std::string order;
-    Experiment experiment;
-    for (const char name : {'a', 'b', 'c', 'd'}) {
-        experiment.candidates.push_back(
-            {std::string(1, name), Role::ours, [&, name](const Effort&) {
-                 order += name;
-                 return Measurement{.value = 1};
-             }});
-    }
-    (void)run(experiment, {}, 20);
-    ASSERT_EQ(order.size(), 80U);
-    for (const char name : {'a', 'b', 'c', 'd'}) {
-        EXPECT_EQ(std::count(order.begin(), order.end(), name), 20);
-        std::set<char> before;
-        for (std::size_t i = 1; i < order.size(); ++i) {
-            if (order[i] == name) before.insert(order[i - 1]);
+    for (const std::string names : {"ab", "abc", "abcd", "abcdefg"}) {
+        std::string order;
+        Experiment experiment;
+        for (const char name : names) {
+            experiment.candidates.push_back(
+                {std::string(1, name), Role::ours, [&order, name](const Effort&) {
+                     order += name;
+                     return Measurement{.value = 1};
+                 }});
         }
-        EXPECT_GE(before.size(), 3U) << name << " in " << order;
+        const std::size_t rounds = 2 * names.size();
+        (void)run(experiment, {}, rounds);
+        ASSERT_EQ(order.size(), rounds * names.size());
+        std::map<std::pair<char, std::size_t>, int> at_place;
+        std::map<std::pair<char, char>, int> after;
+        for (std::size_t i = 0; i < order.size(); ++i) {
+            const std::size_t place = i % names.size();
+            ++at_place[{order[i], place}];
+            if (place > 0) ++after[{order[i], order[i - 1]}];
+        }
+        EXPECT_EQ(at_place.size(), names.size() * names.size()) << order;
+        EXPECT_EQ(after.size(), names.size() * (names.size() - 1)) << order;
+        for (const auto& [which, times] : at_place)
+            EXPECT_EQ(times, 2) << which.first << which.second << " in " << order;
+        for (const auto& [which, times] : after)
+            EXPECT_EQ(times, 2) << which.first << which.second << " in " << order;
     }
 }
 
@@ -534,7 +544,7 @@ TEST(BenchProgram, RefusesWhatItCannotDo) {
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --rounds 0").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --only '('").exit_code, 2);
     EXPECT_EQ(shell.run(use_bench + "ipc-bench ping-pong --output ''").exit_code, 2);
-    for (const char* list : {"-1", "9999", "0,9999", "zero"}) {
+    for (const char* list : {"-1", "9999", "0,9999", "zero", "0x0"}) {
         const auto result = shell.run(use_bench + "ipc-bench ping-pong --cpus=" + list);
         EXPECT_EQ(result.exit_code, 2) << list << result;
     }

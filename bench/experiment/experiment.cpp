@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <numeric>
-#include <random>
 #include <utility>
 
 #include <fmt/format.h>
@@ -101,6 +99,17 @@ void compare(Report& report) {
     check_floors(report, floors);
 }
 
+/// Who has its turn. Each finds the machine as the one before left it; so in `count` rounds (twice
+/// as many of an odd count) each is at each place, and after each other one, equally often. E. J.
+/// Williams, "Experimental designs balanced for the estimation of residual effects of treatments",
+/// 1949.
+std::size_t candidate_at(std::size_t place, std::size_t round, std::size_t count) {
+    const bool mirrored = round / count % 2 == 1;
+    if (mirrored) place = count - 1 - place;
+    const std::size_t zigzag = place % 2 == 1 ? (place + 1) / 2 : count - place / 2;
+    return (zigzag + round) % count;
+}
+
 /// One measurement; what goes wrong becomes the candidate's state.
 void measure(Result& result, Details& details, const Effort& effort) {
     const auto give_up = [&result](Result::State state, const char* reason) {
@@ -142,13 +151,9 @@ Report run(const Experiment& experiment, const Effort& wanted, std::size_t round
         result.reason = candidate.absent;
     }
     std::vector<Details> details(report.results.size());
-    std::vector<std::size_t> order(report.results.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::minstd_rand random;
     for (std::size_t round = 0; round < rounds; ++round) {
-        // Each finds the machine as the one before left it, which is another one each time.
-        std::shuffle(order.begin(), order.end(), random);
-        for (const std::size_t index : order) {
+        for (std::size_t place = 0; place < report.results.size(); ++place) {
+            const std::size_t index = candidate_at(place, round, report.results.size());
             Result& result = report.results[index];
             if (result.state != Result::State::measured) continue;
             if (progress) progress(experiment, *result.candidate, round, rounds);

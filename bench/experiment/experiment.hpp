@@ -92,8 +92,8 @@ using Progress =
     std::function<void(const Experiment&, const Candidate&, std::size_t round, std::size_t rounds)>;
 
 /// Measures all candidates in every round, so that whatever else happens on the machine meets all
-/// of them; the order is another one each time, the same ones in each run. Ratios are taken within
-/// a round. A candidate that fails or hangs is not measured again.
+/// of them, in an order in which nobody is always the first, or always after the same one. Ratios
+/// are taken within a round. A candidate that fails or hangs is not measured again.
 Report run(const Experiment& experiment, const Effort& effort, std::size_t rounds,
            const Progress& progress = {});
 
