@@ -17,11 +17,11 @@ IPC_API bool remove(const std::string& channel);
 
 /// Removes channels that no living participant uses and that have no durable group; leaves alone
 /// what it may not touch and what was created in the last 10 s and not used yet. Returns their
-/// names. Throws Error as list does.
+/// names. Throws as list does.
 IPC_API std::vector<std::string> remove_dead();
 
 /// Names of all channels in /dev/shm, also of those this user cannot open, sorted. Throws
-/// Error(permission_denied or system) where it cannot be read.
+/// std::system_error where that directory cannot be read: there is no channel to speak of.
 IPC_API std::vector<std::string> list();
 
 /// Thrown by redrive, in place of an Error, once it has begun.

@@ -256,6 +256,7 @@ GroupReport report_group(const ChannelMemory& memory, unsigned index, GroupStatu
     report.lease_limit_ms = group.lease_limit_ms.load(relaxed);
     report.dead_letter = format::load_name(group.dead_letter);
     report.start = group.start.load(relaxed);
+    report.incarnation = status.incarnation();
     const ParticipantReport* only = nullptr;
     for (const ParticipantReport& participant : participants) {
         if (participant.group_index != static_cast<int>(index) || !participant.alive) continue;
@@ -387,7 +388,7 @@ std::string describe_blocking_group(const ChannelMemory& memory, const ChannelRe
             sentence +=
                 ": member " + member->title() + " holds message " + std::to_string(lease.position);
             if (member->last_received_ns == 0) return sentence;
-            // Of any message, for all that is known.
+            // Which may have been another message since.
             return sentence + " and received last " +
                    duration(os::elapsed(member->last_received_ns, report.sampled_at_ns)) + " ago";
         }
@@ -449,10 +450,10 @@ Inspector::Inspector(const std::string& channel, bool allow_foreign_owner)
 /// What is computed from words and counters that were not read at one instant is wrong by a little
 /// (format::GroupCounters), now this way and now that. Who takes rates of it must not see it
 /// shrink.
-void Inspector::keep_from_going_back(GroupReport& group, std::uint32_t incarnation) {
+void Inspector::keep_from_going_back(GroupReport& group) {
     if (shown_.size() <= group.index) shown_.resize(group.index + 1);
     Shown& shown = shown_[group.index];
-    if (shown.incarnation != incarnation) shown = {.incarnation = incarnation};
+    if (shown.incarnation != group.incarnation) shown = {.incarnation = group.incarnation};
     group.delivered = shown.delivered = std::max(shown.delivered, group.delivered);
     group.settled = shown.settled = std::max(shown.settled, group.settled);
     group.acked = shown.acked = std::max(shown.acked, group.acked);
@@ -516,7 +517,7 @@ ChannelReport Inspector::sample(ProcessStates& processes) {
         if (!status.is_active()) continue;
         report.groups.push_back(
             report_group(memory, i, status, report.participants, held, report.sampled_at_ns));
-        keep_from_going_back(report.groups.back(), status.incarnation());
+        keep_from_going_back(report.groups.back());
     }
     for (ParticipantReport& participant : report.participants)
         participant.leases_held = held[participant.index];
@@ -532,8 +533,7 @@ ChannelReport inspect(const std::string& channel, bool allow_foreign_owner) {
 }
 
 SharedMemorySpace shared_memory_space() {
-    const os::Space space =
-        protocol::about("", "asking for the size of shared memory", [] { return os::space(); });
+    const os::Space space = os::space();
     return {.total = space.total, .free = space.free};
 }
 

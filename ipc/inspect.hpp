@@ -90,8 +90,10 @@ struct GroupReport {
     unsigned max_attempts = 0;
     std::uint32_t lease_limit_ms = 0;
     std::string dead_letter;
-    unsigned members = 0;        ///< that live
-    Position start = 0;          ///< first position the group saw
+    unsigned members = 0;  ///< that live
+    Position start = 0;    ///< first position the group saw
+    /// Tells it from a group that had this index before. Records do not keep it.
+    std::uint32_t incarnation = 0;
     Position position = 0;       ///< next to be handed out for the first time
     Position settled_below = 0;  ///< all before it are settled
     /// L_q: published, and neither settled nor in flight nor dead_pending; delayed ones included.
@@ -194,7 +196,7 @@ private:
         std::uint32_t incarnation = 0;
         std::uint64_t delivered = 0, settled = 0, acked = 0;
     };
-    void keep_from_going_back(GroupReport& group, std::uint32_t incarnation);
+    void keep_from_going_back(GroupReport& group);
 
     std::shared_ptr<protocol::ChannelMemory> memory_;
     std::uint64_t own_namespace_;
@@ -211,7 +213,7 @@ struct SharedMemorySpace {
     std::uint64_t free = 0;  ///< what this user can still reserve
 };
 
-/// Throws Error(system) when the directory is missing.
+/// Throws std::system_error when the directory is missing.
 IPC_API SharedMemorySpace shared_memory_space();
 
 }  // namespace ipc::inline v1

@@ -127,12 +127,12 @@ public:
 
     /// Copies a message into the channel; waits while it is full.
     Sent send(std::string_view text, std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(text.data(), text.size(),
-                           [&] { return protocol::Patience::for_ever(std::move(stop)); });
+        return producer_->send(text.data(), text.size(),
+                               [&] { return protocol::Patience::for_ever(std::move(stop)); });
     }
     Sent send(std::span<const std::byte> bytes, std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(),
-                           [&] { return protocol::Patience::for_ever(std::move(stop)); });
+        return producer_->send(bytes.data(), bytes.size(),
+                               [&] { return protocol::Patience::for_ever(std::move(stop)); });
     }
     // Apart from the next, so that it keeps no stop token in memory.
     [[gnu::always_inline]] Sent send(const T& value) requires(!is_bytes<T>) {
@@ -151,8 +151,8 @@ public:
     template <class Rep, class Period>
     Sent send_for(std::span<const std::byte> bytes, std::chrono::duration<Rep, Period> span,
                   std::stop_token stop = {}) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(),
-                           [&] { return protocol::Patience::within(span, std::move(stop)); });
+        return producer_->send(bytes.data(), bytes.size(),
+                               [&] { return protocol::Patience::within(span, std::move(stop)); });
     }
 
     /// The same, never waiting.
@@ -160,7 +160,7 @@ public:
         return send_item(item, protocol::Patience::none);
     }
     Sent try_send(std::span<const std::byte> bytes) requires is_bytes<T> {
-        return core_->send(bytes.data(), bytes.size(), protocol::Patience::none);
+        return producer_->send(bytes.data(), bytes.size(), protocol::Patience::none);
     }
 
     /// Several messages with one look for sleepers at the end; waits while the channel is full.
@@ -178,44 +178,45 @@ public:
 
     /// Borrows space for a message of `size` bytes; waits while readers hold the region.
     Loan<T> loan(std::size_t size, std::stop_token stop = {}) requires is_bytes<T> {
-        return {*core_, size, protocol::Patience::for_ever(std::move(stop))};
+        return {*producer_, size, protocol::Patience::for_ever(std::move(stop))};
     }
     template <class Rep, class Period>
     Loan<T> loan_for(std::size_t size, std::chrono::duration<Rep, Period> span,
                      std::stop_token stop = {}) requires is_bytes<T> {
-        return {*core_, size, protocol::Patience::within(span, std::move(stop))};
+        return {*producer_, size, protocol::Patience::within(span, std::move(stop))};
     }
     Loan<T> try_loan(std::size_t size) requires is_bytes<T> {
-        return {*core_, size, protocol::Patience::none()};
+        return {*producer_, size, protocol::Patience::none()};
     }
     Loan<T> loan(std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return {*core_, sizeof(T), protocol::Patience::for_ever(std::move(stop))};
+        return {*producer_, sizeof(T), protocol::Patience::for_ever(std::move(stop))};
     }
     template <class Rep, class Period>
     Loan<T> loan_for(std::chrono::duration<Rep, Period> span,
                      std::stop_token stop = {}) requires(!is_bytes<T>) {
-        return {*core_, sizeof(T), protocol::Patience::within(span, std::move(stop))};
+        return {*producer_, sizeof(T), protocol::Patience::within(span, std::move(stop))};
     }
     Loan<T> try_loan() requires(!is_bytes<T>) {
-        return {*core_, sizeof(T), protocol::Patience::none()};
+        return {*producer_, sizeof(T), protocol::Patience::none()};
     }
 
     /// Ends the channel after everything published so far; waits for a free slot. Readers get
     /// `closed` once they have seen all; producers at once.
     Outcome close(std::stop_token stop = {}) {
-        return core_->close(protocol::Patience::for_ever(std::move(stop)));
+        return producer_->close(protocol::Patience::for_ever(std::move(stop)));
     }
     /// The same, waiting at most `span`: also timed_out, and the channel goes on.
     template <class Rep, class Period>
     Outcome close_for(std::chrono::duration<Rep, Period> span, std::stop_token stop = {}) {
-        return core_->close(protocol::Patience::within(span, std::move(stop)));
+        return producer_->close(protocol::Patience::within(span, std::move(stop)));
     }
 
 private:
     template <Carriable U>
     friend class Channel;
 
-    explicit Producer(std::unique_ptr<protocol::Producer> core) : core_(std::move(core)) {}
+    explicit Producer(std::unique_ptr<protocol::Producer> producer)
+        : producer_(std::move(producer)) {}
 
     static const void* data(const Item& item) {
         if constexpr (is_bytes<T>) {
@@ -237,11 +238,11 @@ private:
     template <class MakePatience>
     [[gnu::always_inline]] Sent send_item(const Item& item,
                                           MakePatience&& patience) requires(is_short) {
-        return core_->send_value(item, std::forward<MakePatience>(patience));
+        return producer_->send_value(item, std::forward<MakePatience>(patience));
     }
     template <class MakePatience>
     Sent send_item(const Item& item, MakePatience&& patience) requires(!is_short) {
-        return core_->send(data(item), size(item), std::forward<MakePatience>(patience));
+        return producer_->send(data(item), size(item), std::forward<MakePatience>(patience));
     }
 
     BatchSent send_all(std::span<const Item> items, const protocol::Patience& patience) {
@@ -254,21 +255,21 @@ private:
         };
         std::size_t sent = 0;
         while (sent < items.size()) {
-            const std::size_t now = core_->try_send_some(
+            const std::size_t now = producer_->try_send_some(
                 items.size() - sent, [&](std::size_t i) { return body_of(sent + i); });
             // Readers have to know of what is there before this producer waits for them.
-            if (now != 0) core_->wake_sleepers(static_cast<int>(now));
+            if (now != 0) producer_->wake_sleepers(static_cast<int>(now));
             sent += now;
             if (sent == items.size()) break;
             const Sent one =
-                core_->send(data(items[sent]), size(items[sent]), [&] { return patience; });
+                producer_->send(data(items[sent]), size(items[sent]), [&] { return patience; });
             if (!one) return {one.status(), sent};
             ++sent;
         }
         return {Status::ok, sent};
     }
 
-    std::unique_ptr<protocol::Producer> core_;
+    std::unique_ptr<protocol::Producer> producer_;
 };
 
 }  // namespace ipc::inline v1

@@ -520,8 +520,6 @@ TEST(Continuation, CountersGoOnWhenWhatTheyCountIsMadeAgain) {
     continuation.forget_before(2);
     EXPECT_THAT(continuation.add("jobs", "third", {101, 7}, 4), ElementsAre(119, 8));
     EXPECT_THAT(continuation.add("other", "third", {1, 1}, 4), ElementsAre(1, 1));
-    // Only the counts tell that this is another one.
-    EXPECT_THAT(continuation.add("jobs", "third", {5, 7}, 5), ElementsAre(124, 15));
 }
 
 // --- plots --------------------------------------------------------------------------------------

@@ -310,7 +310,7 @@ bool remove_if_dead(const std::string& name) {
 }
 
 std::vector<std::string> list_channels() {
-    auto names = about("", "listing channels", [] { return os::list_objects(object_prefix); });
+    auto names = os::list_objects(object_prefix);
     for (std::string& name : names)
         name.erase(0, sizeof object_prefix - 1);
     return names;

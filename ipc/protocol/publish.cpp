@@ -15,7 +15,7 @@ constexpr os::Nanoseconds claim_pause = 2'000'000;
 constexpr os::Nanoseconds ask_again = 20'000;
 constexpr int looks_per_thorough_one = 256;  // about 10 us
 
-/// Of one that may wait, if `why_not` is ok, or of one that may not.
+/// A quick one if a wait may follow, else thorough, since it is the only one.
 Look first_look(Status why_not) {
     return why_not == Status::ok ? Look::quick : Look::thorough;
 }

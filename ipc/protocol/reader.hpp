@@ -34,7 +34,8 @@ struct Received : Payload {
 
 enum class ReaderKind : std::uint8_t { subscriber, lossy, member };
 
-/// What a message is taken for. A constant wherever the interface takes one, and gone once inlined.
+/// What a message is taken for. It costs nothing, since every caller that is inlined passes a
+/// constant.
 enum class Taking : bool {
     hand_out,  ///< the program gets it at once: delivered
     reserve,   ///< a batch gets it, and hands it out when the program comes to it

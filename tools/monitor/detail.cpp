@@ -323,7 +323,7 @@ struct ParticipantColumn {
 constexpr ParticipantColumn participant_columns[] = {
     {"ROLE", 10, false},  {"PID", 7, true},    {"NAME", 13, false},
     {"STATE", 13, false}, {"RATE/s", 6, true}, {"HOLDS", 6, true},
-    {"FOR", 5, true},     {"SEEN", 5, true},   {"GROUP", 30, false}};
+    {"LAST", 5, true},    {"SEEN", 5, true},   {"GROUP", 30, false}};
 
 void draw_participant_titles(Canvas& canvas, std::size_t line) {
     const Style style = {.hue = Hue::accent, .reverse = true};

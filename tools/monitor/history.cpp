@@ -443,7 +443,7 @@ std::string explain(const Death& death, double now) {
                        text_of(death.held, "message"));
 }
 
-/// Of any message, for all that is known.
+/// Which may have been another message since than the one that is spoken of.
 std::string received_last(const ChannelReport& channel, const ParticipantReport& member) {
     if (member.last_received_ns <= 0) return {};
     return fmt::format(

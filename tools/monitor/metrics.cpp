@@ -256,12 +256,9 @@ Continuation::Counts Continuation::add(const std::string& name, const std::strin
     known.last.resize(counts.size());
     known.before.resize(counts.size());
     known.seen_at = now;
-    // A group that is made again within the lap may look the same but for its counts.
-    const bool fell =
-        !std::equal(known.last.begin(), known.last.end(), counts.begin(), std::less_equal<>());
     Counts result;
     for (std::size_t i = 0; i < counts.size(); ++i) {
-        if (known.identity != identity || fell) known.before[i] += known.last[i];
+        if (known.identity != identity) known.before[i] += known.last[i];
         result.push_back(known.before[i] + counts[i]);
     }
     known.identity = identity;
@@ -336,10 +333,10 @@ void Metrics::collect(Families& families) const {
             add_group_gauges(families, channel, history, of_group);
             counts = counts_of(group);
             if (!group.subscriber) {
-                counts =
-                    continuation_.add(channel.name + "/" + title,
-                                      fmt::format("{}/{}/{}", identity, group.index, group.start),
-                                      counts, history_.now());
+                counts = continuation_.add(
+                    channel.name + "/" + title,
+                    fmt::format("{}/{}/{}", identity, group.index, group.incarnation), counts,
+                    history_.now());
             }
             add_group_counts(families, counts, of_group);
         }

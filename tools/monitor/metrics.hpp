@@ -20,8 +20,7 @@ class Continuation {
 public:
     using Counts = std::vector<double>;
 
-    /// `identity` tells one bearer of the name from the next, and so do counts that fell. `counts`
-    /// are always the same ones.
+    /// `identity` tells one bearer of the name from the next. `counts` are always the same ones.
     Counts add(const std::string& name, const std::string& identity, const Counts& counts,
                double now);
     /// What was not added since then.
