@@ -236,6 +236,12 @@ TEST(Idle, ASentinelHandsOverForSleepersThatItNeverSawBeMany) {
     EXPECT_TRUE(eventually([&] { return sleepers.reader_with_duty() == remaining->other; }, 2));
 }
 
+/// Waits until the sentinel has swept once more.
+bool next_tick(const protocol::ChannelMemory& memory) {
+    const std::int64_t last = memory.header().swept_at;
+    return eventually([&] { return memory.header().swept_at != last; });
+}
+
 TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     const ChannelName name;
     auto channel = Channel<>::create(name);
@@ -248,15 +254,11 @@ TEST(Idle, ASleeperAnnouncesItselfOnceHoweverOftenItTicks) {
     });
     ASSERT_TRUE(all_park(name, 1));
     const auto memory = memory_of(name);
-    const auto next_tick = [&] {
-        const std::int64_t last = memory->header().swept_at;
-        return eventually([&] { return memory->header().swept_at != last; });
-    };
-    ASSERT_TRUE(next_tick());
+    ASSERT_TRUE(next_tick(*memory));
     const std::uint64_t announced = memory->group(0).parking.announcement;
     EXPECT_NE(announced & format::Announcement::pending, 0U);
     for (int i = 0; i < 5; ++i)
-        ASSERT_TRUE(next_tick());
+        ASSERT_TRUE(next_tick(*memory));
     EXPECT_EQ(memory->group(0).parking.announcement, announced);
     waiting.request_stop();
     waiting.join();
@@ -278,14 +280,10 @@ TEST(Idle, NobodyIsWokenAtTheEndOfAClosedChannelBeforeAllOfItIsSettled) {
     });
     EXPECT_TRUE(all_park(name, 1));
     const auto memory = memory_of(name);
-    const auto next_tick = [&] {
-        const std::int64_t last = memory->header().swept_at;
-        return eventually([&] { return memory->header().swept_at != last; });
-    };
-    EXPECT_TRUE(next_tick());
+    EXPECT_TRUE(next_tick(*memory));
     const std::uint32_t woken = memory->group(0).parking.futex;
     for (int i = 0; i < 5; ++i)
-        EXPECT_TRUE(next_tick());
+        EXPECT_TRUE(next_tick(*memory));
     EXPECT_EQ(memory->group(0).parking.futex, woken);
     EXPECT_TRUE(held.ack());
 }
